@@ -1,0 +1,22 @@
+//! The vocabulary every other crate shares: names, ids, units of measure, and the state of the edge.
+//!
+//! This crate knows serde and nothing else of the product: no runtime, no I/O, no engine. Whatever crosses a process
+//! border (the routing table, an access record) is defined here, so that the data plane never has to know the core.
+//!
+//! Start at [`EdgeState`] for what the proxy serves, and at [`AppName`] and [`UnitId`] for how things are called.
+
+mod edge;
+mod exit;
+mod id;
+mod measure;
+mod name;
+
+pub use edge::{
+    Availability, Backend, EdgeState, HostPort, HostPortProtocol, HostPattern, InvalidHost, PathPrefix, Route, Service,
+    ServiceLimits,
+};
+pub use exit::ExitStatus;
+pub use id::{DaemonId, DeploymentId, Generation, InvalidId, ReleaseId, RequestId, UnitId};
+pub use jiff::Timestamp;
+pub use measure::{ByteSize, InvalidMeasure, format_duration, parse_duration};
+pub use name::{AppName, InvalidName, RuntimeKind, StrategyName};
