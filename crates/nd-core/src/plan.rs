@@ -1,0 +1,98 @@
+//! Plans are data: what is left to do, in order, before anything is done.
+
+use std::fmt;
+
+use nd_types::{ReleaseId, UnitId};
+
+/// What is left to do. Stages follow each other; the steps of one stage run side by side.
+///
+/// A plan is never resumed: after each step the world is looked at again and a new plan is made, which is why a daemon
+/// that was killed in the middle just goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The stages; none is empty.
+    pub stages: Vec<Vec<Step>>,
+    /// Whether the old release's units now belong to this plan, so that nobody else may start them again.
+    pub owns_old: bool,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// Make sure that units of the release can be created.
+    Prepare(ReleaseId),
+    /// Create a unit.
+    Create(UnitId),
+    /// Start a unit.
+    Start(UnitId),
+    /// Wait until a unit can serve.
+    WaitReady(UnitId),
+    /// Route requests to exactly these units and wait until that serves; to none, and requests wait.
+    Apply(Vec<UnitId>),
+    /// Wait until no request is in flight on a unit that is not routed.
+    Drain(UnitId),
+    /// Stop a unit and keep it.
+    Stop(UnitId),
+    /// Remove a unit.
+    Remove(UnitId),
+}
+
+impl Plan {
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// Adds a stage, unless it is empty.
+    pub fn stage(&mut self, steps: impl IntoIterator<Item = Step>) {
+        let steps: Vec<Step> = steps.into_iter().collect();
+        if !steps.is_empty() {
+            self.stages.push(steps);
+        }
+    }
+
+    /// The steps to do now.
+    #[must_use]
+    pub fn next_steps(&self) -> &[Step] {
+        self.stages.first().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Step {
+    /// The unit the step works on, if it is one.
+    #[must_use]
+    pub fn unit(&self) -> Option<&UnitId> {
+        match self {
+            Self::Create(unit)
+            | Self::Start(unit)
+            | Self::WaitReady(unit)
+            | Self::Drain(unit)
+            | Self::Stop(unit)
+            | Self::Remove(unit) => Some(unit),
+            Self::Prepare(_) | Self::Apply(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prepare(release) => write!(f, "prepare release {release}"),
+            Self::Create(unit) => write!(f, "create {unit}"),
+            Self::Start(unit) => write!(f, "start {unit}"),
+            Self::WaitReady(unit) => write!(f, "wait until {unit} is ready"),
+            Self::Apply(units) if units.is_empty() => f.write_str("hold requests"),
+            Self::Apply(units) => {
+                f.write_str("route to ")?;
+                for (i, unit) in units.iter().enumerate() {
+                    write!(f, "{}{unit}", if i == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::Drain(unit) => write!(f, "drain {unit}"),
+            Self::Stop(unit) => write!(f, "stop {unit}"),
+            Self::Remove(unit) => write!(f, "remove {unit}"),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The ports: what the core asks of the outside world, one file each.
+//!
+//! Adapters implement them, [`Registry`](crate::Registry) holds them, and one contract suite per port in `nd-testkit`
+//! says what an adapter must do to earn the trait. Ports are asked for decisions and deeds, never on the path of a
+//! request.
+
+mod error;
+mod ingress;
+mod logs;
+mod probe;
+mod runtime;
+mod store;
+mod strategy;
+mod unit_io;
+
+pub use error::{PortError, PortErrorKind, PortResult};
+pub use ingress::{Applied, BindFault, DrainReport, Ingress};
+pub use logs::{LogEntry, LogFilter, LogFollow, LogLevel, LogStore, LogStream};
+pub use probe::{HealthProbe, ProbeFailure, ProbeOutcome, ProbeRequest, ProbeTarget};
+pub use runtime::{
+    Prepared, Progress, RegistryAuth, Runtime, RuntimeCaps, Scope, Signal, UnitObserved, UnitSpec, UnitStatus,
+};
+pub use store::{HistoryQuery, Seq, Snapshot, StateStore};
+pub use strategy::{DeployStrategy, PlanInput, UnitInput, UnitReadiness};
+pub use unit_io::{ExecOutcome, HintKind, HintStream, LogCursor, LogPiece, LogPieces, OutputStream, Socket, UnitHint, UnitIo, UnitStats};

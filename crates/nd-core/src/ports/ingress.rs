@@ -1,0 +1,63 @@
+//! What brings requests to units.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nd_types::{AppName, EdgeState, Generation, UnitId};
+
+use super::error::PortResult;
+
+/// Brings requests to units: the embedded proxy or a server beside us.
+#[async_trait]
+pub trait Ingress: Send + Sync + 'static {
+    /// Its name in `proxy_type`.
+    fn kind(&self) -> &'static str;
+
+    /// The address visitors reach it at, for URLs.
+    fn http_addr(&self) -> SocketAddr;
+
+    /// Takes the state and returns when it *serves*: no request that arrives afterwards sees an older one.
+    async fn apply(&self, state: Arc<EdgeState>) -> PortResult<Applied>;
+
+    /// The generation that serves now.
+    async fn serving(&self) -> PortResult<Generation>;
+
+    /// Waits until no request is in flight on these units, which the serving state does not name any more; what is
+    /// left at the deadline is cut. WebSockets are closed with 1012 (RFC 6455, section 7.4.1), spread over the time.
+    async fn drain(&self, units: &[UnitId], deadline: Duration) -> PortResult<DrainReport>;
+}
+
+/// A state that serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Its generation.
+    pub generation: Generation,
+    /// Host ports that could not be opened; everything else serves.
+    pub faults: Vec<BindFault>,
+}
+
+/// A host port that could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindFault {
+    /// The address.
+    pub bind: SocketAddr,
+    /// The app that wanted it.
+    pub app: AppName,
+    /// Why not, naming who holds it where that is known.
+    pub error: String,
+}
+
+/// What became of requests in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Requests that finished.
+    pub finished: u64,
+    /// Requests that were cut at the deadline.
+    pub cut: u64,
+    /// WebSockets that ended with a closing handshake.
+    pub websockets_closed: u64,
+    /// WebSockets that were cut at the deadline.
+    pub websockets_cut: u64,
+}

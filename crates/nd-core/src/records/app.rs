@@ -1,0 +1,104 @@
+//! What an app should be, as it is stored.
+
+use std::num::NonZeroU16;
+
+use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::diagnosis::Diagnosis;
+
+/// The whole intent about one app. The record of a removed app stays as its tombstone, so that a unit of it that turns
+/// up later is removed and not adopted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppRecord {
+    /// The app.
+    pub app: AppName,
+    /// Counts the edits; what a waiting client compares with.
+    pub revision: u64,
+    /// Whether it should run.
+    pub run: RunIntent,
+    /// How many instances it should have.
+    pub replicas: u16,
+    /// The release that serves, or should.
+    pub active: Option<ReleaseId>,
+    /// The deployment under way.
+    pub rollout: Option<RolloutRecord>,
+    /// Releases that can be rolled back to, newest first, without the active one.
+    pub kept: Vec<ReleaseId>,
+    /// Units that started before this time are to be started anew.
+    pub restart_before: Option<Timestamp>,
+    /// The fixed port that the app listens on although another one was leased to it.
+    pub fixed_port: Option<NonZeroU16>,
+    /// The release on probation, and what to go back to.
+    pub bake: Option<BakeRecord>,
+    /// When the intent last changed.
+    pub updated_at: Timestamp,
+}
+
+impl AppRecord {
+    /// An app nobody has asked anything of yet.
+    #[must_use]
+    pub fn new(app: AppName, now: Timestamp) -> Self {
+        Self {
+            app,
+            revision: 0,
+            run: RunIntent::Running,
+            replicas: 1,
+            active: None,
+            rollout: None,
+            kept: Vec::new(),
+            restart_before: None,
+            fixed_port: None,
+            bake: None,
+            updated_at: now,
+        }
+    }
+}
+
+/// Whether an app should run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunIntent {
+    /// It should.
+    Running,
+    /// The user stopped it.
+    Stopped,
+    /// It is to vanish; the record then stays as a tombstone.
+    Removed,
+}
+
+/// A deployment under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolloutRecord {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// The release that is to serve.
+    pub release: ReleaseId,
+    /// How it takes over.
+    pub strategy: StrategyName,
+    /// When the attempt is given up.
+    pub deadline: Timestamp,
+    /// Forward or back.
+    pub stage: RolloutStage,
+}
+
+/// Which way a deployment goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutStage {
+    /// Towards the new release.
+    Advancing,
+    /// Back to the old one, because of this.
+    Undoing(Diagnosis),
+}
+
+/// A release on probation: when it crash-loops before `until`, the app goes back to `previous`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BakeRecord {
+    /// The deployment that brought it.
+    pub deployment: DeploymentId,
+    /// The release before.
+    pub previous: ReleaseId,
+    /// When the probation ends.
+    pub until: Timestamp,
+}

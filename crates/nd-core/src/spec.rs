@@ -1,0 +1,110 @@
+//! What an app should be: the validated, immutable content of one release.
+//!
+//! An [`AppSpec`] is never serialized; [`records`](crate::records) holds its stored form. Whoever builds one (the API
+//! server, an embedder) has already checked ranges and formats.
+
+mod health;
+mod policy;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use nd_types::{HostPattern, HostPortProtocol, PathPrefix, RuntimeKind, ServiceLimits, StrategyName};
+
+pub use health::{ProbeKind, ReadinessSpec, StatusRange};
+pub use policy::{RestartPolicy, RestartSpec, StopSpec};
+pub use workload::{CommandSpec, ImageSpec, Resources, VolumeSource, VolumeSpec, Workload};
+
+/// Everything one release of an app consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppSpec {
+    /// What runs.
+    pub workload: Workload,
+    /// Environment variables of every unit.
+    pub env: BTreeMap<String, String>,
+    /// The port the app listens on; found out at start when absent.
+    pub port: Option<NonZeroU16>,
+    /// Hosts and paths that lead to the app, beside `<app>.localhost`.
+    pub routes: Vec<RouteSpec>,
+    /// Listeners of the host that lead to the app.
+    pub host_ports: Vec<HostPortSpec>,
+    /// Directories that outlive a unit.
+    pub volumes: Vec<VolumeSpec>,
+    /// Limits of one unit.
+    pub resources: Resources,
+    /// When a unit counts as ready.
+    pub readiness: ReadinessSpec,
+    /// When a unit that ended is started again.
+    pub restart: RestartSpec,
+    /// How a unit is stopped.
+    pub stop: StopSpec,
+    /// How this release takes over from the one before; chosen by volumes and ports when absent.
+    pub strategy: Option<StrategyName>,
+    /// How long requests in flight on an old release may take to finish.
+    pub drain: Duration,
+    /// Limits of requests through the proxy.
+    pub limits: ServiceLimits,
+    /// How many earlier releases stay available for a rollback.
+    pub keep_releases: u16,
+}
+
+impl AppSpec {
+    /// A spec that runs `workload` with the defaults of `defaults.md`.
+    #[must_use]
+    pub fn new(workload: Workload) -> Self {
+        Self {
+            workload,
+            env: BTreeMap::new(),
+            port: None,
+            routes: Vec::new(),
+            host_ports: Vec::new(),
+            volumes: Vec::new(),
+            resources: Resources::default(),
+            readiness: ReadinessSpec::default(),
+            restart: RestartSpec::default(),
+            stop: StopSpec::default(),
+            strategy: None,
+            drain: Self::DRAIN,
+            limits: ServiceLimits::default(),
+            keep_releases: Self::KEEP_RELEASES,
+        }
+    }
+
+    /// How long requests in flight may take to finish, as in kamal-proxy.
+    pub const DRAIN: Duration = Duration::from_secs(30);
+
+    /// Releases kept for a rollback, as in Kamal.
+    pub const KEEP_RELEASES: u16 = 5;
+
+    /// The runtime that runs the workload.
+    #[must_use]
+    pub fn runtime(&self) -> RuntimeKind {
+        match self.workload {
+            Workload::Image(_) => RuntimeKind::Docker,
+            Workload::Command(_) => RuntimeKind::Process,
+        }
+    }
+}
+
+/// One host and path that lead to an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// The host name.
+    pub host: HostPattern,
+    /// The path under it.
+    pub path: PathPrefix,
+}
+
+/// One listener of the host that leads to an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPortSpec {
+    /// Where the proxy listens.
+    pub bind: SocketAddr,
+    /// The app's own port behind it.
+    pub port: NonZeroU16,
+    /// What is spoken.
+    pub protocol: HostPortProtocol,
+}

@@ -1,0 +1,70 @@
+//! What runs, and with how much of the machine.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use nd_types::ByteSize;
+
+/// What a unit runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// A container of this image.
+    Image(ImageSpec),
+    /// A plain process.
+    Command(CommandSpec),
+}
+
+/// A container image and how it is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSpec {
+    /// The reference as the user wrote it, as in `node:22` or `registry.example.com/shop@sha256:…`.
+    pub reference: String,
+    /// Arguments that replace the image's own command; empty keeps it.
+    pub command: Vec<String>,
+    /// `user[:group]` inside the container; the image's own when absent.
+    pub user: Option<String>,
+}
+
+/// A command of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandSpec {
+    /// Program and arguments; never empty.
+    pub argv: Vec<String>,
+    /// The directory it runs in.
+    pub cwd: PathBuf,
+    /// The user it runs as; the daemon's own when absent.
+    pub user: Option<String>,
+    /// The `PATH` that finds the program and that it sees; kept in the release so that a restart finds the same one.
+    pub path: Option<String>,
+}
+
+/// Limits of one unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// CPU in thousandths of one core.
+    pub cpu_millis: Option<NonZeroU32>,
+    /// Memory.
+    pub memory: Option<ByteSize>,
+    /// Processes and threads.
+    pub pids: Option<NonZeroU32>,
+}
+
+/// A directory that outlives a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSpec {
+    /// What is mounted.
+    pub source: VolumeSource,
+    /// Where the unit sees it: an absolute path.
+    pub target: String,
+    /// Whether the unit may not write to it.
+    pub read_only: bool,
+}
+
+/// What a volume mounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumeSource {
+    /// A named volume of the engine.
+    Named(String),
+    /// An absolute path of the host.
+    Path(PathBuf),
+}
