@@ -1,0 +1,128 @@
+//! The paths of `/api/v1`, in one table that server and client share.
+
+use std::fmt::Write as _;
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Do.
+    Post,
+    /// Remove.
+    Delete,
+}
+
+impl Method {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What it is called, in code and documentation.
+    pub name: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The path; `{app}` stands for a value.
+    pub path: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+}
+
+impl Endpoint {
+    /// The path with values in the place of its names, in the order they stand in it, percent-encoded (RFC 3986,
+    /// section 2.1).
+    #[must_use]
+    pub fn path_with(&self, values: &[&str]) -> String {
+        let mut values = values.iter();
+        let mut path = String::with_capacity(self.path.len() + 32);
+        for part in self.path.split('/').skip(1) {
+            path.push('/');
+            let value = if part.starts_with('{') { values.next() } else { None };
+            match value {
+                Some(value) => encode(value, &mut path),
+                None => path.push_str(part),
+            }
+        }
+        path
+    }
+}
+
+macro_rules! endpoints {
+    ($($name:ident = $method:ident $path:literal, $summary:literal;)+) => {
+        $(
+            #[doc = $summary]
+            pub const $name: Endpoint =
+                Endpoint { name: stringify!($name), method: Method::$method, path: $path, summary: $summary };
+        )+
+
+        /// Every row.
+        pub const ALL: &[Endpoint] = &[$($name),+];
+    };
+}
+
+endpoints! {
+    VERSION = Get "/api/v1/version", "The daemon's version: `VersionView`.";
+    DAEMON = Get "/api/v1/daemon", "The daemon itself: `DaemonView`.";
+    WORKERS = Get "/api/v1/workers", "Workers inside the daemon: a list of `WorkerView`.";
+    RELOAD = Post "/api/v1/reload", "Reads `nextdeployd.toml` again, as SIGHUP does.";
+    APPS = Get "/api/v1/apps", "All apps: a page of `AppView`.";
+    APP = Get "/api/v1/apps/{app}", "One app: `AppView` with instances and last log lines.";
+    APP_DESTROY = Delete "/api/v1/apps/{app}", "Destroys an app (`DestroyQuery`): `OperationView`.";
+    APP_START = Post "/api/v1/apps/{app}/actions/start", "Starts a stopped app: `OperationView`.";
+    APP_STOP = Post "/api/v1/apps/{app}/actions/stop", "Stops an app and keeps it: `OperationView`.";
+    APP_RESTART = Post "/api/v1/apps/{app}/actions/restart", "Replaces every instance by a fresh one: `OperationView`.";
+    APP_SCALE = Post "/api/v1/apps/{app}/actions/scale", "Changes the number of instances (`ScaleBody`): `OperationView`.";
+    APP_ROLLBACK = Post "/api/v1/apps/{app}/actions/rollback", "Brings an earlier release back (`RollbackBody`): `DeploymentView`.";
+    INSTANCES = Get "/api/v1/apps/{app}/instances", "Instances of an app: a list of `InstanceView`.";
+    DEPLOY = Post "/api/v1/apps/{app}/deployments", "Deploys (`DeployBody`): 202 with `DeploymentView`.";
+    DEPLOYMENTS = Get "/api/v1/apps/{app}/deployments", "Deployments of an app: a page of `DeploymentView`.";
+    DEPLOYMENT = Get "/api/v1/deployments/{deployment}", "One deployment: `DeploymentView`.";
+    DEPLOYMENT_LOG = Get "/api/v1/deployments/{deployment}/log", "The steps so far: a list of `StepRecord`.";
+    DEPLOYMENT_STREAM = Get "/api/v1/deployments/{deployment}/stream", "The steps from the start to the end, as NDJSON of `StepRecord`.";
+    DEPLOYMENT_CANCEL = Post "/api/v1/deployments/{deployment}/cancel", "Ends a deployment that is under way: `DeploymentView`.";
+    PLAN = Post "/api/v1/plan", "What a deployment would do (`DeployBody`): `PlanView`.";
+    LOGS = Get "/api/v1/logs", "Log lines (`LogQuery`), as NDJSON of `LogFrame`.";
+    EVENTS = Get "/api/v1/events", "Events (`EventQuery`): a page of `EventView`, or server-sent events.";
+}
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
+fn encode(value: &str, out: &mut String) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else if write!(out, "%{byte:02X}").is_err() {
+            return; // writing to a String does not fail
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_take_the_places_of_their_names() {
+        assert_eq!(APP_SCALE.path_with(&["shop"]), "/api/v1/apps/shop/actions/scale");
+        assert_eq!(APP.path_with(&["../x y"]), "/api/v1/apps/..%2Fx%20y");
+        assert_eq!(APPS.path_with(&[]), "/api/v1/apps");
+    }
+
+    #[test]
+    fn no_row_stands_twice() {
+        for (index, row) in ALL.iter().enumerate() {
+            let twin =
+                ALL.iter().skip(index + 1).find(|other| other.path == row.path && other.method == row.method);
+            assert_eq!(twin, None);
+        }
+    }
+}

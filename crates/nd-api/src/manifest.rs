@@ -1,0 +1,284 @@
+//! The manifest: one type for `nextdeploy.yml` and for the body of a deploy request.
+//!
+//! Every key that may be left out is an `Option` (or an empty collection), so that "not written" stays different from
+//! any value; defaults are applied where the manifest becomes the desired state of an app. Keys that begin with `x-`
+//! are the author's own notes: they are accepted in the file and never travel.
+
+mod command;
+mod container;
+mod duration;
+mod env;
+mod image;
+mod limits;
+mod policy;
+mod port;
+mod volume;
+
+use std::time::Duration;
+
+use nd_types::{AppName, ByteSize, HostPattern, PathPrefix, RuntimeKind, StrategyName};
+use serde::{Deserialize, Serialize};
+
+pub use self::command::CommandLine;
+pub use self::container::{Container, Healthcheck, TcpProbe};
+pub use self::duration::format_exact;
+pub use self::env::{Env, InvalidEnv};
+pub use self::image::{ImageRef, InvalidImage};
+pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax, StatusRange};
+pub use self::policy::{Environment, InvalidWord, RestartPolicy, StopSignal};
+pub use self::port::{InvalidPort, Port, PortMapping};
+pub use self::volume::{InvalidVolume, VolumeMount, VolumeSource};
+
+/// What an app should be: the content of `nextdeploy.yml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The version of the file format.
+    #[serde(default)]
+    pub version: FormatVersion,
+    /// Where the app runs; a server of one's own where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_type: Option<TargetType>,
+    /// What the app is called and where it is reached.
+    pub app: App,
+    /// The container image to run. Without it the app is a plain process (`command`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
+    /// The command to run: of the process, or instead of the image's own one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandLine>,
+    /// The directory the command starts in; relative to the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// The user (name or `uid[:gid]`) the command runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Which runtime runs the app, where `image` and `command` shall not decide it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<RuntimeKind>,
+    /// Environment variables of every instance.
+    #[serde(default, skip_serializing_if = "Env::is_empty")]
+    pub env: Env,
+    /// How it is rolled out and what its container looks like.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub deployment: Deployment,
+    /// Limits of restarting; the policy itself is `deployment.container.restart`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub restart: RestartLimits,
+    /// How many instances run.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scale: Scale,
+    /// How requests reach it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub proxy: Proxy,
+}
+
+impl Manifest {
+    /// A manifest that says nothing but the app's name.
+    #[must_use]
+    pub fn new(name: AppName) -> Self {
+        Self {
+            version: FormatVersion::V1,
+            target_type: None,
+            app: App {
+                name,
+                port: None,
+                domain: None,
+                environment: None,
+                deletion_protection: None,
+                resources: Resources::default(),
+            },
+            image: None,
+            command: None,
+            cwd: None,
+            user: None,
+            runtime: None,
+            env: Env::default(),
+            deployment: Deployment::default(),
+            restart: RestartLimits::default(),
+            scale: Scale::default(),
+            proxy: Proxy::default(),
+        }
+    }
+
+    /// The runtime that was asked for: the one written, else containers for an image and processes for a command.
+    #[must_use]
+    pub fn runtime(&self) -> RuntimeKind {
+        let implied = if self.image.is_some() { RuntimeKind::Docker } else { RuntimeKind::Process };
+        self.runtime.unwrap_or(implied)
+    }
+}
+
+/// The version of the file format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FormatVersion {
+    /// The only one so far.
+    #[default]
+    #[serde(rename = "1.0")]
+    V1,
+}
+
+/// Where an app runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetType {
+    /// A server of one's own.
+    Vps,
+}
+
+/// What the app is called and where it is reached (`app:`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct App {
+    /// Its name.
+    pub name: AppName,
+    /// The port it listens on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<Port>,
+    /// The host name that leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<HostPattern>,
+    /// Which of the user's environments this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
+    /// Whether `destroy` needs `--force`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
+    /// What one instance may use.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resources: Resources,
+}
+
+/// What one instance may use (`app.resources:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// Processor time, as a share of one core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<CpuQuota>,
+    /// Memory at which the instance is killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_max: Option<ByteSize>,
+    /// Memory at which the kernel begins to reclaim; at most `memory_max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_high: Option<ByteSize>,
+    /// Processes and threads it may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u32>,
+}
+
+/// How the app is rolled out (`deployment:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    /// What its container looks like, and how its health is seen.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub container: Container,
+    /// How one release replaces another.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rollout: Rollout,
+    /// How an instance is stopped.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stop: Stop,
+}
+
+/// How one release replaces another (`deployment.rollout:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    /// The strategy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<StrategyName>,
+    /// How many releases are kept for a rollback, the serving one included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<u16>,
+    /// How long requests in flight may take to finish.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub drain: Option<Duration>,
+}
+
+/// How an instance is stopped (`deployment.stop:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// The signal that asks it to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<StopSignal>,
+    /// How long it may take; then it is killed.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub grace: Option<Duration>,
+}
+
+/// Limits of restarting (`restart:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestartLimits {
+    /// How often it is restarted at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<RestartMax>,
+    /// How long an instance must run for its end not to count towards a crash loop.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub min_uptime: Option<Duration>,
+    /// The wait before the first restart.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub delay: Option<Duration>,
+    /// What the wait is multiplied by each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<BackoffFactor>,
+    /// The longest wait.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub max_delay: Option<Duration>,
+    /// How many early ends within `crash_window` are a crash loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash_threshold: Option<u32>,
+    /// The time in which they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub crash_window: Option<Duration>,
+    /// Memory at which an instance is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<ByteSize>,
+    /// Exit codes after which it stays stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_exit_codes: Vec<i32>,
+}
+
+/// How many instances run (`scale:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// The number of instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Instances>,
+}
+
+/// How requests reach the app (`proxy:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// Whether the proxy stands before the app; `false` publishes its host ports directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Further hosts and paths that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<ProxyRoute>,
+    /// The largest request body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_limit: Option<ByteSize>,
+}
+
+/// One host and path that lead to the app (`proxy.routes[]`); at least one of the two is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyRoute {
+    /// The host; `app.domain` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostPattern>,
+    /// The path prefix; every path where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathPrefix>,
+}
+
+/// Whether a section says nothing, so that it is left out of the text.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,26 @@
+//! Views and requests of `/api/v1`.
+//!
+//! Fields are only ever added, never renamed or taken away; whoever reads a view ignores what it does not know.
+//! Requests are strict: an unknown field is refused.
+
+mod app;
+mod deployment;
+mod event;
+mod log;
+mod page;
+mod plan;
+mod problem;
+mod request;
+mod system;
+
+pub use self::app::{
+    AppView, CpuView, DesiredState, InstanceState, InstanceView, InstancesView, MemoryView, Phase,
+};
+pub use self::deployment::{DeploymentStatus, DeploymentView, Diagnosis, StepRecord, StepState};
+pub use self::event::{EventQuery, EventView, Severity};
+pub use self::log::{LogFrame, LogLevel, LogLine, LogQuery, LogStream, UnknownLevel};
+pub use self::page::{ListPage, PageQuery, SCHEMA_VERSION, Versioned};
+pub use self::plan::{PlanStep, PlanView};
+pub use self::problem::{FieldError, Problem};
+pub use self::request::{DeployBody, DestroyQuery, RegistryAuth, RollbackBody, ScaleBody};
+pub use self::system::{DaemonView, OperationView, VersionView, WorkerState, WorkerView};

@@ -1,0 +1,233 @@
+//! Apps and their instances.
+
+use std::fmt;
+
+use nd_types::{AppName, ExitStatus, ReleaseId, RuntimeKind, Timestamp, UnitId};
+use serde::{Deserialize, Serialize};
+
+use super::LogLine;
+use crate::flat::Status;
+use crate::manifest::RestartPolicy;
+
+/// An app's state, as people read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// A new release is on its way.
+    Deploying,
+    /// Every wanted instance is ready.
+    Running,
+    /// It serves, with fewer instances than wanted.
+    Degraded,
+    /// The release before is on its way back.
+    RollingBack,
+    /// No instance can be kept running.
+    Failed,
+    /// It is being stopped.
+    Stopping,
+    /// It is stopped.
+    Stopped,
+    /// It is being destroyed.
+    Removing,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deploying => "deploying",
+            Self::Running => "running",
+            Self::Degraded => "degraded",
+            Self::RollingBack => "rolling_back",
+            Self::Failed => "failed",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Removing => "removing",
+        })
+    }
+}
+
+/// What the user wants an app to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DesiredState {
+    /// Running.
+    Running,
+    /// Stopped.
+    Stopped,
+}
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppView {
+    /// Its name.
+    pub name: AppName,
+    /// Its state.
+    pub phase: Phase,
+    /// Its state in one of four words.
+    pub status: Status,
+    /// Why it is in this state, where there is a reason, as in `exit 1: ECONNREFUSED :6379`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the user wants it to be.
+    pub desired_state: DesiredState,
+    /// When it is started again after it ended.
+    pub policy: RestartPolicy,
+    /// How many instances there are and how many are ready.
+    pub instances: InstancesView,
+    /// The release that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseId>,
+    /// What runs it.
+    pub runtime: RuntimeKind,
+    /// The image, for a container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The command, where one is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Where it answers; the first of `urls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Everywhere it answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// The port it listens on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The host name that leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Which of the user's environments it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Since when its longest-running instance runs, in milliseconds; nothing while none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
+    /// Restarts since it was first deployed.
+    pub restarts: u64,
+    /// Restarts within the last 24 hours.
+    pub restarts_24h: u64,
+    /// Ends nobody asked for since it was first deployed.
+    pub crashes: u64,
+    /// Processor use of all instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<CpuView>,
+    /// Memory of all instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryView>,
+    /// When it was last looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_checked: Option<Timestamp>,
+    /// When its wanted state was last changed.
+    pub updated_at: Timestamp,
+    /// Its instances; left out of lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<InstanceView>,
+    /// Its last log lines; left out of lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogLine>,
+    /// What the user should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// How many instances of an app there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstancesView {
+    /// Ready to serve.
+    pub ready: u32,
+    /// Wanted.
+    pub desired: u32,
+}
+
+/// Processor use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CpuView {
+    /// In percent of one core.
+    pub percent: f64,
+}
+
+/// Memory use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryView {
+    /// In use.
+    pub used_bytes: u64,
+    /// The limit, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_bytes: Option<u64>,
+}
+
+/// An instance's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceState {
+    /// Its image is being fetched.
+    Preparing,
+    /// It exists and does not run.
+    Created,
+    /// It runs and has not answered yet.
+    Starting,
+    /// It has answered and is watched before it serves.
+    Warming,
+    /// It can serve.
+    Ready,
+    /// It runs and fails its probes.
+    Unhealthy,
+    /// It gets no new requests and finishes those it has.
+    Draining,
+    /// It ended because it was asked to.
+    Stopped,
+    /// It ended by itself.
+    Crashed,
+    /// It no longer exists.
+    Gone,
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Preparing => "preparing",
+            Self::Created => "created",
+            Self::Starting => "starting",
+            Self::Warming => "warming",
+            Self::Ready => "ready",
+            Self::Unhealthy => "unhealthy",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+            Self::Crashed => "crashed",
+            Self::Gone => "gone",
+        })
+    }
+}
+
+/// One container or process of an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceView {
+    /// Its id, as in `shop-8f3k2a-1`.
+    pub id: UnitId,
+    /// Its place among the instances of its release, from 1.
+    pub slot: u16,
+    /// The release it runs.
+    pub release: ReleaseId,
+    /// What runs it.
+    pub runtime: RuntimeKind,
+    /// Its state.
+    pub state: InstanceState,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// How often it was restarted.
+    pub restarts: u64,
+    /// How it ended last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ExitStatus>,
+    /// Where it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its main process on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The engine's id of its container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
