@@ -1,2 +1,49 @@
-//! (in work)
-fn main() {}
+//! The project's own tools: `cargo xtask <verb>`, one file for each verb.
+//!
+//! Nothing here is part of the product: its crates are built, checked and run from outside.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to whoever typed them")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod process;
+mod test;
+mod testapp;
+mod tidy;
+mod workspace;
+
+/// What goes wrong here is told to a person, and handled by nobody.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own tools", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Check everything: format, house rules, lints, all tests, docs
+    Test(test::Args),
+    /// Check the house rules: layers, sizes, docs, what is forbidden
+    Tidy,
+    /// Build the static test application and print where it is
+    Testapp,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        Verb::Test(args) => test::run(&args),
+        Verb::Tidy => tidy::run(),
+        Verb::Testapp => testapp::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

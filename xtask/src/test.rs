@@ -1,0 +1,130 @@
+//! `cargo xtask test`: everything that must hold, from the format to the end-to-end tests.
+//!
+//! It runs on a machine with only Rust and git: what the tests need besides is looked for first, installed where that is
+//! possible, and named otherwise. Phases stop at the first that fails; the last line counts the tests.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::workspace::Workspace;
+use crate::{Result, process, testapp, tidy};
+
+mod engine;
+mod needs;
+mod tally;
+
+use tally::Tally;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only what needs nothing but Rust: format, house rules, lints, unit tests
+    #[arg(long)]
+    fast: bool,
+    /// Only these tests: a crate's name runs that crate, any other word the tests whose name contains it
+    filter: Vec<String>,
+}
+
+/// `cargo xtask test [--fast] [FILTER…]`.
+pub(crate) fn run(args: &Args) -> Result {
+    let mut run = Run { started: Instant::now(), times: vec![], tally: Tally::default() };
+    let result = phases(&mut run, args);
+    let stopped = result.is_err() && run.tally.failed == 0;
+    println!("\n{} · {:.0} s", run.times.join(" · "), run.started.elapsed().as_secs_f64());
+    println!("{} passed, {} failed", run.tally.passed, run.tally.failed + u64::from(stopped));
+    result.map_err(|error| format!("{error}\nto run it again: {}", typed(args)).into())
+}
+
+fn phases(run: &mut Run, args: &Args) -> Result {
+    let workspace = Workspace::load()?;
+    let selected = !args.filter.is_empty();
+    // Held to the end: an engine of our own stops when this is dropped.
+    let _engine = match args.fast {
+        true => None,
+        false => {
+            Some(run.phase("needs", "what the tests need on this machine", || needs::provide(&workspace))?)
+        }
+    };
+    if !selected {
+        run.command("format", process::cargo().args(["fmt", "--all", "--check"]))?;
+        run.phase("tidy", "the rules of the house", || {
+            println!("   {}", tidy::check(&workspace)?);
+            Ok(())
+        })?;
+        let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+        run.command("lints", process::cargo().args(clippy))?;
+    }
+    let mut tests = process::cargo();
+    tests.args(["test", "--no-fail-fast"]);
+    if args.fast {
+        tests.args(["--lib", "--bins"]);
+    } else {
+        let app = run.phase("test application", "static, for containers", || testapp::build(&workspace))?;
+        // The very set that the tests link: a narrower one would be built twice.
+        run.command("build", process::cargo().args(["build", "--workspace", "--all-targets", "--quiet"]))?;
+        tests.env("ND_TESTAPP", app);
+        tests.env("ND_DAEMON", workspace.debug_binary("nextdeployd"));
+        tests.env("ND_CLI", workspace.debug_binary("nextdeploy"));
+    }
+    select(&mut tests, &workspace, &args.filter);
+    run.tests(&mut tests)?;
+    if !selected && !args.fast {
+        let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
+        run.command("docs", process::cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    Ok(())
+}
+
+struct Run {
+    started: Instant,
+    times: Vec<String>,
+    tally: Tally,
+}
+
+impl Run {
+    fn phase<T>(&mut self, name: &str, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        println!("\n== {name}: {what}");
+        let started = Instant::now();
+        let result = work().map_err(|error| format!("{name} failed: {error}").into());
+        self.times.push(format!("{name} {:.1} s", started.elapsed().as_secs_f64()));
+        result
+    }
+
+    fn command(&mut self, name: &str, command: &mut Command) -> Result {
+        self.phase(name, &process::line(command), || process::run(command))
+    }
+
+    fn tests(&mut self, command: &mut Command) -> Result {
+        let mut tally = Tally::default();
+        let result = self.phase("tests", &process::line(command), || tally.run(command));
+        self.tally = tally;
+        result
+    }
+}
+
+/// Narrows `tests` down to the packages and names of `filter`.
+fn select(tests: &mut Command, workspace: &Workspace, filter: &[String]) {
+    let is_package = |word: &&String| workspace.members().any(|package| package.name == **word);
+    let (packages, names): (Vec<&String>, Vec<&String>) = filter.iter().partition(is_package);
+    if packages.is_empty() {
+        tests.arg("--workspace");
+    }
+    for package in packages {
+        tests.args(["--package", package]);
+    }
+    if !names.is_empty() {
+        tests.arg("--").args(names);
+    }
+}
+
+/// The command line that `args` came from.
+fn typed(args: &Args) -> String {
+    let mut line = String::from("cargo xtask test");
+    if args.fast {
+        line.push_str(" --fast");
+    }
+    for word in &args.filter {
+        line.push(' ');
+        line.push_str(word);
+    }
+    line
+}
