@@ -84,3 +84,76 @@ impl LocalTaskSet {
         self.owner.0.shutdown(grace).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::TaskFailure;
+
+    #[tokio::test]
+    async fn ended_tasks_leave_nothing_behind() {
+        LocalSet::new()
+            .run_until(async {
+                let set = LocalTaskSet::new("connections");
+                let shared = Rc::new(());
+                for _ in 0..100 {
+                    let held = Rc::clone(&shared);
+                    set.spawn("connection", async move { drop(held) });
+                }
+                assert_eq!((set.len(), Rc::strong_count(&shared)), (100, 101));
+                assert_eq!(set.shutdown(Duration::from_secs(1)).await, 0);
+                assert_eq!((set.len(), Rc::strong_count(&shared)), (0, 1));
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_one_connection_leaves_the_others_alone() {
+        LocalSet::new()
+            .run_until(async {
+                let set = LocalTaskSet::new("connections");
+                let value = Rc::new(3);
+                let broken = set.spawn_with("broken", async { panic!("bad frame") });
+                let fine = set.spawn_with("fine", async move { *value });
+                assert_eq!(broken.await, Err::<(), _>(TaskFailure::Panicked("bad frame".to_owned())));
+                assert_eq!(fine.await, Ok(3));
+                assert_eq!(set.panics(), 1);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_set_goes_on_after_all_were_aborted() {
+        LocalSet::new()
+            .run_until(async {
+                let set = LocalTaskSet::new("connections");
+                let endless = set.spawn_with("endless", std::future::pending::<()>());
+                assert_eq!(set.abort_all(), 1);
+                assert_eq!(endless.await, Err(TaskFailure::Cancelled));
+                assert!(set.is_empty());
+                assert_eq!(set.spawn_with("next", async { 1 }).await, Ok(1));
+            })
+            .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_aborts_what_outlives_its_grace() {
+        LocalSet::new()
+            .run_until(async {
+                let set = LocalTaskSet::new("connections");
+                let shared = Rc::new(());
+                let held = Rc::clone(&shared);
+                set.spawn("endless", async move {
+                    std::future::pending::<()>().await;
+                    drop(held);
+                });
+                assert_eq!(set.shutdown(Duration::from_secs(1)).await, 1);
+                assert_eq!(Rc::strong_count(&shared), 1);
+            })
+            .await;
+    }
+}
