@@ -191,23 +191,6 @@ async fn a_worker_without_heartbeats_is_stalled_and_restarted() -> TestResult {
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_daemon_that_stood_still_blames_no_worker() -> TestResult {
-    let supervisor = supervisor();
-    supervisor.add(SPEC.stall_after(Duration::from_secs(10)), |context| async move {
-        loop {
-            context.heartbeat();
-            sleep(Duration::from_secs(1)).await;
-        }
-    })?;
-    sleep(Duration::from_millis(1)).await;
-    tokio::time::advance(Duration::from_secs(3600)).await;
-    sleep(Duration::from_secs(30)).await;
-    let view = view(&supervisor, "worker")?;
-    assert_eq!((view.state, view.restarts), (WorkerState::Running, 0));
-    Ok(())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stalled_worker_is_never_run_twice_at_once() -> TestResult {
     let supervisor = supervisor();

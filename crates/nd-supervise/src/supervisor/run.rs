@@ -101,3 +101,40 @@ fn with_sources(error: &WorkerError) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::SystemClock;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_stood_still_blames_a_worker_only_after_another_limit() {
+        let mut watch = pin!(stalled(Pulse::new(Arc::new(SystemClock)), Some(LIMIT)));
+        assert!(timeout(Duration::ZERO, &mut watch).await.is_err());
+        advance(Duration::from_secs(3600)).await;
+        assert!(timeout(Duration::from_secs(9), &mut watch).await.is_err());
+        assert_eq!(watch.await.as_secs(), 3610);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_moves_the_limit() {
+        let pulse = Pulse::new(Arc::new(SystemClock));
+        let mut watch = pin!(stalled(Arc::clone(&pulse), Some(LIMIT)));
+        assert!(timeout(Duration::from_secs(9), &mut watch).await.is_err());
+        pulse.beat();
+        assert!(timeout(Duration::from_secs(9), &mut watch).await.is_err());
+        assert_eq!(watch.await, LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_without_a_limit_never_stalls() {
+        let watch = stalled(Pulse::new(Arc::new(SystemClock)), None);
+        assert!(timeout(Duration::from_secs(86_400), watch).await.is_err());
+    }
+}
