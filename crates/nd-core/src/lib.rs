@@ -13,7 +13,9 @@
 
 pub mod diagnosis;
 pub mod events;
+pub mod model;
 pub mod plan;
 pub mod ports;
 pub mod records;
+pub mod routes;
 pub mod spec;

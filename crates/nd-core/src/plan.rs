@@ -1,5 +1,6 @@
 //! Plans are data: what is left to do, in order, before anything is done.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use nd_types::{ReleaseId, UnitId};
@@ -50,6 +51,19 @@ impl Plan {
         if !steps.is_empty() {
             self.stages.push(steps);
         }
+    }
+
+    /// Every unit the plan names, in whatever stage.
+    #[must_use]
+    pub fn units(&self) -> BTreeSet<UnitId> {
+        let mut units = BTreeSet::new();
+        for step in self.stages.iter().flatten() {
+            match step {
+                Step::Apply(routed) => units.extend(routed.iter().cloned()),
+                step => units.extend(step.unit().cloned()),
+            }
+        }
+        units
     }
 
     /// The steps to do now.

@@ -25,6 +25,8 @@ pub struct AppRecord {
     pub rollout: Option<RolloutRecord>,
     /// Releases that can be rolled back to, newest first, without the active one.
     pub kept: Vec<ReleaseId>,
+    /// When the user last asked for the app to run: units that ended before are started whatever the policy says.
+    pub run_asked_at: Timestamp,
     /// Units that started before this time are to be started anew.
     pub restart_before: Option<Timestamp>,
     /// The fixed port that the app listens on although another one was leased to it.
@@ -47,6 +49,7 @@ impl AppRecord {
             active: None,
             rollout: None,
             kept: Vec::new(),
+            run_asked_at: now,
             restart_before: None,
             fixed_port: None,
             bake: None,
@@ -76,6 +79,10 @@ pub struct RolloutRecord {
     pub release: ReleaseId,
     /// How it takes over.
     pub strategy: StrategyName,
+    /// How many instances it is to have.
+    pub replicas: u16,
+    /// How many instances the release before had.
+    pub old_replicas: u16,
     /// When the attempt is given up.
     pub deadline: Timestamp,
     /// Forward or back.

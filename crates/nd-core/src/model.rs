@@ -1,0 +1,246 @@
+//! The decisions of one app's reconciler: pure, without a task, a clock or a port.
+//!
+//! An [`AppModel`] holds what should be ([`AppRecord`]) and what is known to be (its units). Three things change it:
+//! the user's edits ([`edit`]), what came of actions ([`AppModel::absorb`]), and time. [`AppModel::decide`] answers
+//! what to start now. Nothing here waits, so a crash of a serving unit is answered in the same activation in which it
+//! is learned, whatever else is under way.
+
+mod absorb;
+mod action;
+mod crash;
+mod decide;
+pub mod edit;
+mod observe;
+mod rollout;
+mod routing;
+mod status;
+mod steps;
+mod unit;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_supervise::Mono;
+use nd_types::{AppName, DeploymentId, ReleaseId, Timestamp, UnitId};
+
+pub use action::{
+    Action, ActionEnd, ActionError, NotReady, ReadyReport, RoutesServing, Started, StopReport, UnitAction,
+};
+pub use crash::{CrashHistory, Verdict};
+pub use decide::{Decision, Strategies};
+pub use status::{AppPhase, AppStatus, UnitView};
+pub use unit::{IllegalEvent, Unit, UnitEvent, UnitState};
+
+use crate::events::Event;
+use crate::ports::{Prepared, RuntimeCaps};
+use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord};
+use crate::routes::AppRoutes;
+use crate::spec::AppSpec;
+use steps::StepTracker;
+
+/// The moment of an activation, and its share of chance.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For measuring.
+    pub mono: Mono,
+    /// For records.
+    pub wall: Timestamp,
+    /// Between 0 and 1, for backoff.
+    pub jitter: f64,
+}
+
+/// A fact the model learned or made, to be published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fact {
+    /// The unit it is about.
+    pub unit: Option<UnitId>,
+    /// The deployment it belongs to.
+    pub deployment: Option<DeploymentId>,
+    /// What.
+    pub what: Event,
+}
+
+/// One release as its reconciler knows it.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// What it consists of.
+    pub spec: Arc<AppSpec>,
+    /// What preparing it found out.
+    pub prepared: Option<Prepared>,
+    /// Its stored form.
+    record: ReleaseRecord,
+    /// Whether its units turned out to have no port.
+    portless: bool,
+}
+
+/// Everything one app's reconciler knows.
+#[derive(Clone, Debug)]
+pub struct AppModel {
+    record: AppRecord,
+    releases: BTreeMap<ReleaseId, Release>,
+    /// The deployment under way, or the last one.
+    deployment: Option<DeploymentRecord>,
+    units: BTreeMap<UnitId, Unit>,
+    /// What the ingress has acknowledged.
+    served: Option<AppRoutes>,
+    /// Host ports that could not be opened, for people.
+    port_faults: Vec<String>,
+    applying: bool,
+    preparing: Option<ReleaseId>,
+    observing: bool,
+    /// Whether the units have been looked at since the daemon started.
+    observed: bool,
+    /// Whether somebody wants them to be looked at again.
+    look: bool,
+    /// Counts what is learned, so that a slow look cannot overrule something newer.
+    epoch: u64,
+    /// Routes and releases are left alone until then, because the last attempt failed.
+    routes_not_before: Option<Mono>,
+    prepare_not_before: Option<Mono>,
+    failures: u32,
+    /// The last thing that went wrong at a port and has not gone right since.
+    trouble: Option<String>,
+    steps: StepTracker,
+    facts: Vec<Fact>,
+    dirty: Vec<Record>,
+}
+
+impl AppModel {
+    /// A model of the app as it was stored.
+    #[must_use]
+    pub fn new(record: AppRecord, releases: Vec<ReleaseRecord>, deployment: Option<DeploymentRecord>) -> Self {
+        let releases = releases.into_iter().map(|record| (record.id.clone(), Release::new(record))).collect();
+        Self {
+            record,
+            releases,
+            deployment,
+            units: BTreeMap::new(),
+            served: None,
+            port_faults: Vec::new(),
+            applying: false,
+            preparing: None,
+            observing: false,
+            observed: false,
+            look: true,
+            epoch: 0,
+            routes_not_before: None,
+            prepare_not_before: None,
+            failures: 0,
+            trouble: None,
+            steps: StepTracker::default(),
+            facts: Vec::new(),
+            dirty: Vec::new(),
+        }
+    }
+
+    /// The app.
+    #[must_use]
+    pub fn app(&self) -> &AppName {
+        &self.record.app
+    }
+
+    /// What should be.
+    #[must_use]
+    pub fn record(&self) -> &AppRecord {
+        &self.record
+    }
+
+    /// One of its releases.
+    #[must_use]
+    pub fn release(&self, id: &ReleaseId) -> Option<&Release> {
+        self.releases.get(id)
+    }
+
+    /// Its units, those that do not exist yet included.
+    #[must_use]
+    pub fn units(&self) -> &BTreeMap<UnitId, Unit> {
+        &self.units
+    }
+
+    /// What the ingress has acknowledged.
+    #[must_use]
+    pub fn served(&self) -> Option<&AppRoutes> {
+        self.served.as_ref()
+    }
+
+    /// The deployment under way, or the last one.
+    #[must_use]
+    pub fn deployment(&self) -> Option<&DeploymentRecord> {
+        self.deployment.as_ref()
+    }
+
+    /// Asks for a look at the units: a hint came, or the sweep is due.
+    pub fn look_again(&mut self) {
+        self.look = true;
+    }
+
+    /// The periodic sweep: looks again, and tries again what a port refused.
+    pub fn sweep(&mut self) {
+        self.look = true;
+        if !self.port_faults.is_empty() {
+            self.served = None;
+        }
+    }
+
+    /// Takes what was decided and published; what is left is empty.
+    fn take_output(&mut self) -> (Vec<Fact>, Vec<Record>) {
+        (std::mem::take(&mut self.facts), std::mem::take(&mut self.dirty))
+    }
+
+    fn fact(&mut self, unit: Option<&UnitId>, what: Event) {
+        let deployment = self.record.rollout.as_ref().map(|rollout| rollout.deployment.clone());
+        self.facts.push(Fact { unit: unit.cloned(), deployment, what });
+    }
+
+    fn spec_of(&self, release: &ReleaseId) -> Option<&Arc<AppSpec>> {
+        self.releases.get(release).map(|release| &release.spec)
+    }
+
+    fn unit_mut(&mut self, id: &UnitId, now: Now) -> &mut Unit {
+        self.units.entry(id.clone()).or_insert_with(|| Unit::absent(now.wall))
+    }
+
+    /// The record changed: store it, and let waiting clients compare.
+    fn touch(&mut self, now: Now) {
+        self.record.updated_at = now.wall;
+        self.dirty.push(Record::App(self.record.clone()));
+    }
+
+    fn next_epoch(&mut self) -> u64 {
+        self.epoch += 1;
+        self.epoch
+    }
+}
+
+impl Release {
+    fn new(record: ReleaseRecord) -> Self {
+        let spec = Arc::new(AppSpec::from(&record.spec));
+        let prepared = record.prepared.as_ref().map(Prepared::from);
+        Self { spec, prepared, record, portless: false }
+    }
+
+    /// Its stored form.
+    #[must_use]
+    pub fn record(&self) -> &ReleaseRecord {
+        &self.record
+    }
+}
+
+/// Growing pause after the `failures`-th failure in a row of something that may pass: 100 ms doubling to 5 s.
+fn retry_delay(failures: u32) -> Duration {
+    Duration::from_millis(100).saturating_mul(2u32.saturating_pow(failures.saturating_sub(1).min(8))).min(Duration::from_secs(5))
+}
+
+/// Whether two versions of the app may run side by side, and why not.
+#[must_use]
+pub fn side_by_side(spec: &AppSpec, caps: RuntimeCaps, fixed_port: Option<NonZeroU16>) -> Result<(), String> {
+    if let Some(volume) = spec.volumes.iter().find(|volume| !volume.read_only) {
+        return Err(format!("volume {} is writable, and two versions must never share it", volume.target));
+    }
+    match fixed_port {
+        Some(port) if !caps.own_address => Err(format!("the app binds port {port} whatever PORT says")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,157 @@
+//! What a reconciler starts, and what comes back.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use nd_types::{ExitStatus, Generation, ReleaseId, UnitId};
+
+use crate::diagnosis::Diagnosis;
+use crate::events::RestartReason;
+use crate::ports::{BindFault, DrainReport, PortErrorKind, Prepared, UnitObserved};
+use crate::routes::AppRoutes;
+
+/// Something to do. Each is idempotent: a daemon that was killed in the middle does it again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Look at every unit of the app.
+    Observe {
+        /// The model's epoch when the look began.
+        epoch: u64,
+    },
+    /// Make sure that units of the release can be created.
+    Prepare(ReleaseId),
+    /// Work on one unit.
+    Unit(UnitId, UnitAction),
+    /// Make these routes serve.
+    Apply(AppRoutes),
+    /// Take the app's routes away.
+    Withdraw,
+}
+
+/// Something to do to one unit; at most one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitAction {
+    /// Create it.
+    Create,
+    /// Start it.
+    Start(Option<RestartReason>),
+    /// Wait until it can serve.
+    WaitReady {
+        /// How long at most.
+        within: Duration,
+    },
+    /// Wait until no request is in flight on it.
+    Drain,
+    /// Stop it, and keep it.
+    Stop,
+    /// Remove it.
+    Remove,
+}
+
+/// What came of an action.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ActionEnd {
+    /// What was seen, or the runtime that could not be asked.
+    Observed {
+        /// The epoch the look began in.
+        epoch: u64,
+        /// What was seen.
+        result: Result<Vec<UnitObserved>, ActionError>,
+    },
+    /// The release was prepared.
+    Prepared(ReleaseId, Result<Prepared, ActionError>),
+    /// The unit was created.
+    Created(UnitId, Result<(), ActionError>),
+    /// The unit was started.
+    Started(UnitId, Result<Started, ActionError>),
+    /// The unit can serve, or not.
+    Warmed(UnitId, Result<ReadyReport, NotReady>),
+    /// The unit was drained.
+    Drained(UnitId, Result<DrainReport, ActionError>),
+    /// The unit was stopped.
+    Stopped(UnitId, Result<StopReport, ActionError>),
+    /// The unit was removed.
+    Removed(UnitId, Result<(), ActionError>),
+    /// The routes serve.
+    Applied(AppRoutes, Result<RoutesServing, ActionError>),
+    /// The routes are gone.
+    Withdrawn(Result<(), ActionError>),
+}
+
+/// A unit that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Main process on the host.
+    pub pid: Option<u32>,
+    /// When it started.
+    pub at: nd_types::Timestamp,
+}
+
+/// A unit that can serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyReport {
+    /// Where; `None` for a unit without a port.
+    pub address: Option<SocketAddr>,
+    /// How that was found out, as in `GET /health 200 (41 ms)`.
+    pub evidence: String,
+    /// From the beginning of the wait.
+    pub took: Duration,
+    /// The port the app insists on although another one was leased to it.
+    pub fixed_port: Option<NonZeroU16>,
+    /// Things the user should know.
+    pub notes: Vec<String>,
+}
+
+/// A unit that cannot serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotReady {
+    /// How it ended, if it did.
+    pub exit: Option<ExitStatus>,
+    /// Why.
+    pub diagnosis: Diagnosis,
+    /// Whether the runtime could not be asked, so that nothing is known about the unit.
+    pub unknown: bool,
+}
+
+/// A unit that was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopReport {
+    /// How it ended.
+    pub exit: ExitStatus,
+    /// Whether it had to be killed.
+    pub killed: bool,
+}
+
+/// Routes that serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutesServing {
+    /// Since which state.
+    pub generation: Generation,
+    /// Host ports of the app that could not be opened.
+    pub faults: Vec<BindFault>,
+}
+
+/// Why an action failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionError {
+    /// What kind of failure it was.
+    pub kind: PortErrorKind,
+    /// What was tried and why it failed.
+    pub diagnosis: Diagnosis,
+}
+
+impl UnitAction {
+    /// What is going on, in the words of `status`.
+    #[must_use]
+    pub fn doing(self) -> &'static str {
+        match self {
+            Self::Create => "creating",
+            Self::Start(_) => "starting",
+            Self::WaitReady { .. } => "warming",
+            Self::Drain => "draining",
+            Self::Stop => "stopping",
+            Self::Remove => "removing",
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What to start now.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nd_supervise::Mono;
+use nd_types::{ReleaseId, StrategyName, UnitId};
+
+use super::action::{Action, UnitAction};
+use super::crash::Verdict;
+use super::unit::{Unit, UnitState};
+use super::{AppModel, Fact, Now};
+use crate::events::RestartReason;
+use crate::plan::{Plan, Step};
+use crate::ports::DeployStrategy;
+use crate::records::{Record, RolloutStage, RunIntent};
+
+/// The strategies by name.
+pub type Strategies = BTreeMap<StrategyName, Arc<dyn DeployStrategy>>;
+
+/// What one activation decided.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// What to start.
+    pub actions: Vec<Action>,
+    /// What to store. Everything in here would be decided again from what is observed, so a daemon that dies before it
+    /// is stored loses nothing.
+    pub records: Vec<Record>,
+    /// What to publish, after the records are stored.
+    pub facts: Vec<Fact>,
+    /// When to decide again, if nothing else happens.
+    pub wake_at: Option<Mono>,
+}
+
+impl Decision {
+    pub(super) fn wake(&mut self, at: Mono) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+/// Why a unit exists, and so what is to become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It should run and serve.
+    Wanted,
+    /// The deployment under way decides.
+    Planned,
+    /// It should exist, stopped.
+    Kept,
+    /// It should not exist.
+    Unwanted,
+}
+
+impl AppModel {
+    /// Decides what to start now. Deciding twice in a row starts nothing twice.
+    pub fn decide(&mut self, now: Now, strategies: &Strategies) -> Decision {
+        let mut decision = Decision::default();
+        if self.look && !self.observing {
+            self.look = false;
+            self.observing = true;
+            decision.actions.push(Action::Observe { epoch: self.epoch });
+        }
+        if self.observed {
+            let plan = self.advance_rollout(now, strategies, &mut decision);
+            let wishes = self.wishes(now, &plan, &mut decision);
+            self.route(now, &plan, &mut decision);
+            self.start_wishes(now, wishes, &mut decision);
+            self.prepare(now, &plan, &mut decision);
+            self.forget_releases();
+        }
+        let (facts, records) = self.take_output();
+        decision.facts = facts;
+        decision.records = records;
+        decision
+    }
+
+    /// What every unit needs next: first the deployment's own steps, then what keeps the app as it should be.
+    fn wishes(&mut self, now: Now, plan: &Plan, decision: &mut Decision) -> BTreeMap<UnitId, UnitAction> {
+        let mut wishes = self.planned_wishes(now, plan);
+        if let Some(active) = self.record.active.clone().filter(|_| self.record.run == RunIntent::Running) {
+            for slot in 1..=self.record.replicas {
+                let id = UnitId::new(self.app(), &active, slot);
+                self.unit_mut(&id, now);
+            }
+        }
+        let named = plan.units();
+        let ids: Vec<UnitId> = self.units.keys().cloned().collect();
+        for id in ids {
+            if wishes.contains_key(&id) {
+                continue;
+            }
+            let wish = match self.role(&id, plan) {
+                // A later stage of the plan will want it as it is.
+                Role::Kept | Role::Unwanted if named.contains(&id) => None,
+                Role::Planned => None,
+                Role::Wanted => self.keep_up(&id, now, decision),
+                Role::Kept => self.bring_down(&id),
+                Role::Unwanted => self.bring_down(&id).or_else(|| self.clear_away(&id)),
+            };
+            if let Some(wish) = wish {
+                wishes.insert(id, wish);
+            }
+        }
+        wishes
+    }
+
+    fn planned_wishes(&mut self, now: Now, plan: &Plan) -> BTreeMap<UnitId, UnitAction> {
+        let mut wishes = BTreeMap::new();
+        for step in plan.next_steps() {
+            let action = match step {
+                Step::Create(_) => UnitAction::Create,
+                Step::Start(_) => UnitAction::Start(None),
+                Step::WaitReady(unit) => UnitAction::WaitReady { within: self.time_to_ready(unit.release()) },
+                Step::Drain(_) => UnitAction::Drain,
+                Step::Stop(_) => UnitAction::Stop,
+                Step::Remove(_) => UnitAction::Remove,
+                Step::Prepare(_) | Step::Apply(_) => continue,
+            };
+            if let Some(unit) = step.unit() {
+                self.unit_mut(unit, now);
+                wishes.insert(unit.clone(), action);
+            }
+        }
+        wishes
+    }
+
+    fn role(&self, id: &UnitId, plan: &Plan) -> Role {
+        let release = id.release();
+        let active = self.record.active.as_ref() == Some(release);
+        if self.record.run == RunIntent::Removed {
+            return Role::Unwanted;
+        }
+        if let Some(rollout) = &self.record.rollout {
+            let new = rollout.release == *release;
+            let old_is_owned = plan.owns_old && active && !new;
+            if old_is_owned || (new && !active && (rollout.stage == RolloutStage::Advancing || !plan.is_done())) {
+                return Role::Planned;
+            }
+        }
+        if active {
+            return match (self.record.run, id.slot() <= self.record.replicas) {
+                (RunIntent::Running, true) => Role::Wanted,
+                (_, true) => Role::Kept,
+                (_, false) => Role::Unwanted,
+            };
+        }
+        if self.record.kept.contains(release) { Role::Kept } else { Role::Unwanted }
+    }
+
+    /// What a unit that should serve needs next.
+    fn keep_up(&mut self, id: &UnitId, now: Now, decision: &mut Decision) -> Option<UnitAction> {
+        if self.must_restart(id) {
+            return self.bring_down(id);
+        }
+        let within = self.time_to_ready(id.release());
+        let asked_at = self.record.run_asked_at;
+        let unit = self.units.get(id)?;
+        match unit.state {
+            UnitState::Absent => Some(UnitAction::Create).filter(|_| self.is_prepared(id.release())),
+            UnitState::Created => Some(UnitAction::Start(None)),
+            UnitState::Warming => Some(UnitAction::WaitReady { within }),
+            UnitState::Ready => None,
+            UnitState::Stopped => Some(UnitAction::Start(Some(restart_reason(unit)))),
+            UnitState::Crashed(_) if unit.finished.is_some_and(|ended| ended < asked_at) => {
+                Some(UnitAction::Start(Some(RestartReason::Manual)))
+            }
+            UnitState::Crashed(exit) => match unit.crashes.verdict() {
+                Verdict::Final => None,
+                Verdict::At(at) | Verdict::Loop { retry: at, .. } if at > now.mono => {
+                    decision.wake(at);
+                    None
+                }
+                _ if exit == nd_types::ExitStatus::OutOfMemory => {
+                    Some(UnitAction::Start(Some(RestartReason::OutOfMemory)))
+                }
+                _ => Some(UnitAction::Start(Some(RestartReason::Exited))),
+            },
+        }
+    }
+
+    /// What a unit that should not run needs next: it stops only when the ingress has acknowledged a table without it
+    /// and nothing is in flight on it.
+    fn bring_down(&self, id: &UnitId) -> Option<UnitAction> {
+        let unit = self.units.get(id)?;
+        if !unit.state.is_running() || self.is_routed(id) || self.applying {
+            return None;
+        }
+        Some(if unit.drained { UnitAction::Stop } else { UnitAction::Drain })
+    }
+
+    fn clear_away(&self, id: &UnitId) -> Option<UnitAction> {
+        let unit = self.units.get(id)?;
+        let gone = unit.state == UnitState::Absent || unit.state.is_running();
+        (!gone && !self.is_routed(id)).then_some(UnitAction::Remove)
+    }
+
+    /// Whether the user asked for a restart that this unit has not had yet, and it is its turn: one at a time, so that
+    /// the others serve.
+    pub(super) fn must_restart(&self, id: &UnitId) -> bool {
+        let Some(asked) = self.record.restart_before else { return false };
+        let due = |unit: &Unit| unit.state.is_running() && unit.started.is_some_and(|started| started < asked);
+        let mut siblings = self.units.iter().filter(|(other, _)| other.release() == id.release() && *other != id);
+        self.units.get(id).is_some_and(due)
+            && siblings.all(|(other, unit)| {
+                let settled = matches!(unit.state, UnitState::Ready | UnitState::Absent)
+                    || matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
+                (settled && unit.is_idle() && !due(unit)) || (due(unit) && other > id && !self.is_leaving(other))
+            })
+    }
+
+    fn is_leaving(&self, id: &UnitId) -> bool {
+        self.units.get(id).is_some_and(|unit| matches!(unit.in_flight, Some(UnitAction::Drain | UnitAction::Stop)))
+    }
+
+    fn start_wishes(&mut self, now: Now, wishes: BTreeMap<UnitId, UnitAction>, decision: &mut Decision) {
+        for (id, action) in wishes {
+            let Some(unit) = self.units.get_mut(&id) else { continue };
+            if !unit.is_idle() {
+                continue;
+            }
+            if let Some(at) = unit.not_before.filter(|at| *at > now.mono) {
+                decision.wake(at);
+                continue;
+            }
+            unit.not_before = None;
+            unit.in_flight = Some(action);
+            decision.actions.push(Action::Unit(id, action));
+        }
+    }
+
+    /// Prepares what the plan wants prepared, or an active release whose units have to be created again.
+    fn prepare(&mut self, now: Now, plan: &Plan, decision: &mut Decision) {
+        let planned = plan.next_steps().iter().find_map(|step| match step {
+            Step::Prepare(release) => Some(release.clone()),
+            _ => None,
+        });
+        let Some(release) = planned.or_else(|| self.unprepared_active()) else { return };
+        if self.preparing.is_some() {
+            return;
+        }
+        if let Some(at) = self.prepare_not_before.filter(|at| *at > now.mono) {
+            return decision.wake(at);
+        }
+        self.preparing = Some(release.clone());
+        decision.actions.push(Action::Prepare(release));
+    }
+
+    fn unprepared_active(&self) -> Option<ReleaseId> {
+        let active = self.record.active.as_ref().filter(|_| self.record.run == RunIntent::Running)?;
+        let absent = self.units.iter().any(|(id, unit)| id.release() == active && unit.state == UnitState::Absent);
+        (absent && !self.is_prepared(active)).then(|| active.clone())
+    }
+
+    pub(super) fn is_prepared(&self, release: &ReleaseId) -> bool {
+        self.releases.get(release).is_some_and(|release| release.prepared.is_some())
+    }
+
+    fn time_to_ready(&self, release: &ReleaseId) -> std::time::Duration {
+        let readiness = self.spec_of(release).map(|spec| spec.readiness.clone()).unwrap_or_default();
+        readiness.start_period + readiness.deadline
+    }
+
+    /// Drops releases that nothing refers to any more, once their units are gone.
+    fn forget_releases(&mut self) {
+        let record = &self.record;
+        let referred = |id: &ReleaseId| {
+            record.run != RunIntent::Removed
+                && (record.active.as_ref() == Some(id)
+                    || record.kept.contains(id)
+                    || record.rollout.as_ref().is_some_and(|rollout| rollout.release == *id))
+        };
+        self.units.retain(|id, unit| unit.state != UnitState::Absent || !unit.is_idle() || referred(id.release()));
+        let units = &self.units;
+        let gone: Vec<ReleaseId> = self
+            .releases
+            .keys()
+            .filter(|id| !referred(id) && !units.keys().any(|unit| unit.release() == *id))
+            .cloned()
+            .collect();
+        for id in gone {
+            self.releases.remove(&id);
+            self.dirty.push(Record::ReleaseGone(id));
+        }
+    }
+}
+
+fn restart_reason(unit: &Unit) -> RestartReason {
+    if unit.started.is_some() { RestartReason::Manual } else { RestartReason::FoundStopped }
+}

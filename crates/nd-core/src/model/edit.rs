@@ -1,0 +1,216 @@
+//! What users ask for: edits of desired state, checked against what is under way.
+
+use nd_types::DeploymentId;
+
+use super::{AppModel, Fact, Now, Release};
+use crate::diagnosis::Diagnosis;
+use crate::events::Event;
+use crate::records::{AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord, RolloutRecord, RolloutStage, RunIntent};
+
+/// One wish.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// Make a release serve.
+    Deploy(Box<DeployEdit>),
+    /// End the deployment under way and go back.
+    Cancel(DeploymentId),
+    /// Run.
+    Start,
+    /// Do not run.
+    Stop,
+    /// Start every instance anew, one after the other.
+    Restart,
+    /// Have so many instances.
+    Scale(u16),
+    /// Vanish.
+    Remove,
+}
+
+/// A deployment that was checked and is to begin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeployEdit {
+    /// The deployment.
+    pub deployment: DeploymentRecord,
+    /// The release, when it is new.
+    pub release: Option<ReleaseRecord>,
+    /// How many instances it is to have; as many as before when absent.
+    pub replicas: Option<u16>,
+    /// When the attempt is given up.
+    pub deadline: nd_types::Timestamp,
+}
+
+/// Why a wish is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// Another deployment is under way.
+    #[error("deployment {0} of this app is still under way")]
+    Busy(DeploymentId),
+    /// Nothing was ever deployed.
+    #[error("app has no release that could run; deploy it first")]
+    NothingToRun,
+    /// The release to go to is gone.
+    #[error("release {0} is not kept any more")]
+    ReleaseGone(nd_types::ReleaseId),
+    /// The deployment to cancel is not under way.
+    #[error("deployment {0} is not under way")]
+    NotUnderWay(DeploymentId),
+    /// The app is being removed.
+    #[error("app is being removed")]
+    Removing,
+}
+
+/// A wish that was checked: what must be stored before it counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edited {
+    record: AppRecord,
+    deployment: Option<DeploymentRecord>,
+    release: Option<ReleaseRecord>,
+    change: Option<String>,
+    resets_crashes: bool,
+}
+
+impl Edited {
+    /// The records that hold the wish.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        let release = self.release.iter().map(|release| Record::Release(Box::new(release.clone())));
+        let deployment = self.deployment.iter().map(|deployment| Record::Deployment(Box::new(deployment.clone())));
+        release.chain(deployment).chain([Record::App(self.record.clone())]).collect()
+    }
+
+    /// The number of the wish; the app has fulfilled it when its status is settled at this revision or a later one.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.record.revision
+    }
+}
+
+impl AppModel {
+    /// Checks a wish. Changes nothing: first the records must be stored, then [`AppModel::accept`] makes them count.
+    ///
+    /// # Errors
+    /// [`EditError`] says what stands in the way.
+    pub fn edit(&self, edit: Edit, now: Now) -> Result<Edited, EditError> {
+        let mut record = self.record.clone();
+        if record.run == RunIntent::Removed && !matches!(edit, Edit::Deploy(_) | Edit::Remove) {
+            return Err(EditError::Removing);
+        }
+        record.revision += 1;
+        record.updated_at = now.wall;
+        let mut edited =
+            Edited { record, deployment: None, release: None, change: None, resets_crashes: false };
+        match edit {
+            Edit::Deploy(deploy) => self.edit_deploy(*deploy, &mut edited)?,
+            Edit::Cancel(id) => self.edit_cancel(&id, &mut edited)?,
+            Edit::Start => self.edit_start(now, &mut edited)?,
+            Edit::Stop => self.edit_stop(RunIntent::Stopped, "stop", now, &mut edited),
+            Edit::Remove => self.edit_stop(RunIntent::Removed, "remove", now, &mut edited),
+            Edit::Restart => {
+                self.edit_start(now, &mut edited)?;
+                edited.record.restart_before = Some(now.wall);
+                edited.change = Some("restart".to_owned());
+            }
+            Edit::Scale(replicas) => {
+                edited.record.replicas = replicas;
+                if let Some(rollout) = &mut edited.record.rollout {
+                    rollout.replicas = replicas;
+                }
+                edited.change = Some(format!("scale to {replicas}"));
+            }
+        }
+        Ok(edited)
+    }
+
+    /// Makes a stored wish count.
+    pub fn accept(&mut self, edited: Edited) {
+        self.record = edited.record;
+        if let Some(release) = edited.release {
+            self.releases.insert(release.id.clone(), Release::new(release));
+        }
+        if let Some(deployment) = edited.deployment {
+            if deployment.status == DeploymentStatus::Running {
+                let started = Event::DeployStarted { release: deployment.release.clone(), strategy: deployment.strategy };
+                self.facts.push(Fact { unit: None, deployment: Some(deployment.id.clone()), what: started });
+            }
+            self.deployment = Some(deployment);
+            self.prepare_not_before = None;
+            self.failures = 0;
+        }
+        if edited.resets_crashes {
+            for unit in self.units.values_mut() {
+                unit.crashes.reset();
+                unit.not_before = None;
+            }
+        }
+        if let Some(change) = edited.change {
+            self.fact(None, Event::AppChanged { change });
+        }
+    }
+
+    fn edit_deploy(&self, deploy: DeployEdit, edited: &mut Edited) -> Result<(), EditError> {
+        if let Some(rollout) = &self.record.rollout {
+            return Err(EditError::Busy(rollout.deployment.clone()));
+        }
+        let release = deploy.deployment.release.clone();
+        if deploy.release.is_none() && !self.releases.contains_key(&release) {
+            return Err(EditError::ReleaseGone(release));
+        }
+        let record = &mut edited.record;
+        let replicas = deploy.replicas.unwrap_or(record.replicas);
+        record.run = RunIntent::Running;
+        record.run_asked_at = record.updated_at;
+        record.bake = None;
+        record.rollout = Some(RolloutRecord {
+            deployment: deploy.deployment.id.clone(),
+            release,
+            strategy: deploy.deployment.strategy,
+            replicas,
+            old_replicas: record.replicas,
+            deadline: deploy.deadline,
+            stage: RolloutStage::Advancing,
+        });
+        edited.deployment = Some(deploy.deployment);
+        edited.release = deploy.release;
+        Ok(())
+    }
+
+    fn edit_cancel(&self, id: &DeploymentId, edited: &mut Edited) -> Result<(), EditError> {
+        let under_way = edited.record.rollout.as_mut().filter(|rollout| rollout.deployment == *id);
+        let Some(rollout) = under_way else { return Err(EditError::NotUnderWay(id.clone())) };
+        if rollout.stage == RolloutStage::Advancing {
+            rollout.stage = RolloutStage::Undoing(Diagnosis::new("cancelled by the user"));
+        }
+        edited.deployment = self.deployment.clone().map(|deployment| DeploymentRecord {
+            status: DeploymentStatus::Cancelled,
+            error: Some(Diagnosis::new("cancelled by the user")),
+            ..deployment
+        });
+        Ok(())
+    }
+
+    fn edit_start(&self, now: Now, edited: &mut Edited) -> Result<(), EditError> {
+        if self.record.active.is_none() && self.record.rollout.is_none() {
+            return Err(EditError::NothingToRun);
+        }
+        edited.record.run = RunIntent::Running;
+        edited.record.run_asked_at = now.wall;
+        edited.resets_crashes = true;
+        edited.change = Some("start".to_owned());
+        Ok(())
+    }
+
+    /// Stopping or removing an app ends its deployment too: what was wanted last counts.
+    fn edit_stop(&self, run: RunIntent, change: &str, now: Now, edited: &mut Edited) {
+        edited.record.run = run;
+        edited.record.bake = None;
+        edited.change = Some(change.to_owned());
+        if edited.record.rollout.take().is_some() {
+            edited.deployment = self.deployment.clone().map(|deployment| DeploymentRecord {
+                status: DeploymentStatus::Cancelled,
+                error: Some(Diagnosis::new(format!("ended by `{change}`"))),
+                finished_at: Some(now.wall),
+                ..deployment
+            });
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Taking in what the runtime sees.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nd_types::{ExitStatus, Timestamp, UnitId};
+
+use super::crash::Verdict;
+use super::unit::{UnitEvent, UnitState};
+use super::{AppModel, Now};
+use crate::diagnosis::Diagnosis;
+use crate::events::Event;
+use crate::ports::{UnitObserved, UnitStatus};
+
+impl AppModel {
+    /// Takes in a look at all units that began at `epoch`. What was learned or begun since then is not overruled.
+    pub(super) fn take_observation(&mut self, seen: Vec<UnitObserved>, epoch: u64, now: Now) {
+        let first = !self.observed;
+        self.observed = true;
+        let seen: BTreeMap<UnitId, UnitObserved> =
+            seen.into_iter().filter_map(|unit| Some((unit.id.clone()?, unit))).collect();
+        let stale = |model: &Self, id: &UnitId| {
+            model.units.get(id).is_some_and(|unit| !unit.is_idle() || unit.epoch > epoch)
+        };
+        for (id, unit) in &seen {
+            if stale(self, id) {
+                self.look = self.look || self.units.get(id).is_some_and(|unit| unit.is_idle());
+            } else {
+                self.take_unit(id, unit, first, now);
+            }
+        }
+        let vanished: Vec<UnitId> = self
+            .units
+            .iter()
+            .filter(|(id, unit)| unit.state != UnitState::Absent && !seen.contains_key(id) && !stale(self, id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in vanished {
+            self.on_unit(&id, UnitEvent::Gone, now);
+            self.fact(Some(&id), Event::UnitVanished);
+            self.fail_if_advancing(&id, "was removed by somebody else", None, now);
+        }
+    }
+
+    fn take_unit(&mut self, id: &UnitId, seen: &UnitObserved, first: bool, now: Now) {
+        let was = self.units.get(id).map_or(UnitState::Absent, |unit| unit.state);
+        match &seen.status {
+            UnitStatus::Created => {
+                if was == UnitState::Absent {
+                    self.on_unit(id, UnitEvent::Created, now);
+                }
+            }
+            UnitStatus::Running { since, .. } => {
+                let restarted = self.units.get(id).and_then(|unit| unit.started).is_some_and(|known| known < *since);
+                if was == UnitState::Ready && restarted {
+                    // Somebody else stopped and started it: what was known about it no longer holds.
+                    self.on_unit(id, UnitEvent::Stopped, now);
+                }
+                self.on_unit(id, UnitEvent::Running, now);
+                let unit = self.unit_mut(id, now);
+                unit.started = Some(*since);
+                unit.pid = seen.pid;
+            }
+            UnitStatus::Exited { exit, started, finished } => {
+                self.take_exit(id, *exit, *started, *finished, first, now);
+            }
+        }
+    }
+
+    fn take_exit(
+        &mut self,
+        id: &UnitId,
+        exit: ExitStatus,
+        started: Option<Timestamp>,
+        finished: Option<Timestamp>,
+        first: bool,
+        now: Now,
+    ) {
+        let was = self.units.get(id).map_or(UnitState::Absent, |unit| unit.state);
+        let unit = self.unit_mut(id, now);
+        unit.started = started.or(unit.started);
+        unit.finished = finished.or(unit.finished).or(Some(now.wall));
+        if was.is_running() {
+            self.take_crash(id, exit, now);
+        } else if first && was == UnitState::Absent {
+            // Ended while no daemon looked: the exit counts for the policy, but is no crash of this daemon's watch.
+            let unit = self.unit_mut(id, now);
+            unit.state = UnitState::Crashed(exit);
+            self.judge(id, exit, Duration::MAX, now);
+        } else if was == UnitState::Absent {
+            self.on_unit(id, UnitEvent::Stopped, now);
+        }
+    }
+
+    /// A unit that ran has ended without having been asked to.
+    pub(super) fn take_crash(&mut self, id: &UnitId, exit: ExitStatus, now: Now) {
+        let unit = self.unit_mut(id, now);
+        let finished = unit.finished.unwrap_or(now.wall);
+        let uptime = unit.started.map_or(Duration::ZERO, |started| {
+            Duration::try_from(finished.duration_since(started)).unwrap_or_default()
+        });
+        unit.finished = Some(finished);
+        self.on_unit(id, UnitEvent::Exited(exit), now);
+        let uptime_ms = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
+        self.fact(Some(id), Event::UnitExited { exit, uptime_ms });
+        if self.fail_if_advancing(id, &format!("ended with {exit}"), Some(exit), now) {
+            return;
+        }
+        if let Verdict::Loop { crashes, .. } = self.judge(id, exit, uptime, now) {
+            self.fact(Some(id), Event::CrashLoop { crashes, exit });
+            let release = id.release().clone();
+            self.end_probation(&release, &format!("{id} crashed {crashes} times, the last time with {exit}"), now);
+        }
+    }
+
+    fn judge(&mut self, id: &UnitId, exit: ExitStatus, uptime: Duration, now: Now) -> Verdict {
+        let Some(policy) = self.spec_of(id.release()).map(|spec| spec.restart.clone()) else { return Verdict::Final };
+        let unit = self.unit_mut(id, now);
+        unit.crashes.record(exit, uptime, now.mono, &policy, now.jitter)
+    }
+
+    /// A unit of the release that is about to take over is in trouble: the deployment has failed.
+    fn fail_if_advancing(&mut self, id: &UnitId, what: &str, exit: Option<ExitStatus>, now: Now) -> bool {
+        let serves = self.record.active.as_ref() == Some(id.release());
+        if serves || !self.is_advancing(id.release()) {
+            return false;
+        }
+        self.undo_rollout(Diagnosis { exit, ..Diagnosis::new(format!("{id} {what} before it could serve")) }, now);
+        true
+    }
+
+    /// Moves a unit along; an impossible move is reported, and answered with a fresh look.
+    pub(super) fn on_unit(&mut self, id: &UnitId, event: UnitEvent, now: Now) {
+        let epoch = self.next_epoch();
+        let unit = self.unit_mut(id, now);
+        unit.epoch = epoch;
+        if let Err(illegal) = unit.on(event, now.wall) {
+            self.look = true;
+            self.fact(Some(id), Event::Trouble { message: format!("{illegal}; looking again") });
+        }
+    }
+}

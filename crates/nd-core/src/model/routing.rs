@@ -1,0 +1,104 @@
+//! Which units the routes should lead to, and asking the ingress for it.
+
+use nd_types::{Availability, ReleaseId, UnitId};
+
+use super::action::Action;
+use super::crash::Verdict;
+use super::decide::Decision;
+use super::unit::UnitState;
+use super::{AppModel, Now};
+use crate::plan::{Plan, Step};
+use crate::records::RunIntent;
+use crate::routes::AppRoutes;
+
+impl AppModel {
+    /// Whether the table that serves names the unit.
+    pub(super) fn is_routed(&self, id: &UnitId) -> bool {
+        self.served.as_ref().is_some_and(|served| served.names(id))
+    }
+
+    /// Asks the ingress for the routes that should serve, when others do.
+    pub(super) fn route(&mut self, now: Now, plan: &Plan, decision: &mut Decision) {
+        if self.applying {
+            return;
+        }
+        let goal = self.route_goal(plan);
+        if goal == self.served {
+            return;
+        }
+        if let Some(at) = self.routes_not_before.filter(|at| *at > now.mono) {
+            return decision.wake(at);
+        }
+        self.applying = true;
+        decision.actions.push(goal.map_or(Action::Withdraw, Action::Apply));
+    }
+
+    /// The routes that should serve; `None` when nothing should lead to the app.
+    pub(super) fn route_goal(&self, plan: &Plan) -> Option<AppRoutes> {
+        if self.record.run == RunIntent::Removed {
+            return None;
+        }
+        if let Some(units) = plan.next_steps().iter().find_map(applied_units) {
+            let release = units.first().map(|unit| unit.release()).or(self.record.active.as_ref())?;
+            return self.routes_to(release, units.iter(), Availability::Serving);
+        }
+        let active = self.record.active.as_ref()?;
+        if self.record.run == RunIntent::Stopped {
+            return self.routes_to(active, [].iter(), Availability::Stopped);
+        }
+        if plan.owns_old && self.record.rollout.as_ref().is_some_and(|rollout| rollout.release != *active) {
+            // In the gap of a `recreate`: nothing may be added until the plan says so.
+            let served = self.served.as_ref().map(|served| served.units.clone()).unwrap_or_default();
+            let still: Vec<UnitId> = served.into_iter().filter(|unit| self.can_serve(unit)).collect();
+            return self.routes_to(active, still.iter(), Availability::Serving);
+        }
+        let ready: Vec<UnitId> = (1..=self.record.replicas)
+            .map(|slot| UnitId::new(self.app(), active, slot))
+            .filter(|unit| self.can_serve(unit) && !self.must_restart(unit))
+            .collect();
+        self.routes_to(active, ready.iter(), self.availability(active))
+    }
+
+    fn can_serve(&self, id: &UnitId) -> bool {
+        self.units.get(id).is_some_and(|unit| unit.state == UnitState::Ready)
+    }
+
+    fn routes_to<'a>(
+        &self,
+        release: &ReleaseId,
+        units: impl Iterator<Item = &'a UnitId>,
+        availability: Availability,
+    ) -> Option<AppRoutes> {
+        let known = self.releases.get(release)?;
+        let mut routes = AppRoutes::new(self.app(), release, &known.spec, availability);
+        if known.portless {
+            routes.routes.clear();
+        }
+        for unit in units {
+            routes.add(unit, self.units.get(unit).and_then(|unit| unit.address));
+        }
+        Some(routes)
+    }
+
+    /// Refused at once when no unit may start again by itself soon; otherwise requests wait for the next one.
+    fn availability(&self, active: &ReleaseId) -> Availability {
+        let mut units = self.units.iter().filter(|(id, _)| id.release() == active);
+        let given_up = |verdict: Verdict| matches!(verdict, Verdict::Loop { .. } | Verdict::Final);
+        let all_given_up = self.units.iter().any(|(id, _)| id.release() == active)
+            && units.all(|(_, unit)| {
+                matches!(unit.state, UnitState::Crashed(_)) && given_up(unit.crashes.verdict()) && unit.is_idle()
+            });
+        if all_given_up {
+            Availability::Failed { reason: "it ended and is not started again for now".to_owned() }
+        } else {
+            Availability::Serving
+        }
+    }
+}
+
+fn applied_units(step: &Step) -> Option<&Vec<UnitId>> {
+    match step {
+        Step::Apply(units) => Some(units),
+        _ => None,
+    }
+}

@@ -1,0 +1,273 @@
+//! What an app is doing, for people and for those who wait.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use nd_types::{AppName, DeploymentId, ExitStatus, ReleaseId, Timestamp, UnitId};
+
+use super::AppModel;
+use super::crash::Verdict;
+use super::unit::{Unit, UnitState};
+use crate::plan::Plan;
+use crate::records::{DeploymentRecord, RolloutStage, RunIntent};
+use crate::spec::AppSpec;
+
+/// A summary for people; nothing is decided by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppPhase {
+    /// A release is on its way to serve.
+    Deploying,
+    /// All instances serve.
+    Running,
+    /// Some instances do not.
+    Degraded,
+    /// A release has failed and the one before is brought back.
+    RollingBack,
+    /// Nothing serves and nothing will by itself, or not soon.
+    Failed,
+    /// Instances are being stopped.
+    Stopping,
+    /// Nothing runs, as asked.
+    Stopped,
+    /// Everything is being removed.
+    Removing,
+}
+
+impl fmt::Display for AppPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deploying => "deploying",
+            Self::Running => "running",
+            Self::Degraded => "degraded",
+            Self::RollingBack => "rolling back",
+            Self::Failed => "failed",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Removing => "removing",
+        })
+    }
+}
+
+/// An app at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppStatus {
+    /// The app.
+    pub app: AppName,
+    /// The newest wish it knows.
+    pub revision: u64,
+    /// Whether everything is as wished, or will not get any closer by itself.
+    pub settled: bool,
+    /// Summary.
+    pub phase: AppPhase,
+    /// Why it is not running, where there is a reason.
+    pub reason: Option<String>,
+    /// Whether it should run.
+    pub run: RunIntent,
+    /// Instances it should have.
+    pub replicas: u16,
+    /// Instances that serve.
+    pub ready: u16,
+    /// The release that serves, or should.
+    pub release: Option<ReleaseId>,
+    /// What that release consists of; of the one on its way, while there is no other.
+    pub spec: Option<Arc<AppSpec>>,
+    /// The deployment under way.
+    pub rollout: Option<DeploymentId>,
+    /// The deployment under way, or the last one.
+    pub deployment: Option<DeploymentRecord>,
+    /// Releases that can be rolled back to, newest first.
+    pub kept: Vec<ReleaseId>,
+    /// Its units that exist, in the order of their ids.
+    pub units: Vec<UnitView>,
+    /// When its intent last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A unit at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitView {
+    /// The unit.
+    pub id: UnitId,
+    /// What it does, in one word.
+    pub state: &'static str,
+    /// Whether it serves.
+    pub ready: bool,
+    /// Whether requests are routed to it.
+    pub routed: bool,
+    /// Where it listens.
+    pub address: Option<SocketAddr>,
+    /// Main process on the host.
+    pub pid: Option<u32>,
+    /// When it started, while it runs.
+    pub started: Option<Timestamp>,
+    /// How often it was started again since the daemon began to watch it.
+    pub restarts: u32,
+    /// How it ended, when it did so by itself.
+    pub exit: Option<ExitStatus>,
+}
+
+impl AppModel {
+    /// The app as it is now.
+    #[must_use]
+    pub fn status(&self) -> AppStatus {
+        let record = &self.record;
+        let rollout = record.rollout.as_ref();
+        let shown = record.active.as_ref().or(rollout.map(|rollout| &rollout.release));
+        let last = self.deployment.as_ref().map(|deployment| &deployment.release);
+        let ready = self.serving_units().count();
+        let (phase, reason) = self.phase();
+        AppStatus {
+            app: record.app.clone(),
+            revision: record.revision,
+            settled: self.is_settled(),
+            phase,
+            reason,
+            run: record.run,
+            replicas: record.replicas,
+            ready: u16::try_from(ready).unwrap_or(u16::MAX),
+            release: record.active.clone(),
+            spec: shown.or(last).and_then(|release| self.spec_of(release)).cloned(),
+            rollout: rollout.map(|rollout| rollout.deployment.clone()),
+            deployment: self.deployment.clone(),
+            kept: record.kept.clone(),
+            units: self.units.iter().filter(|(_, unit)| exists(unit)).map(|(id, unit)| self.view(id, unit)).collect(),
+            updated_at: record.updated_at,
+        }
+    }
+
+    /// Whether an app that is to be removed has nothing left.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.record.run == RunIntent::Removed
+            && self.observed
+            && self.served.is_none()
+            && !self.applying
+            && self.units.values().all(|unit| unit.state == UnitState::Absent && unit.is_idle())
+    }
+
+    fn view(&self, id: &UnitId, unit: &Unit) -> UnitView {
+        let exit = match unit.state {
+            UnitState::Crashed(exit) => Some(exit),
+            _ => None,
+        };
+        UnitView {
+            id: id.clone(),
+            state: state_word(unit),
+            ready: unit.state == UnitState::Ready,
+            routed: self.is_routed(id),
+            address: unit.address,
+            pid: unit.pid,
+            started: unit.started.filter(|_| unit.state.is_running()),
+            restarts: unit.restarts,
+            exit,
+        }
+    }
+
+    fn serving_units(&self) -> impl Iterator<Item = &UnitId> {
+        let active = self.record.active.as_ref();
+        let serving = move |(id, unit): &(&UnitId, &Unit)| {
+            Some(id.release()) == active && unit.state == UnitState::Ready && self.is_routed(id)
+        };
+        self.units.iter().filter(serving).map(|(id, _)| id)
+    }
+
+    fn wanted_units(&self) -> impl Iterator<Item = &Unit> {
+        let record = &self.record;
+        self.units
+            .iter()
+            .filter(|(id, _)| Some(id.release()) == record.active.as_ref() && id.slot() <= record.replicas)
+            .map(|(_, unit)| unit)
+    }
+
+    fn is_settled(&self) -> bool {
+        let busy = self.applying || self.preparing.is_some() || self.units.values().any(|unit| !unit.is_idle());
+        if busy || !self.observed || self.record.rollout.is_some() {
+            return false;
+        }
+        let running = self.units.values().any(|unit| unit.state.is_running());
+        match self.record.run {
+            RunIntent::Stopped => !running,
+            RunIntent::Removed => self.is_gone(),
+            RunIntent::Running => {
+                let given_up = |unit: &Unit| matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
+                let calm = |unit: &Unit| unit.state == UnitState::Ready || given_up(unit);
+                let surplus = self.units.iter().any(|(id, unit)| {
+                    unit.state.is_running() && (Some(id.release()) != self.record.active.as_ref() || id.slot() > self.record.replicas)
+                });
+                let restarting = self.units.keys().any(|id| self.must_restart(id));
+                self.record.active.is_none()
+                    || (self.wanted_units().all(calm)
+                        && self.wanted_units().count() == usize::from(self.record.replicas)
+                        && !surplus
+                        && !restarting
+                        && self.route_goal(&Plan::default()) == self.served)
+            }
+        }
+    }
+
+    fn phase(&self) -> (AppPhase, Option<String>) {
+        let record = &self.record;
+        let running = self.units.values().any(|unit| unit.state.is_running());
+        match (record.run, &record.rollout) {
+            (RunIntent::Removed, _) => return (AppPhase::Removing, None),
+            (RunIntent::Stopped, _) if running => return (AppPhase::Stopping, None),
+            (RunIntent::Stopped, _) => return (AppPhase::Stopped, None),
+            (RunIntent::Running, Some(rollout)) => {
+                return match &rollout.stage {
+                    RolloutStage::Advancing => (AppPhase::Deploying, self.trouble.clone()),
+                    RolloutStage::Undoing(diagnosis) => (AppPhase::RollingBack, Some(diagnosis.what.clone())),
+                };
+            }
+            (RunIntent::Running, None) => {}
+        }
+        let serving = self.serving_units().count();
+        if record.active.is_none() {
+            let error = self.deployment.as_ref().and_then(|deployment| deployment.error.as_ref());
+            return (AppPhase::Failed, error.map(|error| error.what.clone()));
+        }
+        if serving >= usize::from(record.replicas) {
+            return (AppPhase::Running, self.port_faults.first().map(|fault| format!("cannot listen on {fault}")));
+        }
+        let reason = self.trouble.clone().or_else(|| self.unit_trouble());
+        let hopeless = self.wanted_units().all(|unit| {
+            matches!(unit.state, UnitState::Crashed(_))
+                && matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final)
+        });
+        if hopeless && self.observed { (AppPhase::Failed, reason) } else { (AppPhase::Degraded, reason) }
+    }
+
+    /// Why an instance does not serve.
+    fn unit_trouble(&self) -> Option<String> {
+        self.wanted_units().find_map(|unit| {
+            let UnitState::Crashed(exit) = unit.state else { return None };
+            Some(match unit.crashes.verdict() {
+                Verdict::Loop { crashes, .. } => format!("crash loop: {crashes} crashes, the last with {exit}"),
+                Verdict::Final => format!("ended with {exit}"),
+                Verdict::Free | Verdict::At(_) => format!("restarting after {exit}"),
+            })
+        })
+    }
+}
+
+fn exists(unit: &Unit) -> bool {
+    unit.state != UnitState::Absent || unit.in_flight.is_some()
+}
+
+fn state_word(unit: &Unit) -> &'static str {
+    if let Some(action) = unit.in_flight {
+        return action.doing();
+    }
+    match unit.state {
+        UnitState::Absent => "absent",
+        UnitState::Created => "created",
+        UnitState::Warming => "warming",
+        UnitState::Ready => "ready",
+        UnitState::Stopped => "stopped",
+        UnitState::Crashed(_) => match unit.crashes.verdict() {
+            Verdict::Final => "exited",
+            Verdict::Loop { .. } => "crash loop",
+            Verdict::Free | Verdict::At(_) => "backoff",
+        },
+    }
+}

@@ -1,0 +1,93 @@
+//! The steps of a deployment as the user follows them, derived from the plan as it shrinks.
+
+use nd_supervise::Mono;
+use nd_types::DeploymentId;
+
+use super::{Fact, Now};
+use crate::events::{Event, StepEvent, StepState};
+use crate::plan::{Plan, Step};
+use crate::records::{RolloutRecord, RolloutStage};
+
+/// Which step the user is being shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StepTracker {
+    current: Option<(&'static str, Mono)>,
+    detail: String,
+}
+
+impl StepTracker {
+    /// Ends the step that the plan has left behind and begins the one it is at.
+    pub(super) fn follow(&mut self, plan: &Plan, stage: &RolloutStage, now: Now, facts: &mut Vec<Fact>, id: &DeploymentId) {
+        let next = match (plan.next_steps().first(), stage) {
+            (None, _) => return,
+            (Some(_), RolloutStage::Undoing(_)) => "undo",
+            (Some(step), RolloutStage::Advancing) => name_of(step),
+        };
+        if self.current.is_some_and(|(name, _)| name == next) {
+            return;
+        }
+        self.finish(now, facts, id);
+        self.current = Some((next, now.mono));
+        let message = plan.next_steps().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        self.emit(next, StepState::Start, message, now, facts, id);
+    }
+
+    /// Adds a detail to the current step's end.
+    pub(super) fn say(&mut self, detail: &str) {
+        if !self.detail.is_empty() {
+            self.detail.push_str("; ");
+        }
+        self.detail.push_str(detail);
+    }
+
+    /// Says that the current step goes on, and what it waits for.
+    pub(super) fn progress(&mut self, message: &str, now: Now, facts: &mut Vec<Fact>, rollout: Option<&RolloutRecord>) {
+        if let (Some((name, _)), Some(rollout)) = (self.current, rollout) {
+            self.emit(name, StepState::Progress, message.to_owned(), now, facts, &rollout.deployment);
+        }
+    }
+
+    /// Ends the current step well.
+    pub(super) fn finish(&mut self, now: Now, facts: &mut Vec<Fact>, id: &DeploymentId) {
+        let detail = std::mem::take(&mut self.detail);
+        if let Some((name, _)) = self.current {
+            self.emit(name, StepState::Ok, detail, now, facts, id);
+        }
+        self.current = None;
+    }
+
+    /// Ends the current step badly.
+    pub(super) fn fail(&mut self, why: &str, now: Now, facts: &mut Vec<Fact>, id: &DeploymentId) {
+        if let Some((name, _)) = self.current {
+            self.emit(name, StepState::Fail, why.to_owned(), now, facts, id);
+        }
+        self.current = None;
+        self.detail.clear();
+    }
+
+    /// What the deployment waits for, in words.
+    pub(super) fn waiting_for(&self) -> String {
+        self.current.map_or_else(|| "nothing had begun".to_owned(), |(name, _)| format!("still in step `{name}`"))
+    }
+
+    fn emit(&self, step: &str, state: StepState, message: String, now: Now, facts: &mut Vec<Fact>, id: &DeploymentId) {
+        let since = self.current.map_or(now.mono, |(_, since)| since);
+        let ms = u64::try_from(now.mono.saturating_since(since).as_millis()).unwrap_or(u64::MAX);
+        let event = StepEvent { step: step.to_owned(), state, message, ms };
+        facts.push(Fact { unit: None, deployment: Some(id.clone()), what: Event::DeployStep(event) });
+    }
+}
+
+fn name_of(step: &Step) -> &'static str {
+    match step {
+        Step::Prepare(_) => "prepare",
+        Step::Create(_) => "create",
+        Step::Start(_) => "start",
+        Step::WaitReady(_) => "health",
+        Step::Apply(units) if units.is_empty() => "hold",
+        Step::Apply(_) => "swap",
+        Step::Drain(_) => "drain",
+        Step::Stop(_) => "stop",
+        Step::Remove(_) => "remove",
+    }
+}

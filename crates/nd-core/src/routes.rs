@@ -1,0 +1,64 @@
+//! What one app contributes to the edge.
+
+use std::net::SocketAddr;
+
+use nd_types::{AppName, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route, Service, UnitId};
+
+use crate::spec::AppSpec;
+
+/// The routes of one app: hosts and listeners that lead to it, and the units behind them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppRoutes {
+    /// The app as the data plane sees it.
+    pub service: Service,
+    /// Hosts and paths that lead to it.
+    pub routes: Vec<Route>,
+    /// Listeners that lead to it.
+    pub host_ports: Vec<HostPort>,
+    /// Units that count as serving, those without a port included.
+    pub units: Vec<UnitId>,
+}
+
+impl AppRoutes {
+    /// The routes of `app` as `spec` declares them. `<app>.localhost` always leads to it (RFC 6761, section 6.3: such
+    /// names resolve to the loopback address).
+    #[must_use]
+    pub fn new(app: &AppName, release: &ReleaseId, spec: &AppSpec, availability: Availability) -> Self {
+        let own = local_host(app).into_iter().map(|host| (host, PathPrefix::root()));
+        let declared = spec.routes.iter().map(|route| (route.host.clone(), route.path.clone()));
+        let routes = own.chain(declared).map(|(host, path)| Route { host, path, app: app.clone() }).collect();
+        let host_ports = spec
+            .host_ports
+            .iter()
+            .map(|port| HostPort { bind: port.bind, app: app.clone(), protocol: port.protocol })
+            .collect();
+        let service = Service {
+            app: app.clone(),
+            release: release.clone(),
+            backends: Vec::new(),
+            availability,
+            limits: spec.limits.clone(),
+        };
+        Self { service, routes, host_ports, units: Vec::new() }
+    }
+
+    /// Adds a unit that serves, at its address where it has one.
+    pub fn add(&mut self, unit: &UnitId, address: Option<SocketAddr>) {
+        self.units.push(unit.clone());
+        if let Some(address) = address {
+            self.service.backends.push(Backend { unit: unit.clone(), address });
+        }
+    }
+
+    /// Whether `unit` counts as serving.
+    #[must_use]
+    pub fn names(&self, unit: &UnitId) -> bool {
+        self.units.contains(unit)
+    }
+}
+
+/// The host name every app has without asking for one.
+#[must_use]
+pub fn local_host(app: &AppName) -> Option<HostPattern> {
+    HostPattern::new(&format!("{app}.localhost")).ok()
+}
