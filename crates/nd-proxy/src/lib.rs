@@ -1,1 +1,34 @@
-//! (in work)
+//! The embedded data plane: takes requests in, sends each to a ready instance of its app, and swaps routes under load
+//! without losing one.
+//!
+//! N single-threaded workers share nothing but the port (`SO_REUSEPORT`): each has its own listeners, routing table,
+//! connection pools and counters. Start at [`Proxy`]: [`Proxy::apply`] gives all workers a new [`EdgeState`],
+//! [`Proxy::drain`] empties units that have left it.
+//!
+//! Along the path of a request: `worker::accept` → `worker::connection` (heads, keep-alive) → `http1::request` (strict
+//! reading) → `worker::plan` (routing, the head for the app) → `worker::admission` (pause, hold, balancing, pool) →
+//! `worker::exchange` (both bodies at once) → `worker::tunnel` after an upgrade.
+//!
+//! Must never know: Docker, processes, ACME, configuration files, the store, the core. It logs nothing per request.
+//!
+//! [`EdgeState`]: nd_types::EdgeState
+
+mod command;
+mod edition;
+mod host_ports;
+mod http1;
+mod net;
+mod pages;
+mod proxy;
+mod request_id;
+mod routes;
+mod settings;
+mod stats;
+mod worker;
+
+pub use host_ports::BindFault;
+pub use net::bind::BindError;
+pub use proxy::{Applied, ApplyError, Proxy, StartError, WorkerLost};
+pub use settings::{InvalidNetwork, Network, Settings};
+pub use stats::{AppTraffic, ProxyStats};
+pub use worker::DrainReport;

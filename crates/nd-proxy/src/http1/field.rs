@@ -1,0 +1,111 @@
+//! Field names the proxy has an opinion on.
+
+/// What the proxy does with a field of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// Passed on as it is.
+    Other,
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Upgrade,
+    Expect,
+    Accept,
+    RequestId,
+    KeepAlive,
+    /// Meant for this hop alone (RFC 9110, section 7.6.1), and of no use to us.
+    Hop,
+    /// `X-Forwarded-For`.
+    ForwardedFor,
+    /// `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Real-IP`: kept from trusted peers.
+    ForwardedProto,
+    ForwardedHost,
+    RealIp,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// A further `X-Forwarded-…`: kept from trusted peers.
+    ForwardedOther,
+    /// A name that apps may mistake for one of the above, because gateways such as CGI turn `-` into `_`.
+    LookAlike,
+    ContentType,
+}
+
+impl Name {
+    /// Finds the name's meaning; field names are compared without case (RFC 9110, section 5.1).
+    pub(crate) fn of(name: &str) -> Self {
+        if memchr::memchr(b'_', name.as_bytes()).is_some() {
+            return Self::of_underscored(name);
+        }
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is("te") => Self::Hop,
+            4 if is("host") => Self::Host,
+            6 if is("accept") => Self::Accept,
+            6 if is("expect") => Self::Expect,
+            7 if is("upgrade") => Self::Upgrade,
+            9 if is("forwarded") => Self::Forwarded,
+            9 if is("x-real-ip") => Self::RealIp,
+            10 if is("connection") => Self::Connection,
+            10 if is("keep-alive") => Self::KeepAlive,
+            12 if is("x-request-id") => Self::RequestId,
+            12 if is("content-type") => Self::ContentType,
+            14 if is("content-length") => Self::ContentLength,
+            14 if is("http2-settings") => Self::Hop,
+            15 if is("x-forwarded-for") => Self::ForwardedFor,
+            16 if is("proxy-connection") => Self::Hop,
+            16 if is("x-forwarded-host") => Self::ForwardedHost,
+            17 if is("transfer-encoding") => Self::TransferEncoding,
+            17 if is("x-forwarded-proto") => Self::ForwardedProto,
+            19 if is("proxy-authorization") => Self::Hop,
+            _ if name.get(..12).is_some_and(|p| p.eq_ignore_ascii_case("x-forwarded-")) => {
+                Self::ForwardedOther
+            }
+            _ => Self::Other,
+        }
+    }
+
+    fn of_underscored(name: &str) -> Self {
+        match Self::of(&name.replace('_', "-")) {
+            Self::Other | Self::Accept | Self::ContentType => Self::Other,
+            _ => Self::LookAlike,
+        }
+    }
+
+    /// Whether a trailer of that name could change how a message is framed, routed or attributed
+    /// (RFC 9110, section 6.5.1).
+    pub(crate) fn is_forbidden_in_trailers(self) -> bool {
+        !matches!(self, Self::Other | Self::Accept | Self::ContentType)
+    }
+}
+
+/// The comma-separated members of a list value (RFC 9110, section 5.6.1), without empty ones.
+pub(crate) fn members(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_in_any_case() {
+        assert_eq!(Name::of("HOST"), Name::Host);
+        assert_eq!(Name::of("transfer-Encoding"), Name::TransferEncoding);
+        assert_eq!(Name::of("X-Forwarded-Prefix"), Name::ForwardedOther);
+        assert_eq!(Name::of("X-Forwarded"), Name::Other);
+        assert_eq!(Name::of("Accept-Encoding"), Name::Other);
+    }
+
+    #[test]
+    fn an_underscore_does_not_hide_a_name() {
+        assert_eq!(Name::of("X_Forwarded_For"), Name::LookAlike);
+        assert_eq!(Name::of("Content_Length"), Name::LookAlike);
+        assert_eq!(Name::of("my_field"), Name::Other);
+    }
+
+    #[test]
+    fn lists_lose_their_empty_members() {
+        assert_eq!(members(" a ,,\tb, ").collect::<Vec<_>>(), ["a", "b"]);
+    }
+}

@@ -1,0 +1,180 @@
+//! The request head as the app gets it: without what was meant for this hop, with who asked.
+
+use std::net::IpAddr;
+
+use super::field::Name;
+use super::request::{BodyLength, RequestHead};
+
+/// What this hop adds to a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hop<'a> {
+    pub(crate) peer: &'a PeerText,
+    /// The peer is a proxy of ours: what it says about the client is kept and continued.
+    pub(crate) is_trusted: bool,
+    pub(crate) request_id: &'a str,
+    /// `Host` for HTTP/1.0 requests without one.
+    pub(crate) fallback_host: &'a str,
+}
+
+/// The peer's address, written once a connection.
+#[derive(Debug)]
+pub(crate) struct PeerText {
+    ip: Box<str>,
+    /// As a node of RFC 7239, section 6: IPv6 in brackets and quotes.
+    node: Box<str>,
+}
+
+impl PeerText {
+    pub(crate) fn new(ip: IpAddr) -> Self {
+        let ip = ip.to_canonical();
+        let node = if ip.is_ipv6() { format!("\"[{ip}]\"") } else { ip.to_string() };
+        Self { ip: ip.to_string().into(), node: node.into() }
+    }
+}
+
+/// Writes the head for the app, up to and with its empty line.
+pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: Hop<'_>) {
+    let host = head.host.map_or(hop.fallback_host, |host| host.value);
+    put(out, &[head.method, " ", head.target, " HTTP/1.1\r\nHost: ", host, "\r\n"]);
+    for field in head.fields {
+        let keep = match Name::of(field.name) {
+            Name::Other | Name::Accept | Name::ContentType => !head.nominates(field.name),
+            Name::ForwardedOther => hop.is_trusted && !head.nominates(field.name),
+            _ => false,
+        };
+        if keep {
+            put_field(out, field.name, field.value);
+        }
+    }
+    write_framing(out, head);
+    write_forwarded(out, head, host, hop);
+    put(out, &["X-Request-Id: ", hop.request_id, "\r\n\r\n"]);
+}
+
+fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_, '_>) {
+    match head.body {
+        BodyLength::None => {}
+        BodyLength::Exactly(length) => put(out, &["Content-Length: ", &length.to_string(), "\r\n"]),
+        BodyLength::Chunked => put(out, &["Transfer-Encoding: chunked\r\n"]),
+    }
+    if head.expects_continue {
+        put(out, &["Expect: 100-continue\r\n"]);
+    }
+    if let Some(upgrade) = head.upgrade {
+        put(out, &["Connection: Upgrade\r\nUpgrade: ", upgrade, "\r\n"]);
+    }
+}
+
+fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, host: &str, hop: Hop<'_>) {
+    let given = |name| {
+        head.fields.iter().filter(move |f| hop.is_trusted && Name::of(f.name) == name).map(|f| f.value)
+    };
+    put(out, &["X-Forwarded-For: "]);
+    put_members(out, given(Name::ForwardedFor));
+    put(out, &[&hop.peer.ip, "\r\n"]);
+    for (name, label, ours) in [
+        (Name::ForwardedProto, "X-Forwarded-Proto", "http"),
+        (Name::ForwardedHost, "X-Forwarded-Host", host),
+        (Name::RealIp, "X-Real-IP", &hop.peer.ip),
+    ] {
+        put_field(out, label, given(name).next().unwrap_or(ours.as_bytes()));
+    }
+    put(out, &["Forwarded: "]);
+    put_members(out, given(Name::Forwarded));
+    put(out, &["for=", &hop.peer.node, ";host=\"", host, "\";proto=http\r\n"]);
+}
+
+fn put_members<'v>(out: &mut Vec<u8>, values: impl Iterator<Item = &'v [u8]>) {
+    for value in values {
+        out.extend_from_slice(value);
+        out.extend_from_slice(b", ");
+    }
+}
+
+/// Appends texts.
+pub(crate) fn put(out: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Appends a field line.
+pub(crate) fn put_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::field_space;
+    use super::*;
+
+    fn forwarded(head: &str, is_trusted: bool) -> String {
+        let mut space = field_space();
+        let head = RequestHead::parse(head.as_bytes(), &mut space).unwrap();
+        let peer = PeerText::new("192.0.2.7".parse().unwrap());
+        let mut out = Vec::new();
+        write_request(
+            &mut out,
+            &head,
+            Hop { peer: &peer, is_trusted, request_id: "r1", fallback_host: "shop" },
+        );
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_request_says_who_asked_and_nothing_a_client_made_up() {
+        let out = forwarded(
+            "GET http://a.example/x?y HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n\
+             x-real-ip: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded-Prefix: /evil\r\nX-Request-Id: \"bad\r\n\r\n",
+            false,
+        );
+        assert_eq!(
+            out,
+            "GET /x?y HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n\
+             X-Forwarded-Host: a.example\r\nX-Real-IP: 192.0.2.7\r\n\
+             Forwarded: for=192.0.2.7;host=\"a.example\";proto=http\r\nX-Request-Id: r1\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_continued() {
+        let out = forwarded(
+            "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nForwarded: for=1.1.1.1\r\n\r\n",
+            true,
+        );
+        for line in [
+            "X-Forwarded-For: 1.1.1.1, 192.0.2.7",
+            "X-Forwarded-Proto: https",
+            "Forwarded: for=1.1.1.1, for=192.0.2.7",
+        ] {
+            assert!(out.contains(line), "{line} in {out}");
+        }
+    }
+
+    #[test]
+    fn what_is_meant_for_this_hop_ends_here() {
+        let out = forwarded(
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Private, Host, Content-Length\r\nX-Private: 1\r\nKeep-Alive: 5\r\n\
+             TE: trailers\r\nProxy-Connection: close\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nContent-Length: 3\r\n\
+             Cookie: a=b\r\n\r\n",
+            false,
+        );
+        for name in
+            ["X-Private", "Keep-Alive", "TE:", "Proxy-Connection", "Upgrade", "HTTP2-Settings", "Connection"]
+        {
+            assert!(!out.contains(name), "{name} in {out}");
+        }
+        for line in ["Host: a\r\n", "Content-Length: 3\r\n", "Cookie: a=b\r\n"] {
+            assert!(out.contains(line), "{line} in {out}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_peer_is_quoted_in_forwarded() {
+        assert_eq!(&*PeerText::new("2001:db8::1".parse().unwrap()).node, "\"[2001:db8::1]\"");
+        assert_eq!(&*PeerText::new("::ffff:192.0.2.1".parse().unwrap()).node, "192.0.2.1");
+    }
+}

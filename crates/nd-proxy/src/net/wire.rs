@@ -1,0 +1,131 @@
+//! A TCP connection with the bytes read from it and the head still to be written to it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::AsyncWrite as _;
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+/// Room made for one read.
+pub(crate) const READ_BYTES: usize = 16 * 1024;
+/// Room made for one read of a body that has proved to be long.
+pub(crate) const LONG_READ_BYTES: usize = 64 * 1024;
+
+/// One leg of an exchange.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    /// Bytes that were read and not yet used.
+    pub(crate) input: BytesMut,
+    /// Heads and framing to be written before anything else.
+    pub(crate) output: Outbox,
+}
+
+/// Bytes to be written; they stay until cleared, so that an attempt can be repeated.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Outbox {
+    /// Bytes to send, not yet sent.
+    pub(crate) fn with(bytes: Vec<u8>) -> Self {
+        Self { bytes, sent: 0 }
+    }
+
+    /// Where to append, after forgetting what was sent.
+    pub(crate) fn writer(&mut self) -> &mut Vec<u8> {
+        if self.is_empty() {
+            self.bytes.clear();
+            self.sent = 0;
+        }
+        &mut self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    /// Whether no byte has been sent.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.sent == 0
+    }
+
+    /// All bytes, sent or not, to be used again.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    fn unsent(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream, input: BytesMut) -> Self {
+        Self { stream, input, output: Outbox::default() }
+    }
+
+    /// The connection, its input and its output.
+    pub(crate) fn into_parts(self) -> (TcpStream, BytesMut, Outbox) {
+        (self.stream, self.input, self.output)
+    }
+
+    /// Reads what has arrived, with room for at least half of `room` bytes; `0` is the end of the stream. Cancel safe.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        if self.input.capacity() - self.input.len() < room / 2 {
+            self.input.reserve(room);
+        }
+        poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input)
+    }
+
+    /// Writes the output, then `body`; returns how many bytes of `body` were written, which may be none.
+    ///
+    /// Ready as soon as anything was written. Must not be called with nothing to write.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, body: &[u8]) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        let head = self.output.unsent();
+        let written = if head.is_empty() {
+            ready!(stream.poll_write(cx, body))?
+        } else if body.is_empty() {
+            ready!(stream.poll_write(cx, head))?
+        } else {
+            ready!(stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)]))?
+        };
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        let of_head = written.min(head.len());
+        self.output.sent += of_head;
+        Poll::Ready(Ok(written - of_head))
+    }
+
+    /// Writes all of the output.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.output.is_empty() {
+            ready!(self.poll_send(cx, &[]))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the writing side; the peer sees the end of the stream.
+    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// Makes the coming close a reset, so that the peer cannot take what it got for complete.
+    pub(crate) fn reset_on_close(&self) {
+        if let Err(error) = self.stream.set_zero_linger() {
+            tracing::debug!(%error, "cannot reset a connection whose answer was cut; it closes normally");
+        }
+    }
+
+    /// Drops the first bytes of the input.
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        self.input.advance(bytes.min(self.input.len()));
+    }
+}

@@ -1,0 +1,199 @@
+//! The answers of the proxy itself: which app, why, and the request's id; never an address, a unit or another app.
+
+use std::borrow::Cow;
+
+use crate::http1::forward::put;
+use crate::http1::reply::connection_line;
+use crate::http1::request::Refused;
+
+/// Why a request is answered by the proxy instead of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The request itself cannot be accepted.
+    Malformed(Refused),
+    /// No app serves this host and path.
+    Nobody,
+    /// The body is larger than the app allows.
+    TooLarge {
+        limit: u64,
+    },
+    /// The client paused for too long within a request.
+    ClientSlow,
+    Stopped,
+    Failed {
+        reason: String,
+    },
+    /// No instance became ready within the time a request is held.
+    NotReady,
+    /// Too many requests are waiting already.
+    Crowded,
+    /// The instance broke off before it answered.
+    BrokeOff,
+    /// The instance answered with something that is no HTTP.
+    BadAnswer,
+    /// The instance did not answer in time.
+    Slow,
+    /// The instance is being replaced and the request could not finish in time.
+    Replaced,
+    /// More connections than allowed.
+    TooManyConnections,
+}
+
+/// Who gets the answer, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addressee<'a> {
+    pub(crate) app: Option<&'a str>,
+    pub(crate) request_id: &'a str,
+    pub(crate) wants_html: bool,
+    pub(crate) is_head: bool,
+    pub(crate) is_http10: bool,
+    pub(crate) keep_alive: bool,
+}
+
+impl Refusal {
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Malformed(refused) => refused.status,
+            Self::Nobody => 404,
+            Self::TooLarge { .. } => 413,
+            Self::ClientSlow => 408,
+            Self::BrokeOff | Self::BadAnswer => 502,
+            Self::Stopped | Self::Failed { .. } | Self::NotReady | Self::Crowded => 503,
+            Self::Replaced | Self::TooManyConnections => 503,
+            Self::Slow => 504,
+        }
+    }
+
+    fn explanation(&self) -> Cow<'_, str> {
+        match self {
+            Self::Malformed(refused) => refused.reason.into(),
+            Self::Nobody => "no app serves this address".into(),
+            Self::TooLarge { limit } => format!("the request body is larger than {limit} bytes").into(),
+            Self::ClientSlow => "the request did not arrive in time".into(),
+            Self::Stopped => "the app is stopped".into(),
+            Self::Failed { reason } => reason.as_str().into(),
+            Self::NotReady => "no instance of the app is ready".into(),
+            Self::Crowded => "too many requests are waiting for an instance".into(),
+            Self::BrokeOff => "the app closed the connection without an answer".into(),
+            Self::BadAnswer => "the app sent an invalid answer".into(),
+            Self::Slow => "the app did not answer in time".into(),
+            Self::Replaced => "the app is being replaced".into(),
+            Self::TooManyConnections => "too many connections".into(),
+        }
+    }
+
+    /// Seconds after which asking again makes sense.
+    fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Failed { .. } | Self::Stopped => Some(30),
+            Self::NotReady | Self::Crowded => Some(5),
+            Self::Replaced | Self::TooManyConnections => Some(1),
+            _ => None,
+        }
+    }
+}
+
+/// Writes a whole answer, head and body.
+pub(crate) fn write(out: &mut Vec<u8>, refusal: &Refusal, to: Addressee<'_>) {
+    let status = refusal.status();
+    let title = title(status);
+    let (kind, body) = if to.wants_html {
+        ("text/html; charset=utf-8", html(status, title, refusal, to))
+    } else {
+        let app = to.app.map(|app| format!("{app}: ")).unwrap_or_default();
+        let text = format!("{status} {title}: {app}{} (request {})\n", refusal.explanation(), to.request_id);
+        ("text/plain; charset=utf-8", text)
+    };
+    put(out, &["HTTP/1.1 ", &status.to_string(), " ", title, "\r\nContent-Type: ", kind]);
+    put(out, &["\r\nContent-Length: ", &body.len().to_string(), "\r\nCache-Control: no-store\r\n"]);
+    if let Some(seconds) = refusal.retry_after() {
+        put(out, &["Retry-After: ", &seconds.to_string(), "\r\n"]);
+    }
+    if status == 405 {
+        put(out, &["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"]);
+    }
+    put(
+        out,
+        &["X-Request-Id: ", to.request_id, "\r\n", connection_line(to.keep_alive, to.is_http10), "\r\n"],
+    );
+    if !to.is_head {
+        put(out, &[&body]);
+    }
+}
+
+fn html(status: u16, title: &str, refusal: &Refusal, to: Addressee<'_>) -> String {
+    let explanation = escape(&refusal.explanation());
+    let app = to.app.map(|app| format!("<b>{}</b>: ", escape(app))).unwrap_or_default();
+    let id = escape(to.request_id);
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width\"><title>{status} {title}</title><style>body{{font:16px/1.5 system-ui,sans-serif;\
+         max-width:34em;margin:15vh auto;padding:0 1em;color:#222;background:#fff}}h1{{font-size:1.4em}}\
+         small{{color:#777}}@media(prefers-color-scheme:dark){{body{{color:#ddd;background:#161616}}}}</style>\
+         <h1>{status} {title}</h1><p>{app}{explanation}</p><p><small>request {id}</small></p></html>\n"
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        417 => "Expectation Failed",
+        431 => "Request Header Fields Too Large",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "Error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(refusal: &Refusal, wants_html: bool, is_head: bool) -> String {
+        let mut out = Vec::new();
+        let to = Addressee {
+            app: Some("shop"),
+            request_id: "r1",
+            wants_html,
+            is_head,
+            is_http10: false,
+            keep_alive: true,
+        };
+        write(&mut out, refusal, to);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_gets_one_line_with_app_cause_and_id() {
+        let page = page(&Refusal::NotReady, false, false);
+        assert!(page.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{page}");
+        assert!(page.contains("Retry-After: 5\r\n"), "{page}");
+        assert!(page.ends_with(
+            "\r\n\r\n503 Service Unavailable: shop: no instance of the app is ready (request r1)\n"
+        ));
+    }
+
+    #[test]
+    fn a_browser_gets_a_page_in_which_nothing_is_markup_by_accident() {
+        let page = page(&Refusal::Failed { reason: "exit <1> & \"done\"".into() }, true, false);
+        assert!(
+            page.contains("text/html") && page.contains("exit &lt;1&gt; &amp; &quot;done&quot;"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn a_head_request_gets_no_body() {
+        assert!(page(&Refusal::Slow, false, true).ends_with("\r\n\r\n"));
+    }
+}

@@ -1,0 +1,181 @@
+//! What the operator may choose.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// Settings of the data plane. Durations are written as `10s` or `1m30s`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where plain HTTP is served, for all apps by host and path. Port 0: the system chooses.
+    pub http: SocketAddr,
+    /// Worker threads; 0 is one per core.
+    pub workers: usize,
+    /// Client connections open at once, over all workers. Never more than the process's file descriptors allow.
+    pub max_connections: usize,
+    /// Largest request or response head in bytes.
+    pub max_head_bytes: usize,
+    /// From the first byte of a request head to its last; then 408.
+    #[serde(deserialize_with = "duration")]
+    pub header_read_timeout: Duration,
+    /// How long a connection may stay open between requests.
+    #[serde(deserialize_with = "duration")]
+    pub keep_alive_timeout: Duration,
+    /// How long a request body may pause; then 408.
+    #[serde(deserialize_with = "duration")]
+    pub body_idle_timeout: Duration,
+    /// How long a client may leave an answer unread; then the connection is reset.
+    #[serde(deserialize_with = "duration")]
+    pub send_timeout: Duration,
+    /// How long an app may pause within an answer. Event streams may pause as long as they like.
+    #[serde(deserialize_with = "duration")]
+    pub response_idle_timeout: Duration,
+    /// How long connecting to an app may take.
+    #[serde(deserialize_with = "duration")]
+    pub connect_timeout: Duration,
+    /// How long an idle connection to an app is kept. Shorter than what common servers allow (Node.js: 5 s), so that no
+    /// request meets a connection that is being closed.
+    #[serde(deserialize_with = "duration")]
+    pub upstream_idle_timeout: Duration,
+    /// Proxies in front of this one, as `10.0.0.0/8` or `192.0.2.1`: what they say about the client is believed.
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from(([0, 0, 0, 0], 80)),
+            workers: 0,
+            max_connections: 20_000,
+            max_head_bytes: 64 * 1024,
+            header_read_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
+            body_idle_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(60),
+            response_idle_timeout: Duration::from_secs(600),
+            connect_timeout: Duration::from_secs(5),
+            upstream_idle_timeout: Duration::from_secs(4),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// How many workers to start.
+    pub(crate) fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        }
+    }
+
+    /// How many client connections one of `workers` may have: each may need a connection to an app as well, and some
+    /// descriptors are for everything else.
+    pub(crate) fn connections_per_worker(&self, workers: usize) -> usize {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let descriptors = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let allowed = descriptors.saturating_sub(64) / 2;
+        (self.max_connections.min(allowed) / workers.max(1)).max(8)
+    }
+
+    /// Whether a peer is a proxy of ours.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+}
+
+/// A range of addresses in CIDR notation (RFC 4632, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    base: IpAddr,
+    prefix: u8,
+}
+
+/// Why a text is not a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a network; write it as `10.0.0.0/8` or `192.0.2.1`")]
+pub struct InvalidNetwork(String);
+
+impl Network {
+    /// Whether the address lies in this network; IPv4 written as IPv6 counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let cut = |bits: u128, width: u32| bits.checked_shr(width - u32::from(self.prefix)).unwrap_or(0);
+        match (self.base, address.to_canonical()) {
+            (IpAddr::V4(base), IpAddr::V4(a)) => {
+                cut(base.to_bits().into(), 32) == cut(a.to_bits().into(), 32)
+            }
+            (IpAddr::V6(base), IpAddr::V6(a)) => cut(base.to_bits(), 128) == cut(a.to_bits(), 128),
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidNetwork(text.to_owned());
+        let (base, prefix) = text.split_once('/').map_or((text, None), |(base, prefix)| (base, Some(prefix)));
+        let base: IpAddr = base.parse().map_err(|_| invalid())?;
+        let width = if base.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(width), str::parse).map_err(|_| invalid())?;
+        if prefix <= width { Ok(Self { base, prefix }) } else { Err(invalid()) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    nd_types::parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_contains_its_addresses() {
+        for (network, address, expected) in [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("0.0.0.0/0", "192.0.2.2", true),
+            ("::/0", "2001:db8::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("::/0", "192.0.2.2", false),
+        ] {
+            let contains = network.parse::<Network>().unwrap().contains(address.parse().unwrap());
+            assert_eq!(contains, expected, "{address} in {network}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "10.0.0.0/x", "host/8"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_are_read_from_toml_and_unknown_keys_refused() {
+        let read = |text: &str| toml::from_str::<Settings>(text);
+        let settings =
+            read("http = '127.0.0.1:8080'\nheader_read_timeout = '3s'\ntrusted_proxies = ['10.0.0.0/8']")
+                .unwrap();
+        assert_eq!(settings.header_read_timeout, Duration::from_secs(3));
+        assert_eq!(settings.keep_alive_timeout, Settings::default().keep_alive_timeout);
+        assert!(settings.trusts("10.0.0.1".parse().unwrap()));
+        assert!(read("htpp = '127.0.0.1:8080'").is_err());
+        assert!(read("header_read_timeout = 3").is_err());
+    }
+}

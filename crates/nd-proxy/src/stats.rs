@@ -1,0 +1,206 @@
+//! Counters: written by one worker each without locks, added up when somebody asks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use nd_types::{AppName, Generation};
+use parking_lot::Mutex;
+
+/// What the data plane has done since it started, and what it is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyStats {
+    /// The state that every worker serves.
+    pub generation: Generation,
+    /// Client connections open now.
+    pub connections: u64,
+    /// Client connections accepted so far.
+    pub accepted: u64,
+    /// Client connections turned away because too many were open.
+    pub turned_away: u64,
+    /// Requests refused before they could be routed: malformed, or for a host nobody serves.
+    pub unrouted: u64,
+    /// Traffic of each app of the current state.
+    pub apps: BTreeMap<AppName, AppTraffic>,
+}
+
+/// The traffic of one app.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppTraffic {
+    /// Requests so far, those in flight included.
+    pub requests: u64,
+    /// Answers by class, our own error pages included: 1xx (upgrades), 2xx, 3xx, 4xx, 5xx.
+    pub responses: [u64; 5],
+    /// Bytes of request bodies and from upgraded clients.
+    pub bytes_in: u64,
+    /// Bytes of response bodies and to upgraded clients.
+    pub bytes_out: u64,
+    /// Requests and upgraded connections in progress now.
+    pub in_flight: u64,
+    /// Requests waiting now for an instance to become ready.
+    pub held: u64,
+    /// Requests that were sent a second time.
+    pub retries: u64,
+    /// Connections that were upgraded.
+    pub upgrades: u64,
+}
+
+/// All counters of the process.
+#[derive(Debug)]
+pub(crate) struct Stats {
+    pub(crate) workers: Box<[Arc<WorkerCounters>]>,
+    apps: Mutex<BTreeMap<AppName, Arc<AppCounters>>>,
+}
+
+/// Counters of one worker; padded, so that two workers never write to one cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct WorkerCounters {
+    pub(crate) connections: Counter,
+    pub(crate) accepted: Counter,
+    pub(crate) turned_away: Counter,
+    pub(crate) unrouted: Counter,
+}
+
+/// Counters of one app.
+#[derive(Debug)]
+pub(crate) struct AppCounters {
+    workers: Box<[AppShare]>,
+    /// Shared by all workers, because a limit applies to it.
+    pub(crate) held: AtomicU32,
+}
+
+/// One worker's share of an app's counters.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct AppShare {
+    pub(crate) requests: Counter,
+    pub(crate) responses: [Counter; 5],
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) in_flight: Counter,
+    pub(crate) retries: Counter,
+    pub(crate) upgrades: Counter,
+}
+
+/// A number that one thread writes and others read.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, n: u64) {
+        self.0.store(self.get().saturating_sub(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl AppCounters {
+    fn new(workers: usize) -> Self {
+        Self { workers: (0..workers).map(|_| AppShare::default()).collect(), held: AtomicU32::new(0) }
+    }
+
+    /// The share of one worker, which alone may write to it.
+    pub(crate) fn share(&self, worker: usize) -> &AppShare {
+        static NOBODY: AppShare = AppShare {
+            requests: Counter(AtomicU64::new(0)),
+            responses: [const { Counter(AtomicU64::new(0)) }; 5],
+            bytes_in: Counter(AtomicU64::new(0)),
+            bytes_out: Counter(AtomicU64::new(0)),
+            in_flight: Counter(AtomicU64::new(0)),
+            retries: Counter(AtomicU64::new(0)),
+            upgrades: Counter(AtomicU64::new(0)),
+        };
+        self.workers.get(worker).unwrap_or(&NOBODY)
+    }
+
+    fn sum(&self) -> AppTraffic {
+        let total =
+            |pick: fn(&AppShare) -> &Counter| self.workers.iter().map(|share| pick(share).get()).sum();
+        let mut responses = [0; 5];
+        for share in &self.workers {
+            for (sum, counter) in responses.iter_mut().zip(&share.responses) {
+                *sum += counter.get();
+            }
+        }
+        AppTraffic {
+            requests: total(|s| &s.requests),
+            responses,
+            bytes_in: total(|s| &s.bytes_in),
+            bytes_out: total(|s| &s.bytes_out),
+            in_flight: total(|s| &s.in_flight),
+            held: self.held.load(Ordering::Relaxed).into(),
+            retries: total(|s| &s.retries),
+            upgrades: total(|s| &s.upgrades),
+        }
+    }
+}
+
+impl AppShare {
+    /// Counts an answer by its status.
+    pub(crate) fn response(&self, status: u16) {
+        if let Some(counter) = self.responses.get(usize::from(status / 100).saturating_sub(1)) {
+            counter.add(1);
+        }
+    }
+}
+
+impl Stats {
+    pub(crate) fn new(workers: usize) -> Self {
+        let counters = (0..workers).map(|_| Arc::new(WorkerCounters::default())).collect();
+        Self { workers: counters, apps: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// The counters of the named apps, in their order; an app that stays keeps its counters, one that is gone loses them.
+    pub(crate) fn keep_only<'a>(&self, names: impl Iterator<Item = &'a AppName>) -> Vec<Arc<AppCounters>> {
+        let mut apps = self.apps.lock();
+        let mut kept = BTreeMap::new();
+        let list = names
+            .map(|name| {
+                let old = apps.remove(name).or_else(|| kept.get(name).cloned());
+                let counters = old.unwrap_or_else(|| Arc::new(AppCounters::new(self.workers.len())));
+                kept.insert(name.clone(), Arc::clone(&counters));
+                counters
+            })
+            .collect();
+        *apps = kept;
+        list
+    }
+
+    pub(crate) fn sum(&self, generation: Generation) -> ProxyStats {
+        let total = |pick: fn(&WorkerCounters) -> &Counter| self.workers.iter().map(|w| pick(w).get()).sum();
+        ProxyStats {
+            generation,
+            connections: total(|w| &w.connections),
+            accepted: total(|w| &w.accepted),
+            turned_away: total(|w| &w.turned_away),
+            unrouted: total(|w| &w.unrouted),
+            apps: self.apps.lock().iter().map(|(name, counters)| (name.clone(), counters.sum())).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_added_up_and_survive_a_new_state() {
+        let stats = Stats::new(2);
+        let (shop, blog): (AppName, AppName) = ("shop".parse().unwrap(), "blog".parse().unwrap());
+        let counters = stats.keep_only([&shop, &blog].into_iter());
+        counters[0].share(0).requests.add(2);
+        counters[0].share(1).requests.add(3);
+        counters[0].share(1).response(404);
+        stats.keep_only([&shop].into_iter());
+        let sum = stats.sum(Generation(1));
+        assert_eq!(sum.apps.len(), 1);
+        assert_eq!((sum.apps[&shop].requests, sum.apps[&shop].responses), (5, [0, 0, 0, 1, 0]));
+    }
+}

@@ -1,0 +1,260 @@
+//! One worker: a thread with its own listeners, table, pools and counters. Nothing in here is shared or locked.
+
+mod accept;
+mod admission;
+mod app;
+mod buffers;
+mod connection;
+mod drain;
+mod entry;
+mod exchange;
+mod frames;
+mod install;
+mod plan;
+mod raw;
+mod signal;
+mod tunnel;
+mod upstream;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use nd_supervise::{CancellationToken, LocalTaskSet, TaskHandle};
+use nd_types::{AppName, UnitId};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep};
+
+use crate::command::Command;
+use crate::net::wire::Wire;
+use crate::request_id::IdSource;
+use crate::settings::Settings;
+use crate::stats::{Stats, WorkerCounters};
+
+use app::App;
+use buffers::Buffers;
+pub use drain::DrainReport;
+use entry::Entry;
+use install::Table;
+use signal::Signals;
+use upstream::Upstream;
+
+/// How often idle connections to apps are looked through, while there are any.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
+/// At the end, a client gets so long for a request that may be on its way already.
+const LAST_CALL: Duration = Duration::from_millis(500);
+/// The WebSocket close code of an endpoint that goes away (RFC 6455, section 7.4.1).
+const GOING_AWAY: u16 = 1001;
+
+/// What a worker's thread is started with.
+pub(crate) struct Seed {
+    pub(crate) index: usize,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) ids: IdSource,
+    pub(crate) listener: std::net::TcpListener,
+    pub(crate) commands: mpsc::Receiver<Command>,
+}
+
+/// The state of a worker; lives on its thread.
+pub(crate) struct Worker {
+    index: usize,
+    settings: Arc<Settings>,
+    counters: Arc<WorkerCounters>,
+    ids: IdSource,
+    max_connections: usize,
+    tasks: LocalTaskSet,
+    signals: Rc<Signals>,
+    buffers: Buffers,
+    table: RefCell<Rc<Table>>,
+    apps: RefCell<HashMap<AppName, Rc<App>>>,
+    upstreams: RefCell<Vec<Weak<Upstream>>>,
+    ports: RefCell<HashMap<SocketAddr, Listening>>,
+    closing_at: Cell<Option<Instant>>,
+    something_idle: Notify,
+}
+
+/// A listener that accepts.
+struct Listening {
+    entry: Rc<Entry>,
+    stop: CancellationToken,
+    task: TaskHandle<()>,
+}
+
+/// Runs a worker until it is told to end, or nobody is left to tell it.
+pub(crate) async fn run(seed: Seed) {
+    let Seed { index, settings, stats, counters, ids, listener, mut commands } = seed;
+    let worker = Rc::new(Worker {
+        index,
+        max_connections: settings.connections_per_worker(stats.workers.len()),
+        settings,
+        counters,
+        ids,
+        tasks: LocalTaskSet::new("proxy"),
+        signals: Rc::new(Signals::default()),
+        buffers: Buffers::default(),
+        table: RefCell::default(),
+        apps: RefCell::default(),
+        upstreams: RefCell::default(),
+        ports: RefCell::default(),
+        closing_at: Cell::new(None),
+        something_idle: Notify::new(),
+    });
+    let main = match worker.listen(listener, Rc::new(Entry::Main)) {
+        Ok(listening) => listening,
+        Err(error) => return tracing::error!(%error, "serve the main listener"),
+    };
+    worker.tasks.spawn("sweep", sweep(Rc::clone(&worker)));
+    let mut grace = Duration::ZERO;
+    while let Some(command) = commands.recv().await {
+        if let Command::Shutdown { grace: asked } = command {
+            grace = asked;
+            break;
+        }
+        worker.obey(command).await;
+    }
+    worker.end(main, grace).await;
+}
+
+impl Worker {
+    /// Carries out one command. Only quick ones are awaited here; a drain runs as a task of its own.
+    async fn obey(self: &Rc<Self>, command: Command) {
+        match command {
+            Command::Install { edition, done } => {
+                self.install(&edition);
+                done.send(()).ok(); // whoever asked has given up waiting; the table serves all the same
+            }
+            Command::Listen { bind, listener, done } => {
+                done.send(self.open_port(bind, listener)).ok(); // as above
+            }
+            Command::Unlisten { bind, done } => {
+                let listening = self.ports.borrow_mut().remove(&bind);
+                if let Some(listening) = listening {
+                    listening.close().await;
+                }
+                done.send(()).ok(); // as above
+            }
+            Command::Pause { app, max, done } => {
+                if let Some(app) = self.apps.borrow().get(&app) {
+                    app.pause(max.map(|max| Instant::now() + max));
+                }
+                done.send(()).ok(); // as above
+            }
+            Command::Drain { units, patience, done } => {
+                let worker = Rc::clone(self);
+                self.tasks.spawn("drain", async move {
+                    done.send(drain::run(&worker, &units, patience).await).ok(); // as above
+                });
+            }
+            Command::Shutdown { .. } => {}
+        }
+    }
+
+    fn listen(self: &Rc<Self>, listener: std::net::TcpListener, entry: Rc<Entry>) -> io::Result<Listening> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let stop = CancellationToken::new();
+        let accept = accept::run(Rc::clone(self), listener, Rc::clone(&entry), stop.clone());
+        Ok(Listening { entry, stop, task: self.tasks.spawn_with("listener", accept) })
+    }
+
+    fn open_port(self: &Rc<Self>, bind: SocketAddr, listener: std::net::TcpListener) -> io::Result<()> {
+        let role = self.table().port_role(bind);
+        let listening = self.listen(listener, Rc::new(Entry::HostPort(RefCell::new(role))))?;
+        self.ports.borrow_mut().insert(bind, listening);
+        Ok(())
+    }
+
+    /// Stops accepting, lets everything finish, cuts what has not finished in time.
+    async fn end(self: &Rc<Self>, main: Listening, grace: Duration) {
+        let until = Instant::now() + grace;
+        self.closing_at.set(Some(Instant::now() + LAST_CALL.min(grace)));
+        let ports: Vec<Listening> = self.ports.borrow_mut().drain().map(|(_, listening)| listening).collect();
+        for listening in ports.into_iter().chain([main]) {
+            listening.close().await;
+        }
+        for signal in self.signals.all() {
+            signal.say_goodbye(Instant::now(), GOING_AWAY);
+            signal.wake();
+        }
+        if tokio::time::timeout_at(until, self.signals.emptied()).await.is_err() {
+            tracing::info!(
+                worker = self.index,
+                connections = self.signals.count(),
+                "cut at the end of the shutdown"
+            );
+        }
+        self.tasks.shutdown(Duration::ZERO).await;
+    }
+
+    fn table(&self) -> Rc<Table> {
+        Rc::clone(&self.table.borrow())
+    }
+
+    fn counters(&self) -> &WorkerCounters {
+        &self.counters
+    }
+
+    fn closing_at(&self) -> Option<Instant> {
+        self.closing_at.get()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing_at.get().is_some()
+    }
+
+    /// Reads into a connection's input; while it has to wait with nothing read, the connection has no buffer.
+    fn poll_fill(&self, cx: &mut Context<'_>, wire: &mut Wire, room: usize) -> Poll<io::Result<usize>> {
+        if wire.input.capacity() == 0 {
+            wire.input = self.buffers.take();
+        }
+        let poll = wire.poll_fill(cx, room);
+        if poll.is_pending() && wire.input.is_empty() {
+            self.buffers.give(std::mem::take(&mut wire.input));
+        }
+        poll
+    }
+
+    /// Keeps an idle connection to a unit, for less time than the app says it does.
+    fn keep(&self, upstream: &Upstream, stream: tokio::net::TcpStream, apps_timeout: Option<Duration>) {
+        let longest = self.settings.upstream_idle_timeout;
+        let keep = apps_timeout.map_or(longest, |timeout| longest.min(timeout.saturating_sub(LAST_CALL)));
+        upstream.put_idle(stream, keep);
+        self.something_idle.notify_one();
+    }
+
+    /// The units of these names, in the table or not, as long as anything is in flight on them.
+    fn upstreams_of(&self, units: &[UnitId]) -> Vec<Rc<Upstream>> {
+        let upstreams = self.upstreams.borrow();
+        upstreams.iter().filter_map(Weak::upgrade).filter(|upstream| units.contains(&upstream.unit)).collect()
+    }
+}
+
+impl Listening {
+    /// Stops accepting and closes the socket.
+    async fn close(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::debug!(%error, "a listener ended before it was closed");
+        }
+    }
+}
+
+/// Closes idle connections to apps in time. Sleeps without a timer while there are none.
+async fn sweep(worker: Rc<Worker>) {
+    loop {
+        worker.something_idle.notified().await;
+        loop {
+            sleep(SWEEP_EVERY).await;
+            let upstreams: Vec<_> = worker.upstreams.borrow().iter().filter_map(Weak::upgrade).collect();
+            if upstreams.iter().map(|upstream| upstream.sweep()).sum::<usize>() == 0 {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Taking connections from a listener.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nd_supervise::CancellationToken;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::Worker;
+use super::connection::Connection;
+use super::entry::Entry;
+use super::raw;
+use crate::pages::{self, Refusal};
+use crate::worker::plan::Request;
+
+/// When the system cannot give us a connection (no descriptors left), trying again at once would be in vain.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+
+/// Accepts until told to stop; what the kernel has already accepted by then is still served.
+pub(crate) async fn run(
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    entry: Rc<Entry>,
+    stop: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => serve(&worker, &entry, stream, peer),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "accept a connection; trying again");
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            }
+        }
+    }
+    let empty_queue = async {
+        while let Ok((stream, peer)) = listener.accept().await {
+            serve(&worker, &entry, stream, peer);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = empty_queue => {}
+        () = tokio::task::yield_now() => {}
+    }
+}
+
+fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: SocketAddr) {
+    worker.counters().accepted.add(1);
+    if worker.signals.count() >= worker.max_connections {
+        worker.counters().turned_away.add(1);
+        turn_away(worker, &stream);
+        return;
+    }
+    let registered = worker.signals.register();
+    let open = OpenConnection::count(worker);
+    if let Some(app) = entry.raw() {
+        let worker = Rc::clone(worker);
+        worker.clone().tasks.spawn("raw connection", async move {
+            let _open = open;
+            raw::run(&worker, app, stream, registered).await;
+        });
+    } else {
+        let connection = Connection::new(Rc::clone(worker), Rc::clone(entry), registered, stream, peer.ip());
+        worker.tasks.spawn("connection", async move {
+            let _open = open;
+            connection.run().await;
+        });
+    }
+}
+
+/// A short answer that fits into any socket buffer; whether it is read is up to the client.
+fn turn_away(worker: &Worker, stream: &TcpStream) {
+    let mut answer = Vec::new();
+    let request = Request::unknown(worker.ids.next());
+    pages::write(&mut answer, &Refusal::TooManyConnections, request.addressee(false));
+    if let Err(error) = stream.try_write(&answer) {
+        tracing::trace!(%error, "a client that was turned away went first");
+    }
+}
+
+/// Errors of `accept` that concern the connection, not the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Counts a connection for as long as it lives.
+struct OpenConnection(Rc<Worker>);
+
+impl OpenConnection {
+    fn count(worker: &Rc<Worker>) -> Self {
+        worker.counters().connections.add(1);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.counters().connections.subtract(1);
+    }
+}

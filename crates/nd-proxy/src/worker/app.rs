@@ -1,0 +1,183 @@
+//! One app as one worker sees it: which units serve it now, whether it is paused, who waits for it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use nd_types::{AppName, Availability, ServiceLimits};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::upstream::Upstream;
+use crate::stats::{AppCounters, AppShare};
+
+/// An app; it stays the same object while tables come and go.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) name: AppName,
+    counters: Arc<AppCounters>,
+    worker: usize,
+    /// What the current table says; `None` once the app has left it.
+    service: RefCell<Option<Rc<Service>>>,
+    paused_until: Cell<Option<Instant>>,
+    /// Told after every change of the two fields above.
+    changed: Notify,
+}
+
+/// What one table says about an app.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) availability: Availability,
+    pub(crate) limits: ServiceLimits,
+    pub(crate) backends: Vec<Rc<Upstream>>,
+    next: Cell<usize>,
+}
+
+impl App {
+    pub(crate) fn new(name: AppName, counters: Arc<AppCounters>, worker: usize) -> Rc<Self> {
+        let (service, paused_until) = (RefCell::new(None), Cell::new(None));
+        Rc::new(Self { name, counters, worker, service, paused_until, changed: Notify::new() })
+    }
+
+    /// This worker's counters of the app.
+    pub(crate) fn share(&self) -> &AppShare {
+        self.counters.share(self.worker)
+    }
+
+    pub(crate) fn service(&self) -> Option<Rc<Service>> {
+        self.service.borrow().clone()
+    }
+
+    /// Takes over what a new table says. Whoever waits is told by [`Self::wake`].
+    pub(crate) fn set_service(&self, service: Option<Rc<Service>>) {
+        *self.service.borrow_mut() = service;
+    }
+
+    /// Lets requests wait until `until`, or go on (`None`).
+    pub(crate) fn pause(&self, until: Option<Instant>) {
+        self.paused_until.set(until);
+        self.wake();
+    }
+
+    /// When the pause ends, while there is one.
+    pub(crate) fn paused_until(&self) -> Option<Instant> {
+        self.paused_until.get().filter(|until| *until > Instant::now())
+    }
+
+    pub(crate) fn wake(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Waits for the next change.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Takes one of the `limit` places for waiting requests, which all workers share.
+    pub(crate) fn hold(self: &Rc<Self>, limit: u32) -> Option<Held> {
+        let before = self.counters.held.fetch_add(1, Ordering::Relaxed);
+        let held = Held(Rc::clone(self));
+        (before < limit).then_some(held)
+    }
+}
+
+/// A waiting request's place.
+#[derive(Debug)]
+pub(crate) struct Held(Rc<App>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.counters.held.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request or connection of an app that is in progress.
+#[derive(Debug)]
+pub(crate) struct InProgress(Rc<App>);
+
+impl InProgress {
+    pub(crate) fn of(app: &Rc<App>) -> Self {
+        app.share().in_flight.add(1);
+        Self(Rc::clone(app))
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.share().in_flight.subtract(1);
+    }
+}
+
+impl Service {
+    pub(crate) fn new(
+        availability: Availability,
+        limits: ServiceLimits,
+        backends: Vec<Rc<Upstream>>,
+    ) -> Rc<Self> {
+        Rc::new(Self { availability, limits, backends, next: Cell::new(0) })
+    }
+
+    /// The backend with the fewest requests in flight, in turn among equals; never one of `except`, and one that could
+    /// not be reached a moment ago only if there is no other.
+    pub(crate) fn pick(&self, except: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
+        let count = self.backends.len();
+        let start = self.next.get();
+        let in_turn = (0..count).filter_map(|offset| self.backends.get((start + offset) % count));
+        let allowed = in_turn.filter(|backend| !except.iter().any(|tried| Rc::ptr_eq(tried, backend)));
+        let chosen = allowed.min_by_key(|backend| (backend.was_refused(), backend.in_flight()))?;
+        self.next.set((start + 1) % count);
+        Some(Rc::clone(chosen))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::upstream::InFlight;
+    use super::*;
+
+    fn service(count: u16) -> Rc<Service> {
+        let backends = (1..=count)
+            .map(|slot| {
+                let unit = format!("shop-aaaaaa-{slot}").parse().unwrap();
+                Upstream::new(unit, ([127, 0, 0, 1], slot).into())
+            })
+            .collect();
+        Service::new(Availability::Serving, ServiceLimits::default(), backends)
+    }
+
+    #[tokio::test]
+    async fn equal_backends_are_asked_in_turn() {
+        let service = service(3);
+        let slots: Vec<_> = (0..6).map(|_| service.pick(&[]).unwrap().unit.slot()).collect();
+        assert_eq!(slots, [1, 2, 3, 1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn the_least_busy_backend_is_asked() {
+        let service = service(2);
+        let _busy = InFlight::on(Rc::clone(&service.backends[0]));
+        assert!((0..4).all(|_| service.pick(&[]).unwrap().unit.slot() == 2));
+    }
+
+    #[tokio::test]
+    async fn one_that_refused_is_asked_last_and_one_tried_never() {
+        let service = service(2);
+        service.backends[0].mark_refused(Instant::now());
+        assert!((0..4).all(|_| service.pick(&[]).unwrap().unit.slot() == 2));
+        let tried = [Rc::clone(&service.backends[1])];
+        assert_eq!(service.pick(&tried).unwrap().unit.slot(), 1);
+        assert!(service.pick(&service.backends.clone()).is_none());
+    }
+
+    #[test]
+    fn places_for_waiting_requests_are_limited_and_given_back() {
+        let name: AppName = "shop".parse().unwrap();
+        let counters = crate::stats::Stats::new(1).keep_only([&name].into_iter()).remove(0);
+        let app = App::new(name, counters, 0);
+        let first = app.hold(1);
+        assert!(first.is_some() && app.hold(1).is_none());
+        drop(first);
+        assert!(app.hold(1).is_some());
+    }
+}

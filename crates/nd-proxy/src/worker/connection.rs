@@ -1,0 +1,309 @@
+//! A client's HTTP connection: one request after the other, until either side has had enough.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::Worker;
+use super::admission::{Lease, Reuse, admit};
+use super::entry::Entry;
+use super::exchange::{Answer, End, Exchange};
+use super::plan::{Offer, Origin, Request, plan};
+use super::signal::{Kind, Registered};
+use super::tunnel::Tunnel;
+use super::upstream::InFlight;
+use crate::http1::forward::PeerText;
+use crate::http1::request::Refused;
+use crate::http1::scan::HeadScan;
+use crate::net::deadline::Deadline;
+use crate::net::wire::{Outbox, READ_BYTES, Wire};
+use crate::pages::{self, Refusal};
+
+/// A request is sent at most so often.
+const MAX_TRIES: u32 = 2;
+/// A client that was refused has so long to stop sending, so that it can read why.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// One client connection.
+pub(crate) struct Connection {
+    worker: Rc<Worker>,
+    entry: Rc<Entry>,
+    registered: Registered,
+    client: Wire,
+    peer: PeerText,
+    is_trusted: bool,
+    deadline: Deadline,
+    /// The head for the app; kept from request to request to spare an allocation.
+    head: Vec<u8>,
+}
+
+/// What comes after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    NextRequest,
+    Close,
+    /// Close, but let the client finish sending, or it might never see the answer.
+    Linger,
+}
+
+enum HeadEvent {
+    /// A complete head of so many bytes.
+    Head(usize),
+    Refused(Refusal),
+    Close,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        entry: Rc<Entry>,
+        registered: Registered,
+        stream: TcpStream,
+        peer: std::net::IpAddr,
+    ) -> Self {
+        let is_trusted = worker.settings.trusts(peer);
+        let client = Wire::new(stream, bytes::BytesMut::new());
+        let (peer, deadline) = (PeerText::new(peer), Deadline::default());
+        Self { worker, entry, registered, client, peer, is_trusted, deadline, head: Vec::new() }
+    }
+
+    /// Serves the connection to its end.
+    pub(crate) async fn run(mut self) {
+        poll_fn(|cx| {
+            self.registered.signal.attach(cx);
+            Poll::Ready(())
+        })
+        .await;
+        loop {
+            let after = match self.read_head().await {
+                HeadEvent::Head(length) => self.serve(length).await,
+                HeadEvent::Refused(refusal) => {
+                    self.worker.counters().unrouted.add(1);
+                    self.refuse(&Request::unknown(self.worker.ids.next()), &refusal).await
+                }
+                HeadEvent::Close => After::Close,
+            };
+            match after {
+                After::NextRequest => {}
+                After::Close => return,
+                After::Linger => return self.linger().await,
+            }
+        }
+    }
+
+    async fn read_head(&mut self) -> HeadEvent {
+        let mut scan = HeadScan::default();
+        let idle_since = Instant::now();
+        let mut begun: Option<Instant> = None;
+        poll_fn(|cx| self.poll_head(cx, &mut scan, idle_since, &mut begun)).await
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        scan: &mut HeadScan,
+        idle_since: Instant,
+        begun: &mut Option<Instant>,
+    ) -> Poll<HeadEvent> {
+        loop {
+            if begun.is_none() && self.client.input.starts_with(b"\r\n") {
+                self.client.consume(2); // RFC 9112, section 2.2: an empty line before a request is ignored
+            }
+            let limit = self.worker.settings.max_head_bytes;
+            let found = scan.find_end(&self.client.input);
+            match found {
+                Err(_) => return refused(400, "the request head has a line that does not end in CRLF"),
+                Ok(Some(length)) if length <= limit => return Poll::Ready(HeadEvent::Head(length)),
+                Ok(_) if self.client.input.len() > limit => {
+                    return refused(431, "the request head is too long");
+                }
+                Ok(_) => {}
+            }
+            match self.worker.poll_fill(cx, &mut self.client, READ_BYTES) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(HeadEvent::Close),
+                Poll::Pending => return self.poll_head_due(cx, idle_since, begun),
+            }
+        }
+    }
+
+    fn poll_head_due(
+        &mut self,
+        cx: &mut Context<'_>,
+        idle_since: Instant,
+        begun: &mut Option<Instant>,
+    ) -> Poll<HeadEvent> {
+        let settings = &self.worker.settings;
+        if self.client.input.is_empty() {
+            let due = idle_since + settings.keep_alive_timeout;
+            let due = self.worker.closing_at().map_or(due, |closing| due.min(closing));
+            return self.deadline.poll_due(cx, due).map(|()| HeadEvent::Close);
+        }
+        let due = *begun.get_or_insert_with(Instant::now) + settings.header_read_timeout;
+        self.deadline.poll_due(cx, due).map(|()| HeadEvent::Refused(Refusal::ClientSlow))
+    }
+
+    async fn serve(&mut self, head_length: usize) -> After {
+        let bytes = self.client.input.get(..head_length).unwrap_or_default();
+        let origin = Origin { entry: &self.entry, peer: &self.peer, is_trusted: self.is_trusted };
+        let (request, refusal) = plan(&self.worker, bytes, origin, &mut self.head);
+        self.client.consume(head_length);
+        match refusal {
+            None => self.carry_out(request).await,
+            Some(refusal) => {
+                if request.app.is_none() {
+                    self.worker.counters().unrouted.add(1);
+                }
+                self.refuse(&request, &refusal).await
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, mut request: Request) -> After {
+        let Some(app) = request.app.clone() else { return After::Close };
+        let mut reuse = if request.is_idempotent { Reuse::Any } else { Reuse::Recent };
+        for attempt in 1.. {
+            let Lease { in_flight, stream } = match admit(&self.worker, &app, reuse).await {
+                Ok(lease) => lease,
+                Err(refusal) => return self.refuse(&request, &refusal).await,
+            };
+            self.registered.signal.enter(in_flight.upstream(), Kind::Requests);
+            let mut upstream = Wire::new(stream, self.worker.buffers.take());
+            upstream.output = Outbox::with(std::mem::take(&mut self.head));
+            let (end, spent) = self.attempt(&mut request, upstream).await;
+            self.registered.signal.leave();
+            if matches!(end, End::Lost) && spent.is_repeatable && attempt < MAX_TRIES {
+                app.share().retries.add(1);
+                self.head = spent.upstream.output.into_bytes();
+                reuse = Reuse::Never;
+                continue;
+            }
+            return self.conclude(request, end, spent, in_flight).await;
+        }
+        After::Close
+    }
+
+    async fn attempt(&mut self, request: &mut Request, upstream: Wire) -> (End, Spent) {
+        let Self { worker, registered, client, deadline, .. } = self;
+        let mut exchange = Exchange::new(worker, &registered.signal, client, deadline, request, upstream);
+        let end = poll_fn(|cx| exchange.poll(cx)).await;
+        let (is_repeatable, is_uploaded) = (exchange.is_repeatable(), exchange.is_uploaded());
+        (end, Spent { is_repeatable, is_uploaded, upstream: exchange.upstream, answer: exchange.answer })
+    }
+
+    /// Settles accounts after the last attempt.
+    async fn conclude(&mut self, request: Request, end: End, spent: Spent, in_flight: InFlight) -> After {
+        if let Some(app) = &request.app {
+            app.share().bytes_in.add(request.body.content());
+            if let Some(answer) = &spent.answer {
+                app.share().bytes_out.add(answer.body.content());
+                app.share().response(answer.status);
+            }
+        }
+        match (end, &spent.answer) {
+            (End::Done, Some(answer)) => {
+                let after = match (answer.keep_alive, spent.is_uploaded) {
+                    (true, true) => After::NextRequest,
+                    (false, true) => After::Close,
+                    (_, false) => After::Linger,
+                };
+                self.release(spent, &in_flight);
+                after
+            }
+            (End::Switched, _) => self.switch(request, spent, in_flight).await,
+            (End::ClientGone, _) => After::Close,
+            (End::Lost, None) | (End::Done, None) => self.refuse(&request, &Refusal::BrokeOff).await,
+            (End::Refused(refusal), None) => self.refuse(&request, &refusal).await,
+            (End::Lost | End::Refused(_), Some(answer)) => {
+                if !answer.shows_its_end {
+                    self.client.reset_on_close();
+                }
+                After::Close
+            }
+        }
+    }
+
+    /// Gives back the connection to the app, if it can carry another request, and its buffer.
+    fn release(&mut self, spent: Spent, in_flight: &InFlight) {
+        let Spent { upstream, answer, is_uploaded, .. } = spent;
+        let Wire { input, output, .. } = &upstream;
+        let is_clean = is_uploaded && input.is_empty() && output.is_empty();
+        let keep =
+            answer.filter(|answer| answer.is_reusable && is_clean).map(|answer| answer.keep_alive_timeout);
+        let (stream, input, output) = upstream.into_parts();
+        self.worker.buffers.give(input);
+        self.head = output.into_bytes();
+        if let Some(apps_timeout) = keep {
+            self.worker.keep(in_flight.upstream(), stream, apps_timeout);
+        }
+    }
+
+    async fn switch(&mut self, request: Request, spent: Spent, in_flight: InFlight) -> After {
+        let kind = match request.offers_upgrade {
+            Some(Offer::WebSocket) => Kind::WebSocket,
+            Some(Offer::Other) | None => Kind::Opaque,
+        };
+        if let Some(app) = &request.app {
+            app.share().upgrades.add(1);
+            app.share().response(101);
+        }
+        let tunnel =
+            Tunnel::new(&self.worker, &self.registered.signal, &mut self.client, spent.upstream, kind);
+        let moved = tunnel.run(&in_flight).await;
+        if let Some(app) = &request.app {
+            app.share().bytes_in.add(moved.up);
+            app.share().bytes_out.add(moved.down);
+        }
+        After::Close
+    }
+
+    /// Answers with a page of our own. The connection lives on if the request's end is known.
+    async fn refuse(&mut self, request: &Request, refusal: &Refusal) -> After {
+        let is_read = !request.has_body || request.body.is_done();
+        let keep_alive = request.keep_alive && is_read && !self.worker.is_closing();
+        if let Some(app) = &request.app {
+            app.share().response(refusal.status());
+        }
+        pages::write(self.client.output.writer(), refusal, request.addressee(keep_alive));
+        let flush = poll_fn(|cx| self.client.poll_flush(cx));
+        match timeout(self.worker.settings.send_timeout, flush).await {
+            Ok(Ok(())) if keep_alive => After::NextRequest,
+            Ok(Ok(())) => After::Linger,
+            Ok(Err(_)) | Err(_) => After::Close,
+        }
+    }
+
+    /// Reads and drops what the client still sends: closing at once would reset the connection, and the client might
+    /// lose the answer (RFC 9112, section 9.6).
+    async fn linger(&mut self) {
+        let drain = async {
+            poll_fn(|cx| self.client.poll_finish(cx)).await?;
+            loop {
+                self.client.input.clear();
+                if poll_fn(|cx| self.client.poll_fill(cx, READ_BYTES)).await? == 0 {
+                    return std::io::Result::Ok(());
+                }
+            }
+        };
+        match timeout(LINGER, drain).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(error)) => tracing::trace!(%error, "a refused client went away first"),
+        }
+    }
+}
+
+/// What is left after an attempt.
+struct Spent {
+    is_repeatable: bool,
+    is_uploaded: bool,
+    upstream: Wire,
+    answer: Option<Answer>,
+}
+
+fn refused(status: u16, reason: &'static str) -> Poll<HeadEvent> {
+    Poll::Ready(HeadEvent::Refused(Refusal::Malformed(Refused { status, reason })))
+}

@@ -1,0 +1,47 @@
+//! Where connections come in: the main listener, or a host port that belongs to one app.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use nd_types::HostPortProtocol;
+
+use super::Worker;
+use super::app::App;
+use crate::http1::request::RequestHead;
+
+/// A listener's purpose. It may change while its connections live, because a table may give a port to another app.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// All apps, by host and path.
+    Main,
+    /// One app.
+    HostPort(RefCell<PortRole>),
+}
+
+/// What a host port is for.
+#[derive(Clone, Debug)]
+pub(crate) struct PortRole {
+    pub(crate) protocol: HostPortProtocol,
+    /// `None` while no table says.
+    pub(crate) app: Option<Rc<App>>,
+}
+
+impl Entry {
+    /// The app that answers this request.
+    pub(crate) fn route(&self, worker: &Worker, head: &RequestHead<'_, '_>) -> Option<Rc<App>> {
+        match self {
+            Self::Main => worker.table().find(head.host?, head.path()),
+            Self::HostPort(role) => role.borrow().app.clone(),
+        }
+    }
+
+    /// The app whose raw connections come in here; `None` where HTTP is spoken.
+    pub(crate) fn raw(&self) -> Option<Option<Rc<App>>> {
+        match self {
+            Self::HostPort(role) if role.borrow().protocol == HostPortProtocol::Tcp => {
+                Some(role.borrow().app.clone())
+            }
+            Self::HostPort(_) | Self::Main => None,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Taking over a new edition of the table, in one step between two requests.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use nd_types::{AppName, Backend, HostPort, HostPortProtocol, Service as ServiceState};
+
+use super::app::{App, Service};
+use super::entry::{Entry, PortRole};
+use super::upstream::Upstream;
+use super::{Listening, Worker};
+use crate::edition::Edition;
+use crate::http1::host::Host;
+
+/// The table a worker serves: the shared routes, and this worker's own view of the apps.
+#[derive(Default)]
+pub(crate) struct Table {
+    edition: Arc<Edition>,
+    /// In the order of the edition's services.
+    apps: Vec<Rc<App>>,
+}
+
+impl Table {
+    /// The app that answers this host and path.
+    pub(crate) fn find(&self, host: Host<'_>, path: &str) -> Option<Rc<App>> {
+        self.apps.get(self.edition.routes.find(host, path)?).cloned()
+    }
+
+    /// What a host port is for.
+    pub(crate) fn port_role(&self, bind: SocketAddr) -> PortRole {
+        let named = |port: &&HostPort| port.bind == bind;
+        let Some(port) = self.edition.state.host_ports.iter().find(named) else {
+            return PortRole { protocol: HostPortProtocol::Http, app: None };
+        };
+        let app = self.apps.iter().find(|app| app.name == port.app).cloned();
+        PortRole { protocol: port.protocol, app }
+    }
+}
+
+impl Worker {
+    /// Serves the edition from now on. Requests in flight are not touched; waiting ones look again.
+    pub(super) fn install(&self, edition: &Arc<Edition>) {
+        let mut before = std::mem::take(&mut *self.apps.borrow_mut());
+        let mut living = self.living_upstreams();
+        let mut apps = Vec::with_capacity(edition.state.services.len());
+        for (service, counters) in edition.state.services.iter().zip(&edition.counters) {
+            let app = before.remove(&service.app);
+            let app = app.unwrap_or_else(|| App::new(service.app.clone(), Arc::clone(counters), self.index));
+            app.set_service(Some(serve(service, &mut living)));
+            apps.push(app);
+        }
+        for gone in before.values() {
+            gone.set_service(None);
+        }
+        let named: Vec<Rc<Upstream>> = apps
+            .iter()
+            .filter_map(|app| app.service())
+            .flat_map(|service| service.backends.clone())
+            .collect();
+        for upstream in living.iter().filter(|upstream| !named.iter().any(|kept| Rc::ptr_eq(kept, upstream)))
+        {
+            upstream.retire();
+        }
+        *self.upstreams.borrow_mut() = living.iter().map(Rc::downgrade).collect();
+        self.swap(edition, apps, &before);
+    }
+
+    fn swap(&self, edition: &Arc<Edition>, apps: Vec<Rc<App>>, gone: &HashMap<AppName, Rc<App>>) {
+        *self.apps.borrow_mut() = apps.iter().map(|app| (app.name.clone(), Rc::clone(app))).collect();
+        let table = Rc::new(Table { edition: Arc::clone(edition), apps });
+        for (bind, Listening { entry, .. }) in &*self.ports.borrow() {
+            if let Entry::HostPort(role) = &**entry {
+                *role.borrow_mut() = table.port_role(*bind);
+            }
+        }
+        for app in table.apps.iter().chain(gone.values()) {
+            app.wake();
+        }
+        *self.table.borrow_mut() = table;
+    }
+
+    /// All units that a table names or a request is in flight on.
+    fn living_upstreams(&self) -> Vec<Rc<Upstream>> {
+        self.upstreams.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// A unit that stays at its address keeps its connections and its count.
+fn serve(service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> Rc<Service> {
+    let mut upstream = |backend: &Backend| {
+        let same =
+            |u: &&Rc<Upstream>| u.unit == backend.unit && u.address == backend.address && !u.is_retired();
+        if let Some(known) = living.iter().find(same) {
+            return Rc::clone(known);
+        }
+        let new = Upstream::new(backend.unit.clone(), backend.address);
+        living.push(Rc::clone(&new));
+        new
+    };
+    let backends = service.backends.iter().map(&mut upstream).collect();
+    Service::new(service.availability.clone(), service.limits.clone(), backends)
+}

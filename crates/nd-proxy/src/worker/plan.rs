@@ -1,0 +1,134 @@
+//! From a request head to all that is needed to carry the request out.
+
+use std::rc::Rc;
+
+use crate::http1::forward::{Hop, PeerText, write_request};
+use crate::http1::request::{BodyLength, RequestHead, field_space};
+use crate::net::pump::Pump;
+use crate::pages::{Addressee, Refusal};
+use crate::request_id::IdText;
+
+use super::Worker;
+use super::app::{App, InProgress};
+use super::entry::Entry;
+
+/// One request, after its head has been read.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The app that answers; `None` when the request was refused before it was routed.
+    pub(crate) app: Option<Rc<App>>,
+    pub(crate) id: IdText,
+    /// The body, as far as it has been passed on.
+    pub(crate) body: Pump,
+    pub(crate) has_body: bool,
+    pub(crate) is_head: bool,
+    pub(crate) is_idempotent: bool,
+    pub(crate) is_http10: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
+    pub(crate) offers_upgrade: Option<Offer>,
+    pub(crate) wants_html: bool,
+    _progress: Option<InProgress>,
+}
+
+/// What the client would like to switch to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    WebSocket,
+    Other,
+}
+
+impl Request {
+    /// Whom to tell about a refusal.
+    pub(crate) fn addressee(&self, keep_alive: bool) -> Addressee<'_> {
+        Addressee {
+            app: self.app.as_ref().map(|app| app.name.as_str()),
+            request_id: self.id.as_str(),
+            wants_html: self.wants_html,
+            is_head: self.is_head,
+            is_http10: self.is_http10,
+            keep_alive,
+        }
+    }
+
+    /// A request of which nothing is known but that it is refused.
+    pub(crate) fn unknown(id: IdText) -> Self {
+        Self {
+            app: None,
+            id,
+            body: Pump::request(BodyLength::None, 0),
+            has_body: true,
+            is_head: false,
+            is_idempotent: false,
+            is_http10: false,
+            keep_alive: false,
+            expects_continue: false,
+            offers_upgrade: None,
+            wants_html: false,
+            _progress: None,
+        }
+    }
+}
+
+/// Who sent the head, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) entry: &'a Entry,
+    pub(crate) peer: &'a PeerText,
+    pub(crate) is_trusted: bool,
+}
+
+/// Reads a complete head, routes it, and writes the head for the app to `out`.
+///
+/// All of it happens in one step without waiting, so that it sees one table.
+pub(crate) fn plan(
+    worker: &Worker,
+    bytes: &[u8],
+    from: Origin<'_>,
+    out: &mut Vec<u8>,
+) -> (Request, Option<Refusal>) {
+    let mut space = field_space();
+    let head = match RequestHead::parse(bytes, &mut space) {
+        Ok(head) => head,
+        Err(refused) => return (Request::unknown(worker.ids.next()), Some(Refusal::Malformed(refused))),
+    };
+    let id = head.request_id.and_then(IdText::given).unwrap_or_else(|| worker.ids.next());
+    let app = from.entry.route(worker, &head);
+    let limit = app.as_ref().and_then(|app| app.service()).map_or(0, |service| service.limits.body_bytes);
+    let request = describe(&head, id, app, limit);
+    let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
+    app.share().requests.add(1);
+    if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
+        return (request, Some(Refusal::TooLarge { limit }));
+    }
+    let hop = Hop {
+        peer: from.peer,
+        is_trusted: from.is_trusted,
+        request_id: request.id.as_str(),
+        fallback_host: app.name.as_str(),
+    };
+    out.clear();
+    write_request(out, &head, hop);
+    (request, None)
+}
+
+fn describe(head: &RequestHead<'_, '_>, id: IdText, app: Option<Rc<App>>, limit: u64) -> Request {
+    let offer = |upgrade: &str| match upgrade.eq_ignore_ascii_case("websocket") {
+        true => Offer::WebSocket,
+        false => Offer::Other,
+    };
+    Request {
+        id,
+        body: Pump::request(head.body, limit),
+        has_body: !head.body.is_empty(),
+        is_head: head.method == "HEAD",
+        is_idempotent: head.is_idempotent(),
+        is_http10: head.is_http10,
+        keep_alive: head.keep_alive,
+        expects_continue: head.expects_continue,
+        offers_upgrade: head.upgrade.map(offer),
+        wants_html: head.accepts_html,
+        _progress: app.as_ref().map(InProgress::of),
+        app,
+    }
+}

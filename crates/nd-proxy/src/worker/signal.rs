@@ -1,0 +1,145 @@
+//! What a worker can tell each of its connections while the connection's task sleeps: close politely, or be cut.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::upstream::Upstream;
+
+/// One connection, as the rest of the worker sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    waker: RefCell<Option<Waker>>,
+    /// Where its current request or tunnel goes.
+    target: RefCell<Option<Rc<Upstream>>>,
+    kind: Cell<Kind>,
+    /// End at once, finished or not.
+    cut: Cell<bool>,
+    /// Say goodbye from this moment on, with this WebSocket close code.
+    goodbye: Cell<Option<(Instant, u16)>>,
+}
+
+/// What a connection does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// HTTP requests.
+    #[default]
+    Requests,
+    /// A WebSocket: it can be closed politely.
+    WebSocket,
+    /// Bytes whose meaning is unknown.
+    Opaque,
+}
+
+impl Signal {
+    /// Makes the task that polls with `cx` the one to wake. A task's waker stays the same for its life.
+    pub(crate) fn attach(&self, cx: &Context<'_>) {
+        *self.waker.borrow_mut() = Some(cx.waker().clone());
+    }
+
+    pub(crate) fn enter(&self, target: &Rc<Upstream>, kind: Kind) {
+        *self.target.borrow_mut() = Some(Rc::clone(target));
+        self.kind.set(kind);
+    }
+
+    pub(crate) fn leave(&self) {
+        *self.target.borrow_mut() = None;
+        self.kind.set(Kind::Requests);
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind.get()
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    pub(crate) fn goodbye(&self) -> Option<(Instant, u16)> {
+        self.goodbye.get()
+    }
+
+    pub(crate) fn say_goodbye(&self, at: Instant, code: u16) {
+        if self.goodbye.get().is_none() {
+            self.goodbye.set(Some((at, code)));
+            self.wake();
+        }
+    }
+
+    pub(crate) fn cut(&self) {
+        self.cut.set(true);
+        self.wake();
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn goes_to(&self, upstream: &Rc<Upstream>) -> bool {
+        self.target.borrow().as_ref().is_some_and(|target| Rc::ptr_eq(target, upstream))
+    }
+}
+
+/// All connections of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    open: RefCell<HashMap<u64, Rc<Signal>>>,
+    next: Cell<u64>,
+    emptied: Notify,
+}
+
+impl Signals {
+    /// Registers a connection for as long as the guard lives.
+    pub(crate) fn register(self: &Rc<Self>) -> Registered {
+        let key = self.next.get();
+        self.next.set(key.wrapping_add(1));
+        let signal = Rc::new(Signal::default());
+        self.open.borrow_mut().insert(key, Rc::clone(&signal));
+        Registered { signals: Rc::clone(self), key, signal }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.open.borrow().len()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Rc<Signal>> {
+        self.open.borrow().values().cloned().collect()
+    }
+
+    /// The connections that go to one of `targets` now.
+    pub(crate) fn to(&self, targets: &[Rc<Upstream>]) -> Vec<Rc<Signal>> {
+        let goes = |signal: &&Rc<Signal>| targets.iter().any(|target| signal.goes_to(target));
+        self.open.borrow().values().filter(goes).cloned().collect()
+    }
+
+    /// Waits until no connection is open.
+    pub(crate) async fn emptied(&self) {
+        while self.count() > 0 {
+            self.emptied.notified().await;
+        }
+    }
+}
+
+/// A connection's place among the signals.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    signals: Rc<Signals>,
+    key: u64,
+    pub(crate) signal: Rc<Signal>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut open = self.signals.open.borrow_mut();
+        open.remove(&self.key);
+        if open.is_empty() {
+            self.signals.emptied.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! One unit as one worker sees it: its idle connections and the requests in flight on it.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nd_types::UnitId;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Idle connections kept to one unit by one worker.
+const MAX_IDLE: usize = 128;
+/// A unit that refused a connection is asked last for so long.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
+
+/// A unit behind an address. It outlives the table that named it for as long as a request is in flight on it.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) unit: UnitId,
+    pub(crate) address: SocketAddr,
+    /// The most recently used connection is last, and used first: the others may grow old.
+    idle: RefCell<Vec<Idle>>,
+    in_flight: Cell<u32>,
+    refused_at: Cell<Option<Instant>>,
+    /// No table names it any more.
+    retired: Cell<bool>,
+    /// Since when it is being drained.
+    pub(crate) draining: Cell<bool>,
+    /// Told when nothing is in flight any more.
+    quiet: Notify,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: TcpStream,
+    since: Instant,
+    keep: Duration,
+}
+
+impl Upstream {
+    pub(crate) fn new(unit: UnitId, address: SocketAddr) -> Rc<Self> {
+        Rc::new(Self {
+            unit,
+            address,
+            idle: RefCell::new(Vec::new()),
+            in_flight: Cell::new(0),
+            refused_at: Cell::new(None),
+            retired: Cell::new(false),
+            draining: Cell::new(false),
+            quiet: Notify::new(),
+        })
+    }
+
+    /// Requests in flight on it from this worker.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// Whether no table names it any more, so that no further request may start on it.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    /// No table names it any more: its idle connections are closed.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+        self.idle.borrow_mut().clear();
+    }
+
+    /// Remembers that it could not be reached.
+    pub(crate) fn mark_refused(&self, now: Instant) {
+        self.refused_at.set(Some(now));
+        self.idle.borrow_mut().clear();
+    }
+
+    /// Whether it could not be reached a moment ago.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.refused_at.get().is_some_and(|at| at.elapsed() < REFUSED_FOR)
+    }
+
+    /// An idle connection that was used within `max_idle` and is still open.
+    pub(crate) fn take_idle(&self, max_idle: Duration) -> Option<TcpStream> {
+        let mut idle = self.idle.borrow_mut();
+        let newest = idle.last()?;
+        let age = newest.since.elapsed();
+        if age > max_idle {
+            return None;
+        }
+        while let Some(connection) = idle.pop() {
+            if connection.since.elapsed() <= connection.keep && is_silent(&connection.stream) {
+                return Some(connection.stream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request, for at most `keep`.
+    pub(crate) fn put_idle(&self, stream: TcpStream, keep: Duration) {
+        let mut idle = self.idle.borrow_mut();
+        if !self.retired.get() && idle.len() < MAX_IDLE {
+            idle.push(Idle { stream, since: Instant::now(), keep });
+        }
+    }
+
+    /// Closes connections that have been idle for too long; returns how many are left.
+    pub(crate) fn sweep(&self) -> usize {
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|connection| {
+            connection.since.elapsed() < connection.keep && is_silent(&connection.stream)
+        });
+        idle.len()
+    }
+
+    /// Waits until nothing is in flight on it from this worker.
+    pub(crate) async fn quiet(&self) {
+        while self.in_flight.get() > 0 {
+            self.quiet.notified().await;
+        }
+    }
+}
+
+/// An idle connection has nothing to say: bytes or an end mean that the app is done with it.
+fn is_silent(stream: &TcpStream) -> bool {
+    let mut byte = [0u8; 1];
+    matches!(stream.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// A request in flight. Made in the same step that looks into the table, so that a unit that left the table and has no
+/// request in flight will never get one again.
+#[derive(Debug)]
+pub(crate) struct InFlight(Rc<Upstream>);
+
+impl InFlight {
+    pub(crate) fn on(upstream: Rc<Upstream>) -> Self {
+        upstream.in_flight.set(upstream.in_flight.get().saturating_add(1));
+        Self(upstream)
+    }
+
+    pub(crate) fn upstream(&self) -> &Rc<Upstream> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let left = self.0.in_flight.get().saturating_sub(1);
+        self.0.in_flight.set(left);
+        if left == 0 {
+            self.0.quiet.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    fn upstream(address: SocketAddr) -> Rc<Upstream> {
+        Upstream::new("shop-aaaaaa-1".parse().unwrap(), address)
+    }
+
+    async fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
+        let connect = TcpStream::connect(listener.local_addr().unwrap());
+        let (ours, theirs) = tokio::join!(connect, listener.accept());
+        (ours.unwrap(), theirs.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn the_connection_used_last_is_used_first_and_closed_ones_never() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = upstream(listener.local_addr().unwrap());
+        let long = Duration::from_secs(4);
+        let ((a, _a_peer), (b, b_peer)) = (pair(&listener).await, pair(&listener).await);
+        let (a_port, b_port) = (a.local_addr().unwrap(), b.local_addr().unwrap());
+        upstream.put_idle(a, long);
+        upstream.put_idle(b, long);
+        let b = upstream.take_idle(long).unwrap();
+        assert_eq!(b.local_addr().unwrap(), b_port);
+        drop(b_peer);
+        b.readable().await.unwrap();
+        upstream.put_idle(b, long);
+        assert_eq!(upstream.take_idle(long).unwrap().local_addr().unwrap(), a_port);
+    }
+
+    #[tokio::test]
+    async fn a_retired_unit_keeps_no_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = upstream(listener.local_addr().unwrap());
+        let (a, _peer) = pair(&listener).await;
+        upstream.retire();
+        upstream.put_idle(a, Duration::from_secs(4));
+        assert_eq!(upstream.sweep(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_unit_is_quiet_when_its_last_request_ends() {
+        let upstream = upstream("127.0.0.1:1".parse().unwrap());
+        let (first, second) = (InFlight::on(Rc::clone(&upstream)), InFlight::on(Rc::clone(&upstream)));
+        drop(first);
+        assert_eq!(upstream.in_flight(), 1);
+        tokio::join!(upstream.quiet(), async { drop(second) });
+        assert_eq!(upstream.in_flight(), 0);
+    }
+}

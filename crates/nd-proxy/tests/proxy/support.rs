@@ -1,0 +1,351 @@
+//! A proxy, clients and apps for the tests: raw bytes on real sockets, every wait with a deadline.
+
+use std::future::Future;
+use std::io::{Error, Result};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nd_proxy::{Proxy, Settings};
+use nd_supervise::TaskSet;
+use nd_types::{
+    AppName, Availability, Backend, EdgeState, Generation, HostPattern, HostPort, HostPortProtocol,
+    PathPrefix, Route, Service, ServiceLimits, UnitId,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// No step of a test takes longer unless something is broken.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Fails instead of hanging.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> Result<T> {
+    timeout(DEADLINE, future).await.map_err(|_| Error::other(format!("{what}: not within {DEADLINE:?}")))
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
+    let poll = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(what, poll).await
+}
+
+/// Settings for tests: a free port, two workers.
+pub(crate) fn settings() -> Settings {
+    Settings { http: ([127, 0, 0, 1], 0).into(), workers: 2, ..Settings::default() }
+}
+
+/// Starts a proxy that serves nothing yet.
+pub(crate) fn start(settings: Settings) -> Result<Proxy> {
+    Proxy::start(settings).map_err(Error::other)
+}
+
+/// Starts a proxy that serves one app at `app.test`.
+pub(crate) async fn start_for(app: &Upstream) -> Result<Proxy> {
+    let proxy = start(settings())?;
+    apply(&proxy, State::new(1).app("app", "aaaaaa", &[app.address])).await?;
+    Ok(proxy)
+}
+
+/// Applies a state; host port faults are errors here.
+pub(crate) async fn apply(proxy: &Proxy, state: State) -> Result<()> {
+    let applied = proxy.apply(state.build()).await.map_err(Error::other)?;
+    if applied.faults.is_empty() { Ok(()) } else { Err(Error::other(format!("{:?}", applied.faults))) }
+}
+
+/// A state in the making.
+#[derive(Clone, Default)]
+pub(crate) struct State(EdgeState);
+
+impl State {
+    pub(crate) fn new(generation: u64) -> Self {
+        Self(EdgeState { generation: Generation(generation), ..EdgeState::default() })
+    }
+
+    /// Adds an app at `<name>.test`.
+    pub(crate) fn app(mut self, name: &str, release: &str, addresses: &[SocketAddr]) -> Self {
+        let app: AppName = name.parse().unwrap();
+        let backends = (1..)
+            .zip(addresses)
+            .map(|(slot, address)| Backend { unit: unit(name, release, slot), address: *address });
+        self.0.routes.push(Route {
+            host: HostPattern::new(&format!("{name}.test")).unwrap(),
+            path: PathPrefix::root(),
+            app: app.clone(),
+        });
+        self.0.services.push(Service {
+            release: release.parse().unwrap(),
+            backends: backends.collect(),
+            availability: Availability::Serving,
+            limits: ServiceLimits::default(),
+            app,
+        });
+        self
+    }
+
+    pub(crate) fn route(mut self, host: &str, path: &str, app: &str) -> Self {
+        let host = HostPattern::new(host).unwrap();
+        self.0.routes.push(Route { host, path: PathPrefix::new(path), app: app.parse().unwrap() });
+        self
+    }
+
+    pub(crate) fn port(mut self, bind: SocketAddr, app: &str, protocol: HostPortProtocol) -> Self {
+        self.0.host_ports.push(HostPort { bind, app: app.parse().unwrap(), protocol });
+        self
+    }
+
+    /// Changes the app added last.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Service)) -> Self {
+        self.0.services.last_mut().map(change);
+        self
+    }
+
+    pub(crate) fn limits(self, change: impl FnOnce(&mut ServiceLimits)) -> Self {
+        self.with(|service| change(&mut service.limits))
+    }
+
+    pub(crate) fn build(self) -> Arc<EdgeState> {
+        Arc::new(self.0)
+    }
+}
+
+pub(crate) fn unit(app: &str, release: &str, slot: u16) -> UnitId {
+    UnitId::new(&app.parse().unwrap(), &release.parse().unwrap(), slot)
+}
+
+/// A port that was free a moment ago.
+pub(crate) async fn free_port() -> Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0").await?.local_addr()
+}
+
+/// An app.
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) requests: Arc<AtomicUsize>,
+    tasks: TaskSet,
+}
+
+impl Upstream {
+    /// An app that does with each connection what `serve` says.
+    pub(crate) async fn raw<F, Fut>(serve: F) -> Result<Self>
+    where
+        F: Fn(Wire, usize) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        Self::raw_at(([127, 0, 0, 1], 0).into(), serve).await
+    }
+
+    pub(crate) async fn raw_at<F, Fut>(address: SocketAddr, serve: F) -> Result<Self>
+    where
+        F: Fn(Wire, usize) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (tasks, count) = (TaskSet::new("test app"), Arc::clone(&connections));
+        let connection_tasks = tasks.clone();
+        tasks.spawn("accept", async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                let serve = serve(Wire::new(stream), number);
+                connection_tasks.spawn("connection", async move {
+                    serve.await.ok();
+                });
+            }
+        });
+        Ok(Self { address, connections, requests, tasks })
+    }
+
+    /// An app that answers every request with its name, a line feed, and the request as it came: head, then body.
+    pub(crate) async fn named(name: &'static str) -> Result<Self> {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&requests);
+        let upstream = Self::raw(move |wire, _| echo(wire, name, Arc::clone(&count))).await?;
+        Ok(Self { requests, ..upstream })
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// Ends the app and all its connections.
+    pub(crate) async fn kill(&self) {
+        self.tasks.shutdown(Duration::ZERO).await;
+    }
+}
+
+async fn echo(mut wire: Wire, name: &'static str, count: Arc<AtomicUsize>) -> Result<()> {
+    loop {
+        let request = wire.message(Kind::Request).await?;
+        count.fetch_add(1, Ordering::SeqCst);
+        let body = format!("{name}\n{}{}", request.head, String::from_utf8_lossy(&request.body));
+        wire.send(ok(&body)).await?;
+    }
+}
+
+/// A complete answer with this body.
+pub(crate) fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// One connection: a client's to the proxy, or an app's from it.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// A message as it came.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+    /// The trailer section of a chunked body.
+    pub(crate) trailers: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Request,
+    Response,
+    /// A response to HEAD.
+    Bodiless,
+}
+
+impl Message {
+    pub(crate) fn status(&self) -> u16 {
+        self.head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// All values of a field.
+    pub(crate) fn fields(&self, name: &str) -> Vec<String> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim().to_owned())
+            .collect()
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        self.fields(name).into_iter().next()
+    }
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::new() }
+    }
+
+    pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
+        Ok(Self::new(within("connect", TcpStream::connect(address)).await??))
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
+        within("send", self.stream.write_all(bytes.as_ref())).await?
+    }
+
+    /// Sends a GET for `app.test`.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Message> {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: app.test\r\n\r\n")).await?;
+        self.response().await
+    }
+
+    pub(crate) async fn response(&mut self) -> Result<Message> {
+        within("a response", self.message(Kind::Response)).await?
+    }
+
+    pub(crate) async fn finish(&mut self) -> Result<()> {
+        self.stream.shutdown().await
+    }
+
+    /// Reads until so many bytes are there, and takes them.
+    pub(crate) async fn exactly(&mut self, count: usize) -> Result<Vec<u8>> {
+        while self.buffer.len() < count {
+            self.fill().await?;
+        }
+        Ok(self.buffer.drain(..count).collect())
+    }
+
+    /// Reads to the end of the connection.
+    pub(crate) async fn rest(&mut self) -> Result<Vec<u8>> {
+        let read = async { while self.fill().await.is_ok() {} };
+        within("the end of the connection", read).await?;
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
+    /// Waits until the peer closes; bytes before that are an error.
+    pub(crate) async fn closed(&mut self) -> Result<()> {
+        let rest = self.rest().await?;
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::other(format!("{:?}", String::from_utf8_lossy(&rest))))
+        }
+    }
+
+    /// Reads up to and with `end`.
+    pub(crate) async fn through(&mut self, end: &str) -> Result<String> {
+        loop {
+            let found = self.buffer.windows(end.len()).position(|window| window == end.as_bytes());
+            if let Some(at) = found {
+                return Ok(String::from_utf8_lossy(&self.exactly(at + end.len()).await?).into_owned());
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Reads a message; broken framing is an error.
+    pub(crate) async fn message(&mut self, kind: Kind) -> Result<Message> {
+        let head = self.through("\r\n\r\n").await?;
+        let mut message = Message { head, body: vec![], trailers: String::new() };
+        let status = message.status();
+        if kind == Kind::Bodiless || kind == Kind::Response && (status < 200 || matches!(status, 204 | 304)) {
+            return Ok(message);
+        }
+        if message.field("transfer-encoding").is_some() {
+            loop {
+                let line = self.through("\r\n").await?;
+                let size = line.trim_end().split(';').next().unwrap_or_default();
+                let size = usize::from_str_radix(size, 16).map_err(Error::other)?;
+                if size == 0 {
+                    break;
+                }
+                let chunk = self.exactly(size + 2).await?;
+                message.body.extend_from_slice(&chunk[..size]);
+            }
+            loop {
+                let line = self.through("\r\n").await?;
+                if line == "\r\n" {
+                    return Ok(message);
+                }
+                message.trailers.push_str(&line);
+            }
+        } else if let Some(length) = message.field("content-length") {
+            message.body = self.exactly(length.parse().map_err(Error::other)?).await?;
+        } else if kind == Kind::Response {
+            message.body = self.rest().await?;
+        }
+        Ok(message)
+    }
+
+    async fn fill(&mut self) -> Result<()> {
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}
