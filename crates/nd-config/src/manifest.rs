@@ -1,0 +1,132 @@
+//! `nextdeploy.yml` and the body of a deploy request → [`Manifest`].
+
+mod across;
+mod app;
+mod container;
+mod sections;
+mod whole;
+
+use std::fmt;
+
+use nd_api::Manifest;
+use nd_api::manifest::Environment;
+
+use crate::decode::{Decoder, Field};
+use crate::node::{Node, Value};
+use crate::report::{Mistake, Report};
+use crate::schema::MANIFEST;
+use crate::substitute::{Lookup, substitute};
+use crate::{json, overlay, yaml};
+
+/// A manifest without mistakes, and what there is to say about it all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Warnings and notes.
+    pub notes: Report,
+}
+
+/// Whether a manifest must say what runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Workload {
+    /// It must have `image` or `command`.
+    #[default]
+    Required,
+    /// It may have neither: a flag or the app's current release has it.
+    Optional,
+}
+
+/// How `nextdeploy.yml` is read.
+#[derive(Clone, Copy)]
+pub struct ReadOptions<'o> {
+    /// The environment to lay over the file (`--env`); `app.environment` of the file where it is left out.
+    pub environment: Option<Environment>,
+    /// Where `${VAR}` comes from.
+    pub lookup: &'o dyn Fn(&str) -> Option<String>,
+    /// Whether the file must say what runs.
+    pub workload: Workload,
+}
+
+impl fmt::Debug for ReadOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadOptions")
+            .field("environment", &self.environment)
+            .field("workload", &self.workload)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads `nextdeploy.yml`: the file with its environment laid over it and its variables replaced.
+///
+/// The environments that were not asked for are checked too; only their variables need not be set.
+///
+/// # Errors
+/// A [`Report`] of everything that is wrong, warnings and notes included.
+pub fn read_manifest(name: &str, text: &str, options: &ReadOptions<'_>) -> Result<Checked, Report> {
+    let mut mistakes = Vec::new();
+    let Some(mut root) = yaml::read(text, &mut mistakes) else {
+        return Err(Report::new(name, text, mistakes));
+    };
+    let overlays = overlay::take(&mut root, &mut mistakes);
+    let asked = options.environment.or_else(|| written_environment(&root, options.lookup));
+    for (environment, over) in &overlays {
+        if Some(*environment) != asked {
+            let mut merged = root.clone();
+            overlay::merge(&mut merged, over);
+            substitute(&mut merged, options.lookup, &mut Vec::new());
+            mistakes.extend(decode(&merged, Workload::Optional).1);
+        }
+    }
+    for (_, over) in overlays.iter().filter(|(environment, _)| Some(*environment) == asked) {
+        overlay::merge(&mut root, over);
+    }
+    substitute(&mut root, options.lookup, &mut mistakes);
+    let (manifest, more) = decode(&root, options.workload);
+    mistakes.extend(more);
+    let manifest = manifest.map(|mut manifest| {
+        manifest.app.environment = asked.or(manifest.app.environment);
+        manifest
+    });
+    conclude(manifest, Report::new(name, text, mistakes))
+}
+
+/// Reads the manifest in the body of a request; mistakes have JSON pointers instead of lines.
+///
+/// # Errors
+/// A [`Report`] of everything that is wrong, warnings and notes included.
+pub fn manifest_from_json(value: &serde_json::Value, workload: Workload) -> Result<Checked, Report> {
+    let (manifest, mistakes) = decode(&json::to_node(value), workload);
+    conclude(manifest, Report::new("manifest", "", mistakes))
+}
+
+/// Writes a manifest as `nextdeploy.yml`.
+///
+/// # Errors
+/// Never for a manifest; the error is the YAML library's.
+pub fn manifest_to_yaml(manifest: &Manifest) -> Result<String, yaml::WriteError> {
+    yaml::write(manifest)
+}
+
+fn conclude(manifest: Option<Manifest>, report: Report) -> Result<Checked, Report> {
+    match manifest {
+        Some(manifest) if !report.has_errors() => Ok(Checked { manifest, notes: report }),
+        _ => Err(report),
+    }
+}
+
+fn decode(root: &Node, workload: Workload) -> (Option<Manifest>, Vec<Mistake>) {
+    let mut d = Decoder::new(MANIFEST);
+    let manifest = whole::decode(&Field::root(root), workload, &mut d);
+    (manifest, d.mistakes)
+}
+
+/// `app.environment` as far as it can be read before the file is checked.
+fn written_environment(root: &Node, lookup: Lookup<'_>) -> Option<Environment> {
+    let mut written = root.get("app")?.value.get("environment")?.value.clone();
+    substitute(&mut written, lookup, &mut Vec::new());
+    match written.value {
+        Value::Scalar(scalar) => scalar.text.parse().ok(),
+        Value::Null | Value::List(_) | Value::Map(_) | Value::Unknown => None,
+    }
+}

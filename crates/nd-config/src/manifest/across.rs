@@ -1,0 +1,77 @@
+//! What concerns several sections at once.
+
+use nd_api::Manifest;
+use nd_types::{HostPortProtocol, RuntimeKind};
+
+use super::Workload;
+use crate::decode::{Decoder, Field};
+use crate::report::{Code, Mistake, Severity};
+
+/// Whether the file says what runs, and says it once.
+pub(super) fn what_runs(root: &Field<'_>, runtime: Option<RuntimeKind>, workload: Workload, d: &mut Decoder) {
+    let (image, command) = (root.dig(&["image"]), root.dig(&["command"]));
+    match (&image, &command, runtime) {
+        (None, None, _) if workload == Workload::Required => {
+            let mistake =
+                Mistake::error(Code::MissingKey, "nothing says what runs: `image` or `command` is missing");
+            let place = root.dig(&["app"]).and_then(|app| app.key_span).or_else(|| root.key_span.clone());
+            d.say(
+                mistake
+                    .at(place)
+                    .help("write `image: REF` for a container or `command: …` for a plain process"),
+            );
+        }
+        (None, Some(command), Some(RuntimeKind::Docker)) if workload == Workload::Required => {
+            let mistake = command.mistake(Code::Conflict, "`runtime: docker` needs an `image`");
+            d.say(mistake.help("write `image: REF`, or leave `runtime` out to run a plain process"));
+        }
+        (Some(image), _, Some(RuntimeKind::Process)) => {
+            let mistake = image.mistake(Code::Conflict, "`runtime: process` runs `command`, not an `image`");
+            d.say(mistake.help("leave out `image` or `runtime`"));
+        }
+        _ => {}
+    }
+}
+
+/// Values that are right in themselves and have no effect, or another one than someone may think.
+pub(super) fn check(root: &Field<'_>, manifest: &Manifest, d: &mut Decoder) {
+    let container = |key: &'static str| root.dig(&["deployment", "container", key]);
+    let name = manifest.deployment.container.name.as_deref();
+    if let Some(field) =
+        container("name").filter(|_| name.is_some_and(|name| name != manifest.app.name.as_str()))
+    {
+        let message =
+            format!("container.name has no effect: instances are called {}-RELEASE-N", manifest.app.name);
+        d.say(note(&field, Code::NoEffect, message));
+    }
+    let process = manifest.runtime() == RuntimeKind::Process && manifest.command.is_some();
+    if let Some(field) = container("volumes").filter(|_| process) {
+        let message = "volumes have no effect on a plain process, which sees the host's files as they are";
+        d.say(Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) });
+    }
+    if manifest.proxy.enabled != Some(false) {
+        port_routes(container("ports"), manifest, d);
+    }
+}
+
+/// Host ports 80 and 443 belong to the proxy and serve every app.
+fn port_routes(ports: Option<Field<'_>>, manifest: &Manifest, d: &mut Decoder) {
+    let items = ports.map(|field| field.items(d)).unwrap_or_default();
+    for (mapping, item) in manifest.deployment.container.ports.iter().zip(items) {
+        let web = matches!(mapping.host.get(), 80 | 443) && mapping.protocol != Some(HostPortProtocol::Tcp);
+        if web {
+            let app = &manifest.app;
+            let host =
+                app.domain.as_ref().map_or_else(|| format!("{}.localhost", app.name), ToString::to_string);
+            let message = format!(
+                "host port {} is the proxy's and serves every app: `{mapping}` becomes the route {host} to port {}",
+                mapping.host, mapping.container
+            );
+            d.say(note(&item, Code::PortIsRoute, message));
+        }
+    }
+}
+
+fn note(field: &Field<'_>, code: Code, message: impl Into<String>) -> Mistake {
+    Mistake { severity: Severity::Note, ..field.mistake(code, message) }
+}

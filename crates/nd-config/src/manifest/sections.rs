@@ -1,0 +1,176 @@
+//! `deployment.rollout:`, `deployment.stop:`, `restart:`, `scale:` and `proxy:`
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use nd_api::manifest::{Proxy, ProxyRoute, RestartLimits, RestartPolicy, Rollout, Scale, Stop};
+use nd_types::{ByteSize, PathPrefix, StrategyName};
+
+use super::app::{LEAST_MEMORY, host};
+use crate::decode::{Decoder, Field};
+use crate::node::Value;
+use crate::report::Code;
+use crate::suggest::closest;
+
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+const UP_TO_HOUR: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
+const UP_TO_DAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+/// The range that Coolify has for the same setting.
+const GRACE: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
+/// A smaller limit refuses ordinary forms.
+const LEAST_BODY: ByteSize = ByteSize(1 << 10);
+
+pub(super) fn rollout(field: &Field<'_>, d: &mut Decoder) -> Rollout {
+    let Some(mut keys) = field.keys(d) else { return Rollout::default() };
+    let rollout = Rollout {
+        strategy: keys.get("strategy").and_then(|field| strategy(&field, d)),
+        keep: keys.get("keep").and_then(|field| field.whole(&(1..=100), d)),
+        drain: keys.get("drain").and_then(|field| field.duration(&UP_TO_HOUR, d)),
+    };
+    keys.finish(d);
+    rollout
+}
+
+fn strategy(field: &Field<'_>, d: &mut Decoder) -> Option<StrategyName> {
+    let text = &field.scalar("a word", d)?.text;
+    match text.as_str() {
+        "bluegreen" => return Some(StrategyName::BlueGreen),
+        "recreate" => return Some(StrategyName::Recreate),
+        "rolling" | "canary" => {
+            let message = format!("strategy `{text}` is not supported yet by this version");
+            d.say(field.mistake(Code::NotYet, message).help("write `bluegreen` or `recreate`"));
+        }
+        _ => {
+            let mistake =
+                field.mistake(Code::BadValue, format!("`{text}` is not one of bluegreen, recreate"));
+            d.say(match closest(text, ["bluegreen", "recreate"]) {
+                Some(word) => mistake.help(format!("`{word}`")),
+                None => mistake,
+            });
+        }
+    }
+    None
+}
+
+pub(super) fn stop(field: &Field<'_>, d: &mut Decoder) -> Stop {
+    let Some(mut keys) = field.keys(d) else { return Stop::default() };
+    let stop = Stop {
+        signal: keys.get("signal").and_then(|field| field.word(d)),
+        grace: keys.get("grace").and_then(|field| field.duration(&GRACE, d)),
+    };
+    keys.finish(d);
+    stop
+}
+
+/// `stop:` at the top level is `deployment.stop:`; both at once would leave open which one holds.
+pub(super) fn stop_at_top(field: &Field<'_>, stop_below: &mut Stop, d: &mut Decoder) {
+    if *stop_below != Stop::default() {
+        let message = "`stop` and `deployment.stop` say the same thing twice";
+        d.say(field.mistake(Code::Conflict, message).at(field.key_span.clone()).help("keep one of them"));
+    }
+    *stop_below = stop(field, d);
+}
+
+pub(super) fn restart(field: &Field<'_>, d: &mut Decoder) -> RestartLimits {
+    if let Value::Scalar(scalar) = &field.node.value {
+        let mistake =
+            field.mistake(Code::WrongType, format!("restart holds limits, found {}", field.node.describe()));
+        d.say(match scalar.text.parse::<RestartPolicy>() {
+            Ok(policy) => {
+                mistake.help(format!("write the policy as `deployment.container.restart: {policy}`"))
+            }
+            Err(_) => mistake,
+        });
+        return RestartLimits::default();
+    }
+    let Some(mut keys) = field.keys(d) else { return RestartLimits::default() };
+    let delays = ["delay", "restart_delay", "exponential_backoff_restart_delay", "exp_backoff_restart_delay"];
+    let delay = keys.get_any(&delays, d);
+    let max_delay = keys.get("max_delay");
+    let limits = RestartLimits {
+        max: keys.get_any(&["max", "max_restarts"], d).and_then(|field| field.parsed(d)),
+        min_uptime: keys.get("min_uptime").and_then(|field| field.duration(&UP_TO_DAY, d)),
+        delay: delay.as_ref().and_then(|field| field.duration(&UP_TO_HOUR, d)),
+        backoff: keys.get("backoff").and_then(|field| field.parsed(d)),
+        max_delay: max_delay.as_ref().and_then(|field| field.duration(&UP_TO_DAY, d)),
+        crash_threshold: keys.get("crash_threshold").and_then(|field| field.whole(&(1..=1000), d)),
+        crash_window: keys
+            .get("crash_window")
+            .and_then(|field| field.duration(&(Duration::from_secs(1)..=DAY), d)),
+        max_memory: keys
+            .get_any(&["max_memory", "max_memory_restart"], d)
+            .and_then(|field| field.size(LEAST_MEMORY, d)),
+        stop_exit_codes: keys.get("stop_exit_codes").map(|field| exit_codes(&field, d)).unwrap_or_default(),
+    };
+    if let (Some(first), Some(longest), Some(delay), Some(max_delay)) =
+        (limits.delay, limits.max_delay, delay, max_delay)
+        && first > longest
+    {
+        let message = format!("restart.{} must not exceed max_delay", delay.path.last);
+        d.say(delay.mistake(Code::Conflict, message).also(max_delay.node.span.clone(), "max_delay is here"));
+    }
+    keys.finish(d);
+    limits
+}
+
+fn exit_codes(field: &Field<'_>, d: &mut Decoder) -> Vec<i32> {
+    field.one_or_more(d).iter().filter_map(|item| item.whole(&(0..=255), d)).collect()
+}
+
+pub(super) fn scale(field: &Field<'_>, d: &mut Decoder) -> Scale {
+    let Some(mut keys) = field.keys(d) else { return Scale::default() };
+    let scale = Scale { instances: keys.get("instances").and_then(|field| field.parsed(d)) };
+    keys.finish(d);
+    scale
+}
+
+pub(super) fn proxy(field: &Field<'_>, d: &mut Decoder) -> Proxy {
+    let Some(mut keys) = field.keys(d) else { return Proxy::default() };
+    let proxy = Proxy {
+        enabled: keys.get("enabled").and_then(|field| field.flag(d)),
+        routes: keys.get("routes").map(|field| routes(&field, d)).unwrap_or_default(),
+        body_limit: keys.get("body_limit").and_then(|field| field.size(LEAST_BODY, d)),
+    };
+    keys.finish(d);
+    proxy
+}
+
+fn routes(field: &Field<'_>, d: &mut Decoder) -> Vec<ProxyRoute> {
+    let mut routes = Vec::new();
+    for item in field.items(d) {
+        let Some(mut keys) = item.keys(d) else { continue };
+        let (written_host, written_path) = (keys.get("host"), keys.get("path"));
+        if written_host.is_none() && written_path.is_none() {
+            let mistake =
+                item.mistake(Code::MissingKey, format!("{} has neither `host` nor `path`", item.path.last));
+            d.say(mistake.help("write `{path: /api}` or `{host: www.example.com}`"));
+        }
+        let route = ProxyRoute {
+            host: written_host.and_then(|field| host(&field, d)),
+            path: written_path.and_then(|field| path(&field, d)),
+        };
+        keys.finish(d);
+        if routes.contains(&route) {
+            d.say(
+                item.mistake(
+                    Code::Conflict,
+                    format!("{} says what another route says already", item.path.last),
+                ),
+            );
+        } else {
+            routes.push(route);
+        }
+    }
+    routes
+}
+
+fn path(field: &Field<'_>, d: &mut Decoder) -> Option<PathPrefix> {
+    let text = field.text(d)?;
+    if text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#' | '*')) {
+        return Some(PathPrefix::new(&text));
+    }
+    let message = format!("path must be a prefix such as `/api`, found {text}");
+    d.say(field.mistake(Code::BadValue, message));
+    None
+}

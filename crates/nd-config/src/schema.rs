@@ -1,0 +1,208 @@
+//! The keys of a format in one table: what is read, what is known and not served yet, what has no effect.
+
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// It is read.
+    Now,
+    /// It is known; without it the app would be another one, so that it is refused.
+    NotYet,
+    /// It is known; the app runs without it, which is said.
+    NoEffectYet,
+    /// It never has an effect here, which is said.
+    Never,
+}
+
+/// One key, by its dotted path.
+pub(crate) type Key = (&'static str, Served);
+
+/// A table of keys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schema(pub(crate) &'static [Key]);
+
+impl Schema {
+    /// The key at a path.
+    pub(crate) fn find(self, path: &str) -> Option<Served> {
+        self.0.iter().find(|(known, _)| *known == path).map(|(_, served)| *served)
+    }
+
+    /// The keys that stand directly in a section.
+    pub(crate) fn keys_of(self, section: &str) -> impl Iterator<Item = &'static str> {
+        let section = section.to_owned();
+        self.0.iter().filter_map(move |(path, _)| {
+            let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
+            (parent == section).then_some(key)
+        })
+    }
+
+    /// Where else a key of this name stands; nothing where it stands in several places.
+    pub(crate) fn elsewhere(self, key: &str) -> Option<&'static str> {
+        let mut places =
+            self.0.iter().map(|(path, _)| *path).filter(|path| path.rsplit('.').next() == Some(key));
+        places.next().filter(|_| places.next().is_none())
+    }
+}
+
+use Served::{Never, NoEffectYet, NotYet, Now};
+
+/// The keys of `nextdeploy.yml` and of a deploy request.
+pub(crate) const MANIFEST: Schema = Schema(&[
+    ("version", Now),
+    ("target_type", Now),
+    ("app", Now),
+    ("app.name", Now),
+    ("app.port", Now),
+    ("app.domain", Now),
+    ("app.domain.name", Now),
+    ("app.domain.provider", NoEffectYet),
+    ("app.domain.dns", NoEffectYet),
+    ("app.domain.zone", NoEffectYet),
+    ("app.environment", Now),
+    ("app.deletion_protection", Now),
+    ("app.cdn_enabled", Never),
+    ("app.resources", Now),
+    ("app.resources.cpu_quota", Now),
+    ("app.resources.memory_max", Now),
+    ("app.resources.memory_high", Now),
+    ("app.resources.pids", Now),
+    ("image", Now),
+    ("command", Now),
+    ("cwd", Now),
+    ("user", Now),
+    ("runtime", Now),
+    ("env", Now),
+    ("deployment", Now),
+    ("deployment.server", NoEffectYet),
+    ("deployment.container", Now),
+    ("deployment.container.name", Now),
+    ("deployment.container.restart", Now),
+    ("deployment.container.env_file", Now),
+    ("deployment.container.volumes", Now),
+    ("deployment.container.ports", Now),
+    ("deployment.container.healthcheck", Now),
+    ("deployment.container.healthcheck.path", Now),
+    ("deployment.container.healthcheck.port", Now),
+    ("deployment.container.healthcheck.status", Now),
+    ("deployment.container.healthcheck.interval", Now),
+    ("deployment.container.healthcheck.timeout", Now),
+    ("deployment.container.healthcheck.retries", Now),
+    ("deployment.container.healthcheck.start_period", Now),
+    ("deployment.container.healthcheck.tcp", Now),
+    ("deployment.container.healthcheck.cmd", Now),
+    ("deployment.rollout", Now),
+    ("deployment.rollout.strategy", Now),
+    ("deployment.rollout.keep", Now),
+    ("deployment.rollout.drain", Now),
+    ("deployment.rollout.canary", NotYet),
+    ("deployment.stop", Now),
+    ("deployment.stop.signal", Now),
+    ("deployment.stop.grace", Now),
+    ("stop", Now),
+    ("stop.signal", Now),
+    ("stop.grace", Now),
+    ("restart", Now),
+    ("restart.max", Now),
+    ("restart.max_restarts", Now),
+    ("restart.min_uptime", Now),
+    ("restart.delay", Now),
+    ("restart.restart_delay", Now),
+    ("restart.exponential_backoff_restart_delay", Now),
+    ("restart.exp_backoff_restart_delay", Now),
+    ("restart.backoff", Now),
+    ("restart.max_delay", Now),
+    ("restart.crash_threshold", Now),
+    ("restart.crash_window", Now),
+    ("restart.max_memory", Now),
+    ("restart.max_memory_restart", Now),
+    ("restart.stop_exit_codes", Now),
+    ("scale", Now),
+    ("scale.instances", Now),
+    ("scale.min", NotYet),
+    ("scale.max", NotYet),
+    ("scale.cpu", NotYet),
+    ("scale.memory", NotYet),
+    ("scale.rps", NotYet),
+    ("scale.cooldown", NotYet),
+    ("proxy", Now),
+    ("proxy.enabled", Now),
+    ("proxy.routes", Now),
+    ("proxy.routes.path", Now),
+    ("proxy.routes.host", Now),
+    ("proxy.routes.port", NotYet),
+    ("proxy.routes.strip", NotYet),
+    ("proxy.routes.timeout", NotYet),
+    ("proxy.routes.redirect", NotYet),
+    ("proxy.body_limit", Now),
+    ("proxy.redirects", NotYet),
+    ("proxy.headers", NotYet),
+    ("proxy.rate_limit", NotYet),
+    ("proxy.basic_auth", NotYet),
+    ("proxy.compression", NoEffectYet),
+    ("proxy.capture", NoEffectYet),
+    ("proxy.access", NotYet),
+    ("proxy.error_pages", NoEffectYet),
+    ("environments", Now),
+    ("environments.dev", Now),
+    ("environments.staging", Now),
+    ("environments.prod", Now),
+    ("build", NotYet),
+    ("mirror", NotYet),
+    ("secrets", NotYet),
+    ("release", NotYet),
+    ("hooks", NotYet),
+    ("cron", NotYet),
+    ("processes", NotYet),
+    ("accessories", NotYet),
+    ("apps", NotYet),
+    ("repository", NotYet),
+    ("docker", NotYet),
+    ("environment", NotYet),
+    ("servers", NoEffectYet),
+    ("database", NoEffectYet),
+    ("logging", NoEffectYet),
+    ("monitoring", NoEffectYet),
+    ("backup", NoEffectYet),
+    ("ssl", NoEffectYet),
+    ("ssl_config", NoEffectYet),
+    ("webhook", NoEffectYet),
+    ("serverless", Never),
+    ("CloudProvider", Never),
+]);
+
+/// The keys of `nextdeployd.toml`.
+pub(crate) const SETTINGS: Schema = Schema(&[
+    ("data_dir", Now),
+    ("socket", Now),
+    ("listen", Now),
+    ("http", Now),
+    ("dev", Now),
+    ("log", Now),
+    ("log.level", Now),
+    ("log.format", Now),
+    ("docker", Now),
+    ("docker.socket", Now),
+    ("shutdown", Now),
+    ("shutdown.apps", Now),
+    ("process", Now),
+    ("proxy", Now),
+    ("logs", Now),
+    ("metrics", Now),
+    ("store", Now),
+]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_stands_once_and_in_a_section_that_exists() {
+        for Schema(keys) in [MANIFEST, SETTINGS] {
+            for (index, (path, _)) in keys.iter().enumerate() {
+                assert!(!keys.iter().skip(index + 1).any(|(other, _)| other == path), "{path} stands twice");
+                if let Some((section, _)) = path.rsplit_once('.') {
+                    assert!(keys.iter().any(|(other, _)| *other == section), "{path} has no section");
+                }
+            }
+        }
+    }
+}
