@@ -1,7 +1,7 @@
 //! Text into typed values, with every mistake named at once.
 //!
 //! `nextdeploy.yml`, the JSON body of a deploy request and `nextdeployd.toml` become the same tree of nodes that know
-//! where they stand ([`node`]); one decoder ([`decode`]) reads that tree against one table of keys and collects what is
+//! where they stand (`node`); one decoder (`decode`) reads that tree against one table of keys and collects what is
 //! wrong with it, instead of stopping at the first mistake as derived deserialization does. What comes out is already
 //! checked: ports are ports, ranges hold, nobody further in checks again.
 //!

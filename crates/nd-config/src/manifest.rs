@@ -13,7 +13,7 @@ use nd_api::manifest::Environment;
 
 use crate::decode::{Decoder, Field};
 use crate::node::{Node, Value};
-use crate::report::{Mistake, Report};
+use crate::report::{Mistake, Report, Severity};
 use crate::schema::MANIFEST;
 use crate::substitute::{Lookup, substitute};
 use crate::{json, overlay, yaml};
@@ -75,7 +75,9 @@ pub fn read_manifest(name: &str, text: &str, options: &ReadOptions<'_>) -> Resul
             let mut merged = root.clone();
             overlay::merge(&mut merged, over);
             substitute(&mut merged, options.lookup, &mut Vec::new());
-            mistakes.extend(decode(&merged, Workload::Optional).1);
+            let found = decode(&merged, Workload::Optional).1;
+            // Notes tell what the file asked for will do; these environments will do nothing.
+            mistakes.extend(found.into_iter().filter(|mistake| mistake.severity == Severity::Error));
         }
     }
     for (_, over) in overlays.iter().filter(|(environment, _)| Some(*environment) == asked) {
@@ -100,12 +102,12 @@ pub fn manifest_from_json(value: &serde_json::Value, workload: Workload) -> Resu
     conclude(manifest, Report::new("manifest", "", mistakes))
 }
 
-/// Writes a manifest as `nextdeploy.yml`.
+/// Writes a manifest as `nextdeploy.yml`, so that it reads back as the same one: a `${` in a value becomes `$${`.
 ///
 /// # Errors
 /// Never for a manifest; the error is the YAML library's.
 pub fn manifest_to_yaml(manifest: &Manifest) -> Result<String, yaml::WriteError> {
-    yaml::write(manifest)
+    Ok(yaml::write(manifest)?.replace("${", "$${"))
 }
 
 fn conclude(manifest: Option<Manifest>, report: Report) -> Result<Checked, Report> {

@@ -45,7 +45,7 @@ pub(crate) fn read(text: &str, mistakes: &mut Vec<Mistake>) -> Option<Node> {
     options.emit_unresolved_aliases = true;
     options.flow_nesting_limit = MAX_DEPTH;
     options.block_nesting_limit = MAX_DEPTH;
-    let mut tree = Tree::new(mistakes);
+    let mut tree = Tree::new(text, mistakes);
     for event in Parser::new_from_str_with_options(text, options) {
         let taken = match event {
             Ok((event, span)) => tree.take(event, range(&span)),
@@ -61,6 +61,7 @@ pub(crate) fn read(text: &str, mistakes: &mut Vec<Mistake>) -> Option<Node> {
 
 /// What is being built: open maps and lists, and what anchors stand for.
 struct Tree<'m> {
+    text: &'m str,
     mistakes: &'m mut Vec<Mistake>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize, usize)>,
@@ -84,8 +85,8 @@ enum Content {
 type Step = Result<(), Box<Mistake>>;
 
 impl<'m> Tree<'m> {
-    fn new(mistakes: &'m mut Vec<Mistake>) -> Self {
-        Self { mistakes, open: Vec::new(), anchors: HashMap::new(), root: None, documents: 0, nodes: 0 }
+    fn new(text: &'m str, mistakes: &'m mut Vec<Mistake>) -> Self {
+        Self { text, mistakes, open: Vec::new(), anchors: HashMap::new(), root: None, documents: 0, nodes: 0 }
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Step {
@@ -173,7 +174,7 @@ impl<'m> Tree<'m> {
                 if name == "<<" {
                     merges.push(node);
                 } else if let Some(first) = entries.iter().find(|entry| entry.key == name) {
-                    self.mistakes.push(duplicate(&name, key_span, first.key_span.clone()));
+                    self.mistakes.push(duplicate(self.text, &name, key_span, first.key_span.clone()));
                 } else {
                     entries.push(Entry { key: name, key_span, value: node });
                 }
@@ -237,10 +238,11 @@ impl<'m> Tree<'m> {
     }
 }
 
-fn duplicate(name: &str, span: Span, first: Span) -> Mistake {
-    Mistake::error(Code::DuplicateKey, format!("`{name}` is defined twice"))
-        .at(span)
-        .also(first, "first defined here")
+fn duplicate(text: &str, name: &str, span: Span, first: Span) -> Mistake {
+    let head = first.as_ref().and_then(|first| text.get(..first.start)).unwrap_or_default();
+    let line = head.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let message = format!("`{name}` is defined twice, first at line {line}");
+    Mistake::error(Code::DuplicateKey, message).at(span).also(first, "first defined here")
 }
 
 fn too_large(span: Span) -> Mistake {
@@ -255,24 +257,33 @@ fn range(span: &ParserSpan) -> Span {
 /// Says what the parser stumbled over; a tab is named whatever the parser made of it.
 fn syntax(text: &str, error: &serde_yaml::granit_parser::ScanError) -> Mistake {
     let at = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
-    if let Some(tab) = tab_before(text, at) {
+    if let Some(tab) = tab_near(text, at) {
         return Mistake::error(Code::Tab, "tab used for indentation").at(Some(tab)).help("write spaces");
     }
     match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_large(Some(at..at)),
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => {
+            let message = "the line is indented like no key above it";
+            Mistake::error(Code::Syntax, message)
+                .at(Some(at..at))
+                .help("align it with the keys it belongs to")
+        }
         _ => Mistake::error(Code::Syntax, format!("the text is not YAML: {}", error.info())).at(Some(at..at)),
     }
 }
 
-/// The tab in the indentation of the line that holds `at`, or of the one before it.
-fn tab_before(text: &str, at: usize) -> Option<Range<usize>> {
-    let line_start = |at: usize| text.get(..at).map(|head| head.rfind('\n').map_or(0, |newline| newline + 1));
+/// The tab in the indentation of the line that holds `at`, of the one before it or of the one after it: the parser
+/// stops at either end of what it could not read.
+fn tab_near(text: &str, at: usize) -> Option<Range<usize>> {
+    let start = |at: usize| text.get(..at).map(|head| head.rfind('\n').map_or(0, |newline| newline + 1));
     let tab_in = |start: usize| {
         let line = text.get(start..)?.lines().next()?;
         let indent = line.len() - line.trim_start().len();
         let tab = line.get(..indent)?.find('\t')?;
         Some(start + tab..start + tab + 1)
     };
-    let this = line_start(at)?;
-    tab_in(this).or_else(|| tab_in(line_start(this.checked_sub(1)?)?))
+    let this = start(at)?;
+    let before = this.checked_sub(1).and_then(start);
+    let after = text.get(at..).and_then(|tail| tail.find('\n')).map(|newline| at + newline + 1);
+    [Some(this), before, after].into_iter().flatten().find_map(tab_in)
 }

@@ -69,9 +69,15 @@ mistakes! {
     a_tab_is_named:
         "app:\n\tname: shop\n" =>
         "error[ND0103] nextdeploy.yml:2:1: tab used for indentation; help: write spaces";
+    a_tab_further_down_is_named_too:
+        "app:\n  name: shop\n\tport: 80\n" =>
+        "error[ND0103] nextdeploy.yml:3:1: tab used for indentation; help: write spaces";
+    a_line_that_is_indented_like_no_other_is_named:
+        "app:\n  name: shop\n image: a\n" =>
+        "error[ND0101] nextdeploy.yml:3:2: the line is indented like no key above it; help: align it with the keys it belongs to";
     a_key_that_stands_twice_is_refused:
         "app: {name: shop}\nimage: a\napp: {name: blog}\n" =>
-        "error[ND0102] nextdeploy.yml:3:1: `app` is defined twice";
+        "error[ND0102] nextdeploy.yml:3:1: `app` is defined twice, first at line 1";
     a_probe_must_not_outlast_its_interval:
         with("deployment:\n  container:\n    healthcheck: {path: /, interval: 30s, timeout: 40s}\n") =>
         "error[ND0123] nextdeploy.yml:6:52: healthcheck.timeout (40s) must not exceed interval (30s)";

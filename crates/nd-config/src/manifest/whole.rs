@@ -34,6 +34,11 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let restart = keys.get("restart").map(|field| sections::restart(&field, d)).unwrap_or_default();
     let scale = keys.get("scale").map(|field| sections::scale(&field, d)).unwrap_or_default();
     let proxy = keys.get("proxy").map(|field| sections::proxy(&field, d)).unwrap_or_default();
+    if let Some(field) = keys.get("environments") {
+        // In a file they were taken out before.
+        let message = "`environments` is laid over the file by the client and is not part of a request";
+        d.say(field.mistake(Code::WrongType, message));
+    }
     keys.finish(d);
     across::what_runs(root, runtime, workload, d);
     let app = app?;
