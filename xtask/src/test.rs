@@ -84,7 +84,7 @@ impl Run {
     fn phase<T>(&mut self, name: &str, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         println!("\n== {name}: {what}");
         let started = Instant::now();
-        let result = work().map_err(|error| format!("{name} failed: {error}").into());
+        let result = work().map_err(|error| format!("{name}: {error}").into());
         self.times.push(format!("{name} {:.1} s", started.elapsed().as_secs_f64()));
         result
     }

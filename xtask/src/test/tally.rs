@@ -22,12 +22,13 @@ impl Tally {
         }
         let status = child.wait()?;
         if !status.success() && self.failed == 0 {
-            // A test program that did not compile, or that ended without a result.
             self.failed = 1;
+            return Err("a test program was not built, or ended without its result".into());
         }
         match (self.failed, self.ignored) {
             (0, 0) => Ok(()),
             (0, ignored) => Err(format!("{ignored} tests were skipped, and none may be").into()),
+            (1, _) => Err("a test failed".into()),
             (failed, _) => Err(format!("{failed} tests failed").into()),
         }
     }
