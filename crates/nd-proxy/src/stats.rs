@@ -195,12 +195,14 @@ mod tests {
         let stats = Stats::new(2);
         let (shop, blog): (AppName, AppName) = ("shop".parse().unwrap(), "blog".parse().unwrap());
         let counters = stats.keep_only([&shop, &blog].into_iter());
-        counters[0].share(0).requests.add(2);
-        counters[0].share(1).requests.add(3);
-        counters[0].share(1).response(404);
+        let of_shop = counters.first().unwrap();
+        of_shop.share(0).requests.add(2);
+        of_shop.share(1).requests.add(3);
+        of_shop.share(1).response(404);
         stats.keep_only([&shop].into_iter());
         let sum = stats.sum(Generation(1));
         assert_eq!(sum.apps.len(), 1);
-        assert_eq!((sum.apps[&shop].requests, sum.apps[&shop].responses), (5, [0, 0, 0, 1, 0]));
+        let traffic = sum.apps.get(&shop).unwrap();
+        assert_eq!((traffic.requests, traffic.responses), (5, [0, 0, 0, 1, 0]));
     }
 }

@@ -144,22 +144,24 @@ mod tests {
 
     /// Feeds `body` in pieces of `piece` bytes; returns the content and how many bytes the body took.
     fn read(body: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, BadChunk> {
-        let mut reader = ChunkReader::new();
-        let (mut content, mut at, mut end) = (Vec::new(), 0, piece.min(body.len()));
-        loop {
-            let step = reader.step(&body[at..end])?;
-            content.extend_from_slice(&body[at + step.framing..at + step.framing + step.content]);
-            at += step.framing + step.content;
-            if reader.is_done() {
-                return Ok(Some((content, at)));
-            }
-            if step == Step::default() {
-                if end == body.len() {
-                    return Ok(None);
+        let (mut reader, mut content, mut taken) = (ChunkReader::new(), Vec::new(), 0);
+        let mut input: Vec<u8> = Vec::new();
+        for piece in body.chunks(piece) {
+            input.extend_from_slice(piece);
+            loop {
+                let step = reader.step(&input)?;
+                input.drain(..step.framing);
+                content.extend(input.drain(..step.content));
+                taken += step.framing + step.content;
+                if reader.is_done() {
+                    return Ok(Some((content, taken)));
                 }
-                end = (end + piece).min(body.len());
+                if step == Step::default() {
+                    break;
+                }
             }
         }
+        Ok(None)
     }
 
     #[test]

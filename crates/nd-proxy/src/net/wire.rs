@@ -50,6 +50,15 @@ impl Outbox {
         self.sent == self.bytes.len()
     }
 
+    /// Forgets all bytes if none of them has been sent; whether that was so.
+    pub(crate) fn take_back(&mut self) -> bool {
+        let is_unsent = self.is_unsent() && !self.bytes.is_empty();
+        if is_unsent {
+            self.bytes.clear();
+        }
+        is_unsent
+    }
+
     /// Whether no byte has been sent.
     pub(crate) fn is_unsent(&self) -> bool {
         self.sent == 0

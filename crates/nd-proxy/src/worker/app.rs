@@ -156,16 +156,16 @@ mod tests {
     #[tokio::test]
     async fn the_least_busy_backend_is_asked() {
         let service = service(2);
-        let _busy = InFlight::on(Rc::clone(&service.backends[0]));
+        let _busy = InFlight::on(Rc::clone(service.backends.first().unwrap()));
         assert!((0..4).all(|_| service.pick(&[]).unwrap().unit.slot() == 2));
     }
 
     #[tokio::test]
     async fn one_that_refused_is_asked_last_and_one_tried_never() {
         let service = service(2);
-        service.backends[0].mark_refused(Instant::now());
+        service.backends.first().unwrap().mark_refused(Instant::now());
         assert!((0..4).all(|_| service.pick(&[]).unwrap().unit.slot() == 2));
-        let tried = [Rc::clone(&service.backends[1])];
+        let tried = [Rc::clone(service.backends.get(1).unwrap())];
         assert_eq!(service.pick(&tried).unwrap().unit.slot(), 1);
         assert!(service.pick(&service.backends.clone()).is_none());
     }

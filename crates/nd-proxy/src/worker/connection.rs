@@ -196,7 +196,10 @@ impl Connection {
     }
 
     /// Settles accounts after the last attempt.
-    async fn conclude(&mut self, request: Request, end: End, spent: Spent, in_flight: InFlight) -> After {
+    async fn conclude(&mut self, request: Request, end: End, mut spent: Spent, in_flight: InFlight) -> After {
+        if matches!(end, End::Refused(_)) && self.client.output.take_back() {
+            spent.answer = None; // nothing of it has left, so that the client can be told what is wrong
+        }
         if let Some(app) = &request.app {
             app.share().bytes_in.add(request.body.content());
             if let Some(answer) = &spent.answer {

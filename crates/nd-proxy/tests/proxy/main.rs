@@ -1,4 +1,14 @@
 //! The data plane through its public API: real sockets, raw bytes, real concurrency.
 
+mod bodies;
+mod drain;
+mod faults;
+mod headers;
+mod hold;
+mod host_ports;
+mod limits;
 mod routing;
+mod smuggling;
 mod support;
+mod swap;
+mod upgrades;

@@ -93,7 +93,7 @@ async fn an_older_table_is_refused_and_the_same_one_may_be_applied_again() -> Re
     let proxy = start(settings())?;
     apply(&proxy, State::new(5)).await?;
     apply(&proxy, State::new(5)).await?;
-    let error = proxy.apply(State::new(4).build()).await.unwrap_err();
+    let error = proxy.apply(State::new(4).build()?).await.unwrap_err();
     assert_eq!(error.to_string(), "apply routes of generation 4: generation 5 serves already");
     assert_eq!(proxy.serving().0, 5);
     Ok(())

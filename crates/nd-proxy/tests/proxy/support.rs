@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{Error, Result};
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,8 +11,8 @@ use std::time::Duration;
 use nd_proxy::{Proxy, Settings};
 use nd_supervise::TaskSet;
 use nd_types::{
-    AppName, Availability, Backend, EdgeState, Generation, HostPattern, HostPort, HostPortProtocol,
-    PathPrefix, Route, Service, ServiceLimits, UnitId,
+    Availability, Backend, EdgeState, Generation, HostPattern, HostPort, HostPortProtocol, PathPrefix, Route,
+    Service, ServiceLimits, UnitId,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -54,68 +55,78 @@ pub(crate) async fn start_for(app: &Upstream) -> Result<Proxy> {
 
 /// Applies a state; host port faults are errors here.
 pub(crate) async fn apply(proxy: &Proxy, state: State) -> Result<()> {
-    let applied = proxy.apply(state.build()).await.map_err(Error::other)?;
+    let applied = proxy.apply(state.build()?).await.map_err(Error::other)?;
     if applied.faults.is_empty() { Ok(()) } else { Err(Error::other(format!("{:?}", applied.faults))) }
 }
 
 /// A state in the making.
-#[derive(Clone, Default)]
-pub(crate) struct State(EdgeState);
+pub(crate) struct State(Result<EdgeState>);
 
 impl State {
     pub(crate) fn new(generation: u64) -> Self {
-        Self(EdgeState { generation: Generation(generation), ..EdgeState::default() })
+        Self(Ok(EdgeState { generation: Generation(generation), ..EdgeState::default() }))
     }
 
     /// Adds an app at `<name>.test`.
-    pub(crate) fn app(mut self, name: &str, release: &str, addresses: &[SocketAddr]) -> Self {
-        let app: AppName = name.parse().unwrap();
-        let backends = (1..)
-            .zip(addresses)
-            .map(|(slot, address)| Backend { unit: unit(name, release, slot), address: *address });
-        self.0.routes.push(Route {
-            host: HostPattern::new(&format!("{name}.test")).unwrap(),
-            path: PathPrefix::root(),
-            app: app.clone(),
+    pub(crate) fn app(self, name: &str, release: &str, addresses: &[SocketAddr]) -> Self {
+        let added = self.and(|state| {
+            let backend = |(slot, address): (u16, &SocketAddr)| {
+                Ok(Backend { unit: unit(name, release, slot)?, address: *address })
+            };
+            state.services.push(Service {
+                app: parsed(name)?,
+                release: parsed(release)?,
+                backends: (1..).zip(addresses).map(backend).collect::<Result<_>>()?,
+                availability: Availability::Serving,
+                limits: ServiceLimits::default(),
+            });
+            Ok(())
         });
-        self.0.services.push(Service {
-            release: release.parse().unwrap(),
-            backends: backends.collect(),
-            availability: Availability::Serving,
-            limits: ServiceLimits::default(),
-            app,
-        });
-        self
+        added.route(&format!("{name}.test"), "/", name)
     }
 
-    pub(crate) fn route(mut self, host: &str, path: &str, app: &str) -> Self {
-        let host = HostPattern::new(host).unwrap();
-        self.0.routes.push(Route { host, path: PathPrefix::new(path), app: app.parse().unwrap() });
-        self
+    pub(crate) fn route(self, host: &str, path: &str, app: &str) -> Self {
+        self.and(|state| {
+            let host = HostPattern::new(host).map_err(Error::other)?;
+            state.routes.push(Route { host, path: PathPrefix::new(path), app: parsed(app)? });
+            Ok(())
+        })
     }
 
-    pub(crate) fn port(mut self, bind: SocketAddr, app: &str, protocol: HostPortProtocol) -> Self {
-        self.0.host_ports.push(HostPort { bind, app: app.parse().unwrap(), protocol });
-        self
+    pub(crate) fn port(self, bind: SocketAddr, app: &str, protocol: HostPortProtocol) -> Self {
+        self.and(|state| {
+            state.host_ports.push(HostPort { bind, app: parsed(app)?, protocol });
+            Ok(())
+        })
     }
 
     /// Changes the app added last.
-    pub(crate) fn with(mut self, change: impl FnOnce(&mut Service)) -> Self {
-        self.0.services.last_mut().map(change);
-        self
+    pub(crate) fn with(self, change: impl FnOnce(&mut Service)) -> Self {
+        self.and(|state| {
+            state.services.last_mut().map(change);
+            Ok(())
+        })
     }
 
     pub(crate) fn limits(self, change: impl FnOnce(&mut ServiceLimits)) -> Self {
         self.with(|service| change(&mut service.limits))
     }
 
-    pub(crate) fn build(self) -> Arc<EdgeState> {
-        Arc::new(self.0)
+    pub(crate) fn build(self) -> Result<Arc<EdgeState>> {
+        self.0.map(Arc::new)
+    }
+
+    fn and(self, change: impl FnOnce(&mut EdgeState) -> Result<()>) -> Self {
+        Self(self.0.and_then(|mut state| change(&mut state).map(|()| state)))
     }
 }
 
-pub(crate) fn unit(app: &str, release: &str, slot: u16) -> UnitId {
-    UnitId::new(&app.parse().unwrap(), &release.parse().unwrap(), slot)
+pub(crate) fn unit(app: &str, release: &str, slot: u16) -> Result<UnitId> {
+    Ok(UnitId::new(&parsed(app)?, &parsed(release)?, slot))
+}
+
+pub(crate) fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(text: &str) -> Result<T> {
+    text.parse().map_err(Error::other)
 }
 
 /// A port that was free a moment ago.
@@ -325,7 +336,7 @@ impl Wire {
                     break;
                 }
                 let chunk = self.exactly(size + 2).await?;
-                message.body.extend_from_slice(&chunk[..size]);
+                message.body.extend_from_slice(chunk.get(..size).unwrap_or_default());
             }
             loop {
                 let line = self.through("\r\n").await?;

@@ -1,0 +1,115 @@
+//! Requests that wait: for an instance, or for the end of a pause.
+
+use std::io::Result;
+use std::time::Duration;
+
+use nd_types::{AppName, Availability};
+
+use super::support::*;
+
+fn held(proxy: &nd_proxy::Proxy) -> u64 {
+    proxy.stats().apps.values().map(|app| app.held).sum()
+}
+
+#[tokio::test]
+async fn a_request_waits_unread_for_an_instance_and_is_answered_by_it() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = start(settings())?;
+    apply(&proxy, State::new(1).app("app", "aaaaaa", &[])).await?;
+    let mut client = Wire::connect(proxy.http_addr()).await?;
+    client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\nhello").await?;
+    until("the request is held", || held(&proxy) == 1).await?;
+    apply(&proxy, State::new(2).app("app", "aaaaaa", &[app.address])).await?;
+    assert!(client.response().await?.text().ends_with("hello"));
+    assert_eq!(held(&proxy), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_crash_is_bridged_even_if_nobody_tells_the_proxy() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = start_for(&app).await?;
+    let mut client = Wire::connect(proxy.http_addr()).await?;
+    assert_eq!(client.get("/").await?.status(), 200);
+    app.kill().await;
+    client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\nhello").await?;
+    until("the request is held", || held(&proxy) == 1).await?;
+    let _again = Upstream::raw_at(app.address, |mut wire, _| async move {
+        let body = wire.message(Kind::Request).await?.text();
+        wire.send(ok(&body)).await
+    })
+    .await?;
+    assert_eq!(client.response().await?.text(), "hello");
+    Ok(())
+}
+
+#[tokio::test]
+async fn waiting_ends_with_503_when_it_takes_too_long_or_too_many_wait() -> Result<()> {
+    let proxy = start(settings())?;
+    let limits =
+        |l: &mut nd_types::ServiceLimits| (l.hold, l.hold_requests) = (Duration::from_millis(300), 2);
+    apply(&proxy, State::new(1).app("app", "aaaaaa", &[]).limits(limits)).await?;
+    let mut clients = Vec::new();
+    for n in 1..=2 {
+        let mut client = Wire::connect(proxy.http_addr()).await?;
+        client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
+        until("the request is held", || held(&proxy) == n).await?;
+        clients.push(client);
+    }
+    let third = Wire::connect(proxy.http_addr()).await?.get("/").await?;
+    assert!(
+        third.status() == 503 && third.text().contains("too many requests are waiting"),
+        "{}",
+        third.text()
+    );
+    for mut client in clients {
+        let answer = client.response().await?;
+        assert!(answer.status() == 503 && answer.text().contains("no instance of the app is ready"));
+        assert_eq!(answer.field("retry-after").as_deref(), Some("5"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_waiting_request_learns_at_once_that_the_app_has_failed() -> Result<()> {
+    let proxy = start(settings())?;
+    apply(&proxy, State::new(1).app("app", "aaaaaa", &[])).await?;
+    let mut client = Wire::connect(proxy.http_addr()).await?;
+    client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
+    until("the request is held", || held(&proxy) == 1).await?;
+    let failed =
+        |s: &mut nd_types::Service| s.availability = Availability::Failed { reason: "it crashes".into() };
+    apply(&proxy, State::new(2).app("app", "aaaaaa", &[]).with(failed)).await?;
+    assert!(client.response().await?.text().contains("503 Service Unavailable: app: it crashes"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_paused_app_gets_no_new_request_until_it_is_resumed() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = start_for(&app).await?;
+    let name: AppName = parsed("app")?;
+    proxy.pause(&name, Duration::from_secs(30)).await;
+    let mut clients = Vec::new();
+    for n in 1..=4 {
+        let mut client = Wire::connect(proxy.http_addr()).await?;
+        client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
+        until("the request is held", || held(&proxy) == n).await?;
+        clients.push(client);
+    }
+    assert_eq!(app.requests(), 0);
+    proxy.resume(&name).await;
+    for mut client in clients {
+        assert_eq!(client.response().await?.status(), 200);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pause_ends_by_itself() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = start_for(&app).await?;
+    proxy.pause(&parsed("app")?, Duration::from_millis(100)).await;
+    assert_eq!(Wire::connect(proxy.http_addr()).await?.get("/").await?.status(), 200);
+    Ok(())
+}
