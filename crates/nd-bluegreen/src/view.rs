@@ -17,7 +17,10 @@ impl<'a> View<'a> {
     /// Units of the new release, as many as are wanted.
     pub(crate) fn new_units(&self) -> impl Iterator<Item = &'a UnitInput> + use<'a> {
         let input = self.input;
-        input.units.iter().filter(move |unit| unit.id.release() == input.new && unit.id.slot() <= input.replicas)
+        input
+            .units
+            .iter()
+            .filter(move |unit| unit.id.release() == input.new && unit.id.slot() <= input.replicas)
     }
 
     /// Units of the new release, surplus ones included.
@@ -64,7 +67,9 @@ pub(crate) fn bring_up<'a>(plan: &mut Plan, units: impl Iterator<Item = &'a Unit
 /// Drains and stops units that run, one stage each.
 pub(crate) fn bring_down<'a>(plan: &mut Plan, units: impl Iterator<Item = &'a UnitInput> + Clone) {
     let running = units.filter(|unit| is_running(unit));
-    plan.stage(running.clone().filter(|unit| unit.routed || !unit.drained).map(|unit| Step::Drain(unit.id.clone())));
+    plan.stage(
+        running.clone().filter(|unit| unit.routed || !unit.drained).map(|unit| Step::Drain(unit.id.clone())),
+    );
     plan.stage(running.map(|unit| Step::Stop(unit.id.clone())));
 }
 

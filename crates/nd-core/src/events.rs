@@ -232,9 +232,10 @@ impl Event {
     pub fn severity(&self) -> Severity {
         match self {
             Self::DeployFailed { .. } | Self::CrashLoop { .. } => Severity::Error,
-            Self::DeployRolledBack { .. } | Self::UnitExited { .. } | Self::UnitVanished | Self::Trouble { .. } => {
-                Severity::Warning
-            }
+            Self::DeployRolledBack { .. }
+            | Self::UnitExited { .. }
+            | Self::UnitVanished
+            | Self::Trouble { .. } => Severity::Warning,
             _ => Severity::Info,
         }
     }
@@ -243,25 +244,41 @@ impl Event {
     #[must_use]
     pub fn title(&self) -> String {
         match self {
-            Self::DeployStarted { release, strategy } => format!("deployment of release {release} started ({strategy})"),
+            Self::DeployStarted { release, strategy } => {
+                format!("deployment of release {release} started ({strategy})")
+            }
             Self::DeployStep(step) => format!("{} {:?}: {}", step.step, step.state, step.message),
-            Self::DeploySucceeded { release, took_ms } => format!("release {release} serves after {took_ms} ms"),
-            Self::DeployFailed { diagnosis, old_serves: true } => format!("deployment failed, the old release serves on: {}", diagnosis.what),
-            Self::DeployFailed { diagnosis, old_serves: false } => format!("deployment failed: {}", diagnosis.what),
+            Self::DeploySucceeded { release, took_ms } => {
+                format!("release {release} serves after {took_ms} ms")
+            }
+            Self::DeployFailed { diagnosis, old_serves: true } => {
+                format!("deployment failed, the old release serves on: {}", diagnosis.what)
+            }
+            Self::DeployFailed { diagnosis, old_serves: false } => {
+                format!("deployment failed: {}", diagnosis.what)
+            }
             Self::DeployRolledBack { to, reason } => format!("going back to release {to}: {reason}"),
             Self::UnitStarted { restart: None } => "started".to_owned(),
             Self::UnitStarted { restart: Some(reason) } => format!("started again ({})", reason.as_str()),
             Self::UnitReady { evidence, took_ms } => format!("ready after {took_ms} ms: {evidence}"),
-            Self::UnitExited { exit, uptime_ms } => format!("ended by itself with {exit} after {uptime_ms} ms"),
+            Self::UnitExited { exit, uptime_ms } => {
+                format!("ended by itself with {exit} after {uptime_ms} ms")
+            }
             Self::UnitStopped { exit, killed: false } => format!("stopped ({exit})"),
             Self::UnitStopped { killed: true, .. } => "killed, because it did not stop in time".to_owned(),
             Self::UnitRemoved => "removed".to_owned(),
             Self::UnitVanished => "vanished; it is created again".to_owned(),
             Self::UnitAdopted { runs } => format!("adopted, runs {runs}"),
-            Self::CrashLoop { crashes, exit } => format!("crash loop: {crashes} crashes, the last with {exit}"),
-            Self::RoutesServing { generation, units } => format!("{units} instances routed (generation {generation})"),
+            Self::CrashLoop { crashes, exit } => {
+                format!("crash loop: {crashes} crashes, the last with {exit}")
+            }
+            Self::RoutesServing { generation, units } => {
+                format!("{units} instances routed (generation {generation})")
+            }
             Self::Drained { finished, cut, websockets_closed } => {
-                format!("drained: {finished} requests finished, {websockets_closed} websockets closed, {cut} cut")
+                format!(
+                    "drained: {finished} requests finished, {websockets_closed} websockets closed, {cut} cut"
+                )
             }
             Self::AppChanged { change } => change.clone(),
             Self::PhaseChanged { phase, reason: None } => phase.clone(),

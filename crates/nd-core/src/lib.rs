@@ -12,10 +12,17 @@
 //! Start at [`Engine`], or at [`model`] for the decisions.
 
 pub mod diagnosis;
+pub mod engine;
 pub mod events;
 pub mod model;
 pub mod plan;
 pub mod ports;
 pub mod records;
+pub mod registry;
+mod routebook;
 pub mod routes;
 pub mod spec;
+
+pub use engine::{Engine, EngineHandle};
+pub use registry::Registry;
+pub use routebook::RouteBook;

@@ -110,7 +110,11 @@ pub struct AppModel {
 impl AppModel {
     /// A model of the app as it was stored.
     #[must_use]
-    pub fn new(record: AppRecord, releases: Vec<ReleaseRecord>, deployment: Option<DeploymentRecord>) -> Self {
+    pub fn new(
+        record: AppRecord,
+        releases: Vec<ReleaseRecord>,
+        deployment: Option<DeploymentRecord>,
+    ) -> Self {
         let releases = releases.into_iter().map(|record| (record.id.clone(), Release::new(record))).collect();
         Self {
             record,
@@ -205,7 +209,7 @@ impl AppModel {
     /// The record changed: store it, and let waiting clients compare.
     fn touch(&mut self, now: Now) {
         self.record.updated_at = now.wall;
-        self.dirty.push(Record::App(self.record.clone()));
+        self.dirty.push(Record::App(Box::new(self.record.clone())));
     }
 
     fn next_epoch(&mut self) -> u64 {
@@ -230,11 +234,15 @@ impl Release {
 
 /// Growing pause after the `failures`-th failure in a row of something that may pass: 100 ms doubling to 5 s.
 fn retry_delay(failures: u32) -> Duration {
-    Duration::from_millis(100).saturating_mul(2u32.saturating_pow(failures.saturating_sub(1).min(8))).min(Duration::from_secs(5))
+    Duration::from_millis(100)
+        .saturating_mul(2u32.saturating_pow(failures.saturating_sub(1).min(8)))
+        .min(Duration::from_secs(5))
 }
 
-/// Whether two versions of the app may run side by side, and why not.
-#[must_use]
+/// Whether two versions of the app may run side by side.
+///
+/// # Errors
+/// Why not, for the user.
 pub fn side_by_side(spec: &AppSpec, caps: RuntimeCaps, fixed_port: Option<NonZeroU16>) -> Result<(), String> {
     if let Some(volume) = spec.volumes.iter().find(|volume| !volume.read_only) {
         return Err(format!("volume {} is writable, and two versions must never share it", volume.target));

@@ -15,11 +15,14 @@ mod unit_io;
 
 pub use error::{PortError, PortErrorKind, PortResult};
 pub use ingress::{Applied, BindFault, DrainReport, Ingress};
-pub use logs::{LogEntry, LogFilter, LogFollow, LogLevel, LogStore, LogStream};
+pub use logs::{LogCollector, LogEntry, LogFilter, LogFollow, LogLevel, LogStore, LogStream};
 pub use probe::{HealthProbe, ProbeFailure, ProbeOutcome, ProbeRequest, ProbeTarget};
 pub use runtime::{
     Prepared, Progress, RegistryAuth, Runtime, RuntimeCaps, Scope, Signal, UnitObserved, UnitSpec, UnitStatus,
 };
 pub use store::{HistoryQuery, Seq, Snapshot, StateStore};
 pub use strategy::{DeployStrategy, PlanInput, UnitInput, UnitReadiness};
-pub use unit_io::{ExecOutcome, HintKind, HintStream, LogCursor, LogPiece, LogPieces, OutputStream, Socket, UnitHint, UnitIo, UnitStats};
+pub use unit_io::{
+    ExecOutcome, HintKind, HintStream, LogCursor, LogPiece, LogPieces, OutputStream, Socket, UnitHint,
+    UnitIo, UnitStats,
+};

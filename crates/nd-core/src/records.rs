@@ -21,7 +21,7 @@ pub enum Record {
     /// Who this data directory belongs to.
     Daemon(DaemonRecord),
     /// What an app should be.
-    App(AppRecord),
+    App(Box<AppRecord>),
     /// One release of an app.
     Release(Box<ReleaseRecord>),
     /// A release that is gone for good.
@@ -144,10 +144,12 @@ impl Record {
     pub fn encode(&self) -> Result<StoredRecord, RecordError> {
         match self {
             Self::Daemon(daemon) => stored("daemon", "self".to_owned(), daemon),
-            Self::App(app) => stored("app", app.app.to_string(), app),
+            Self::App(app) => stored("app", app.app.to_string(), app.as_ref()),
             Self::Release(release) => stored("release", release.id.to_string(), release.as_ref()),
             Self::ReleaseGone(id) => Ok(StoredRecord { kind: "release", key: id.to_string(), body: None }),
-            Self::Deployment(deployment) => stored("deployment", deployment.id.to_string(), deployment.as_ref()),
+            Self::Deployment(deployment) => {
+                stored("deployment", deployment.id.to_string(), deployment.as_ref())
+            }
             Self::Event(event) => stored("event", event.id.to_string(), event.as_ref()),
         }
     }
@@ -159,7 +161,7 @@ impl Record {
     pub fn decode(kind: &str, key: &str, body: &str) -> Result<Self, RecordError> {
         Ok(match kind {
             "daemon" => Self::Daemon(parsed(kind, key, body)?),
-            "app" => Self::App(parsed(kind, key, body)?),
+            "app" => Self::App(Box::new(parsed(kind, key, body)?)),
             "release" => Self::Release(Box::new(parsed(kind, key, body)?)),
             "deployment" => Self::Deployment(Box::new(parsed(kind, key, body)?)),
             "event" => Self::Event(Box::new(parsed(kind, key, body)?)),

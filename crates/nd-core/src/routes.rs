@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use nd_types::{AppName, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route, Service, UnitId};
+use nd_types::{
+    AppName, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route, Service, UnitId,
+};
 
 use crate::spec::AppSpec;
 

@@ -12,8 +12,8 @@ mod measure;
 mod name;
 
 pub use edge::{
-    Availability, Backend, EdgeState, HostPort, HostPortProtocol, HostPattern, InvalidHost, PathPrefix, Route, Service,
-    ServiceLimits,
+    Availability, Backend, EdgeState, HostPattern, HostPort, HostPortProtocol, InvalidHost, PathPrefix,
+    Route, Service, ServiceLimits,
 };
 pub use exit::ExitStatus;
 pub use id::{DaemonId, DeploymentId, Generation, InvalidId, ReleaseId, RequestId, UnitId};

@@ -61,7 +61,11 @@ impl FromStr for ByteSize {
         }
         let fraction: f64 = number.parse().map_err(|_| invalid())?;
         let bytes = fraction * (1u64 << shift) as f64;
-        if bytes < u64::MAX as f64 { Ok(Self(bytes as u64)) } else { Err(InvalidMeasure::TooLarge(s.to_owned())) }
+        if bytes < u64::MAX as f64 {
+            Ok(Self(bytes as u64))
+        } else {
+            Err(InvalidMeasure::TooLarge(s.to_owned()))
+        }
     }
 }
 
@@ -104,7 +108,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidMeasure> {
             "m" => 60.0,
             "h" => 3600.0,
             "d" => 86400.0,
-            "" if total.is_zero() && tail.is_empty() => return Err(InvalidMeasure::NoUnit(text.trim().to_owned())),
+            "" if total.is_zero() && tail.is_empty() => {
+                return Err(InvalidMeasure::NoUnit(text.trim().to_owned()));
+            }
             _ => return Err(invalid()),
         };
         let part = Duration::try_from_secs_f64(seconds * factor)
@@ -166,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_duration_is_written_with_at_most_two_units() {
-        let written = [850, 2_300, 65_000, 6_120_000, 273_600_000].map(|ms| format_duration(Duration::from_millis(ms)));
+        let written =
+            [850, 2_300, 65_000, 6_120_000, 273_600_000].map(|ms| format_duration(Duration::from_millis(ms)));
         assert_eq!(written, ["850ms", "2.3s", "1m5s", "1h42m", "3d4h"]);
     }
 }

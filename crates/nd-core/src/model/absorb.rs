@@ -2,7 +2,9 @@
 
 use nd_types::{ExitStatus, ReleaseId, UnitId};
 
-use super::action::{ActionEnd, ActionError, NotReady, ReadyReport, RoutesServing, Started, StopReport, UnitAction};
+use super::action::{
+    ActionEnd, ActionError, NotReady, ReadyReport, RoutesServing, Started, StopReport, UnitAction,
+};
 use super::unit::{UnitEvent, UnitState};
 use super::{AppModel, Now, retry_delay};
 use crate::diagnosis::Diagnosis;
@@ -153,7 +155,11 @@ impl AppModel {
         self.idle(id, now);
         if not_ready.unknown {
             self.look = true;
-            return self.unit_failed(id, ActionError { kind: PortErrorKind::Transient, diagnosis: not_ready.diagnosis }, now);
+            return self.unit_failed(
+                id,
+                ActionError { kind: PortErrorKind::Transient, diagnosis: not_ready.diagnosis },
+                now,
+            );
         }
         let serves = self.record.active.as_ref() == Some(id.release());
         if self.is_advancing(id.release()) && !serves {
@@ -178,7 +184,9 @@ impl AppModel {
                 }
                 let (finished, cut) = (report.finished, report.cut + report.websockets_cut);
                 let websockets_closed = report.websockets_closed;
-                self.steps.say(&format!("{finished} requests finished, {websockets_closed} websockets closed, {cut} cut"));
+                self.steps.say(&format!(
+                    "{finished} requests finished, {websockets_closed} websockets closed, {cut} cut"
+                ));
                 self.fact(Some(id), Event::Drained { finished, cut, websockets_closed });
             }
             Err(error) => self.unit_failed(id, error, now),
@@ -224,7 +232,8 @@ impl AppModel {
         let release = routes.service.release.clone();
         let units = u32::try_from(routes.units.len()).unwrap_or(u32::MAX);
         self.served = Some(routes);
-        self.port_faults = serving.faults.iter().map(|fault| format!("{}: {}", fault.bind, fault.error)).collect();
+        self.port_faults =
+            serving.faults.iter().map(|fault| format!("{}: {}", fault.bind, fault.error)).collect();
         self.fact(None, Event::RoutesServing { generation: serving.generation, units });
         if let Some(fault) = self.port_faults.first().cloned() {
             let diagnosis = Diagnosis {

@@ -42,14 +42,31 @@ pub enum Verdict {
 
 impl CrashHistory {
     /// Counts an exit after `uptime` and answers what the policy says. `jitter` is between 0 and 1.
-    pub fn record(&mut self, exit: ExitStatus, uptime: Duration, now: Mono, policy: &RestartSpec, jitter: f64) -> Verdict {
+    pub fn record(
+        &mut self,
+        exit: ExitStatus,
+        uptime: Duration,
+        now: Mono,
+        policy: &RestartSpec,
+        jitter: f64,
+    ) -> Verdict {
         self.verdict = self.judge(exit, uptime, now, policy, jitter);
         self.verdict
     }
 
-    fn judge(&mut self, exit: ExitStatus, uptime: Duration, now: Mono, policy: &RestartSpec, jitter: f64) -> Verdict {
+    fn judge(
+        &mut self,
+        exit: ExitStatus,
+        uptime: Duration,
+        now: Mono,
+        policy: &RestartSpec,
+        jitter: f64,
+    ) -> Verdict {
         let stop_code = matches!(exit, ExitStatus::Code(code) if policy.stop_exit_codes.contains(&code));
-        if stop_code || !policy.policy.restarts_after(exit) || policy.max_restarts.is_some_and(|max| self.total >= max) {
+        if stop_code
+            || !policy.policy.restarts_after(exit)
+            || policy.max_restarts.is_some_and(|max| self.total >= max)
+        {
             return Verdict::Final;
         }
         self.total = self.total.saturating_add(1);
@@ -122,7 +139,8 @@ mod tests {
 
     #[test]
     fn the_first_restart_follows_at_once_and_later_ones_wait_longer() {
-        let (mut history, policy) = (CrashHistory::default(), RestartSpec { crash_threshold: 0, ..RestartSpec::default() });
+        let (mut history, policy) =
+            (CrashHistory::default(), RestartSpec { crash_threshold: 0, ..RestartSpec::default() });
         let waits: Vec<_> = (0..9)
             .map(|_| match crash(&mut history, at(100), &policy) {
                 Verdict::At(when) => when.saturating_since(at(100)).as_millis(),
@@ -162,7 +180,10 @@ mod tests {
     fn the_policy_says_which_exits_count() {
         let on_failure = RestartSpec { policy: RestartPolicy::OnFailure, ..RestartSpec::default() };
         let mut history = CrashHistory::default();
-        assert_eq!(history.record(ExitStatus::Code(0), Duration::ZERO, at(1), &on_failure, 0.0), Verdict::Final);
+        assert_eq!(
+            history.record(ExitStatus::Code(0), Duration::ZERO, at(1), &on_failure, 0.0),
+            Verdict::Final
+        );
         let limited = RestartSpec { max_restarts: Some(1), ..RestartSpec::default() };
         let mut history = CrashHistory::default();
         assert!(matches!(crash(&mut history, at(1), &limited), Verdict::At(_)));

@@ -133,7 +133,9 @@ impl AppModel {
         if let Some(rollout) = &self.record.rollout {
             let new = rollout.release == *release;
             let old_is_owned = plan.owns_old && active && !new;
-            if old_is_owned || (new && !active && (rollout.stage == RolloutStage::Advancing || !plan.is_done())) {
+            if old_is_owned
+                || (new && !active && (rollout.stage == RolloutStage::Advancing || !plan.is_done()))
+            {
                 return Role::Planned;
             }
         }
@@ -198,18 +200,23 @@ impl AppModel {
     /// the others serve.
     pub(super) fn must_restart(&self, id: &UnitId) -> bool {
         let Some(asked) = self.record.restart_before else { return false };
-        let due = |unit: &Unit| unit.state.is_running() && unit.started.is_some_and(|started| started < asked);
-        let mut siblings = self.units.iter().filter(|(other, _)| other.release() == id.release() && *other != id);
+        let due =
+            |unit: &Unit| unit.state.is_running() && unit.started.is_some_and(|started| started < asked);
+        let mut siblings =
+            self.units.iter().filter(|(other, _)| other.release() == id.release() && *other != id);
         self.units.get(id).is_some_and(due)
             && siblings.all(|(other, unit)| {
                 let settled = matches!(unit.state, UnitState::Ready | UnitState::Absent)
                     || matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
-                (settled && unit.is_idle() && !due(unit)) || (due(unit) && other > id && !self.is_leaving(other))
+                (settled && unit.is_idle() && !due(unit))
+                    || (due(unit) && other > id && !self.is_leaving(other))
             })
     }
 
     fn is_leaving(&self, id: &UnitId) -> bool {
-        self.units.get(id).is_some_and(|unit| matches!(unit.in_flight, Some(UnitAction::Drain | UnitAction::Stop)))
+        self.units
+            .get(id)
+            .is_some_and(|unit| matches!(unit.in_flight, Some(UnitAction::Drain | UnitAction::Stop)))
     }
 
     fn start_wishes(&mut self, now: Now, wishes: BTreeMap<UnitId, UnitAction>, decision: &mut Decision) {
@@ -247,7 +254,8 @@ impl AppModel {
 
     fn unprepared_active(&self) -> Option<ReleaseId> {
         let active = self.record.active.as_ref().filter(|_| self.record.run == RunIntent::Running)?;
-        let absent = self.units.iter().any(|(id, unit)| id.release() == active && unit.state == UnitState::Absent);
+        let absent =
+            self.units.iter().any(|(id, unit)| id.release() == active && unit.state == UnitState::Absent);
         (absent && !self.is_prepared(active)).then(|| active.clone())
     }
 
@@ -269,7 +277,8 @@ impl AppModel {
                     || record.kept.contains(id)
                     || record.rollout.as_ref().is_some_and(|rollout| rollout.release == *id))
         };
-        self.units.retain(|id, unit| unit.state != UnitState::Absent || !unit.is_idle() || referred(id.release()));
+        self.units
+            .retain(|id, unit| unit.state != UnitState::Absent || !unit.is_idle() || referred(id.release()));
         let units = &self.units;
         let gone: Vec<ReleaseId> = self
             .releases

@@ -5,7 +5,10 @@ use nd_types::DeploymentId;
 use super::{AppModel, Fact, Now, Release};
 use crate::diagnosis::Diagnosis;
 use crate::events::Event;
-use crate::records::{AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord, RolloutRecord, RolloutStage, RunIntent};
+use crate::records::{
+    AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord, RolloutRecord, RolloutStage,
+    RunIntent,
+};
 
 /// One wish.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,8 +77,9 @@ impl Edited {
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         let release = self.release.iter().map(|release| Record::Release(Box::new(release.clone())));
-        let deployment = self.deployment.iter().map(|deployment| Record::Deployment(Box::new(deployment.clone())));
-        release.chain(deployment).chain([Record::App(self.record.clone())]).collect()
+        let deployment =
+            self.deployment.iter().map(|deployment| Record::Deployment(Box::new(deployment.clone())));
+        release.chain(deployment).chain([Record::App(Box::new(self.record.clone()))]).collect()
     }
 
     /// The number of the wish; the app has fulfilled it when its status is settled at this revision or a later one.
@@ -129,7 +133,10 @@ impl AppModel {
         }
         if let Some(deployment) = edited.deployment {
             if deployment.status == DeploymentStatus::Running {
-                let started = Event::DeployStarted { release: deployment.release.clone(), strategy: deployment.strategy };
+                let started = Event::DeployStarted {
+                    release: deployment.release.clone(),
+                    strategy: deployment.strategy,
+                };
                 self.facts.push(Fact { unit: None, deployment: Some(deployment.id.clone()), what: started });
             }
             self.deployment = Some(deployment);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nd_types::{ExitStatus, Timestamp, UnitId};
+use nd_types::{ExitStatus, UnitId};
 
 use super::crash::Verdict;
-use super::unit::{UnitEvent, UnitState};
+use super::unit::{Unit, UnitEvent, UnitState};
 use super::{AppModel, Now};
 use crate::diagnosis::Diagnosis;
 use crate::events::Event;
@@ -24,7 +24,7 @@ impl AppModel {
         };
         for (id, unit) in &seen {
             if stale(self, id) {
-                self.look = self.look || self.units.get(id).is_some_and(|unit| unit.is_idle());
+                self.look = self.look || self.units.get(id).is_some_and(Unit::is_idle);
             } else {
                 self.take_unit(id, unit, first, now);
             }
@@ -32,7 +32,9 @@ impl AppModel {
         let vanished: Vec<UnitId> = self
             .units
             .iter()
-            .filter(|(id, unit)| unit.state != UnitState::Absent && !seen.contains_key(id) && !stale(self, id))
+            .filter(|(id, unit)| {
+                unit.state != UnitState::Absent && !seen.contains_key(id) && !stale(self, id)
+            })
             .map(|(id, _)| id.clone())
             .collect();
         for id in vanished {
@@ -51,7 +53,8 @@ impl AppModel {
                 }
             }
             UnitStatus::Running { since, .. } => {
-                let restarted = self.units.get(id).and_then(|unit| unit.started).is_some_and(|known| known < *since);
+                let restarted =
+                    self.units.get(id).and_then(|unit| unit.started).is_some_and(|known| known < *since);
                 if was == UnitState::Ready && restarted {
                     // Somebody else stopped and started it: what was known about it no longer holds.
                     self.on_unit(id, UnitEvent::Stopped, now);
@@ -62,24 +65,16 @@ impl AppModel {
                 unit.pid = seen.pid;
             }
             UnitStatus::Exited { exit, started, finished } => {
-                self.take_exit(id, *exit, *started, *finished, first, now);
+                let unit = self.unit_mut(id, now);
+                unit.started = started.or(unit.started);
+                unit.finished = finished.or(unit.finished).or(Some(now.wall));
+                self.take_exit(id, *exit, first, now);
             }
         }
     }
 
-    fn take_exit(
-        &mut self,
-        id: &UnitId,
-        exit: ExitStatus,
-        started: Option<Timestamp>,
-        finished: Option<Timestamp>,
-        first: bool,
-        now: Now,
-    ) {
+    fn take_exit(&mut self, id: &UnitId, exit: ExitStatus, first: bool, now: Now) {
         let was = self.units.get(id).map_or(UnitState::Absent, |unit| unit.state);
-        let unit = self.unit_mut(id, now);
-        unit.started = started.or(unit.started);
-        unit.finished = finished.or(unit.finished).or(Some(now.wall));
         if was.is_running() {
             self.take_crash(id, exit, now);
         } else if first && was == UnitState::Absent {
@@ -109,12 +104,18 @@ impl AppModel {
         if let Verdict::Loop { crashes, .. } = self.judge(id, exit, uptime, now) {
             self.fact(Some(id), Event::CrashLoop { crashes, exit });
             let release = id.release().clone();
-            self.end_probation(&release, &format!("{id} crashed {crashes} times, the last time with {exit}"), now);
+            self.end_probation(
+                &release,
+                &format!("{id} crashed {crashes} times, the last time with {exit}"),
+                now,
+            );
         }
     }
 
     fn judge(&mut self, id: &UnitId, exit: ExitStatus, uptime: Duration, now: Now) -> Verdict {
-        let Some(policy) = self.spec_of(id.release()).map(|spec| spec.restart.clone()) else { return Verdict::Final };
+        let Some(policy) = self.spec_of(id.release()).map(|spec| spec.restart.clone()) else {
+            return Verdict::Final;
+        };
         let unit = self.unit_mut(id, now);
         unit.crashes.record(exit, uptime, now.mono, &policy, now.jitter)
     }
@@ -125,7 +126,10 @@ impl AppModel {
         if serves || !self.is_advancing(id.release()) {
             return false;
         }
-        self.undo_rollout(Diagnosis { exit, ..Diagnosis::new(format!("{id} {what} before it could serve")) }, now);
+        self.undo_rollout(
+            Diagnosis { exit, ..Diagnosis::new(format!("{id} {what} before it could serve")) },
+            now,
+        );
         true
     }
 

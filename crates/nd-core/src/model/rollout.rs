@@ -21,7 +21,12 @@ const UNDO_LIMIT: Duration = Duration::from_secs(120);
 
 impl AppModel {
     /// The deployment's plan as of now; ends the deployment when nothing is left to do.
-    pub(super) fn advance_rollout(&mut self, now: Now, strategies: &Strategies, decision: &mut Decision) -> Plan {
+    pub(super) fn advance_rollout(
+        &mut self,
+        now: Now,
+        strategies: &Strategies,
+        decision: &mut Decision,
+    ) -> Plan {
         self.watch_deadline(now, decision);
         let Some(rollout) = self.record.rollout.clone() else { return Plan::default() };
         let plan = self.plan_of(&rollout, strategies);
@@ -31,7 +36,9 @@ impl AppModel {
         }
         match rollout.stage {
             RolloutStage::Advancing => self.finish_rollout(&rollout, now),
-            RolloutStage::Undoing(ref diagnosis) => self.fail_rollout(&rollout, diagnosis.clone(), DeploymentStatus::Failed, now),
+            RolloutStage::Undoing(ref diagnosis) => {
+                self.fail_rollout(&rollout, diagnosis.clone(), DeploymentStatus::Failed, now)
+            }
         }
         Plan::default()
     }
@@ -58,7 +65,9 @@ impl AppModel {
     /// The release that served when the deployment began.
     pub(super) fn release_before(&self, new: &ReleaseId) -> Option<ReleaseId> {
         let before = self.deployment.as_ref().and_then(|deployment| deployment.previous.clone());
-        before.or_else(|| self.record.active.clone()).filter(|old| old != new && self.releases.contains_key(old))
+        before
+            .or_else(|| self.record.active.clone())
+            .filter(|old| old != new && self.releases.contains_key(old))
     }
 
     fn plan_units(&self, rollout: &RolloutRecord, old: Option<&ReleaseId>) -> Vec<UnitInput> {
@@ -67,7 +76,8 @@ impl AppModel {
         };
         let mut ids = expected(&rollout.release, rollout.replicas);
         ids.extend(old.into_iter().flat_map(|old| expected(old, rollout.old_replicas)));
-        let known = self.units.keys().filter(|id| *id.release() == rollout.release || Some(id.release()) == old);
+        let known =
+            self.units.keys().filter(|id| *id.release() == rollout.release || Some(id.release()) == old);
         ids.extend(known.cloned());
         ids.sort();
         ids.dedup();
@@ -92,9 +102,9 @@ impl AppModel {
         if rollout.stage != RolloutStage::Advancing {
             return;
         }
-        rollout.stage = RolloutStage::Undoing(diagnosis.clone());
         let id = rollout.deployment.clone();
         self.steps.fail(&diagnosis.what, now, &mut self.facts, &id);
+        rollout.stage = RolloutStage::Undoing(diagnosis);
         self.touch(now);
     }
 
@@ -108,7 +118,9 @@ impl AppModel {
 
     fn watch_deadline(&mut self, now: Now, decision: &mut Decision) {
         let Some(rollout) = self.record.rollout.clone() else { return };
-        let left = |deadline: nd_types::Timestamp| Duration::try_from(deadline.duration_since(now.wall)).unwrap_or_default();
+        let left = |deadline: nd_types::Timestamp| {
+            Duration::try_from(deadline.duration_since(now.wall)).unwrap_or_default()
+        };
         if rollout.stage == RolloutStage::Advancing {
             let left = left(rollout.deadline);
             // Once the new release serves, what is left is cleaning up, and that has deadlines of its own.
@@ -117,7 +129,8 @@ impl AppModel {
             }
             if left.is_zero() {
                 let waiting_for = self.trouble.clone().unwrap_or_else(|| self.steps.waiting_for());
-                return self.undo_rollout(Diagnosis::new(format!("gave up at the deadline: {waiting_for}")), now);
+                return self
+                    .undo_rollout(Diagnosis::new(format!("gave up at the deadline: {waiting_for}")), now);
             }
             return decision.wake(now.mono + left);
         }
@@ -138,7 +151,8 @@ impl AppModel {
         if rollout.release == *release {
             self.record.replicas = rollout.replicas;
             self.record.kept.splice(0..0, old.filter(|old| old != release));
-            let keep = self.spec_of(release).map_or(crate::spec::AppSpec::KEEP_RELEASES, |spec| spec.keep_releases);
+            let keep =
+                self.spec_of(release).map_or(crate::spec::AppSpec::KEEP_RELEASES, |spec| spec.keep_releases);
             self.record.kept.truncate(usize::from(keep));
         } else {
             self.record.replicas = rollout.old_replicas;
@@ -163,7 +177,13 @@ impl AppModel {
         self.touch(now);
     }
 
-    fn fail_rollout(&mut self, rollout: &RolloutRecord, diagnosis: Diagnosis, status: DeploymentStatus, now: Now) {
+    fn fail_rollout(
+        &mut self,
+        rollout: &RolloutRecord,
+        diagnosis: Diagnosis,
+        status: DeploymentStatus,
+        now: Now,
+    ) {
         self.steps.finish(now, &mut self.facts, &rollout.deployment);
         let old_serves = self.served.as_ref().is_some_and(|served| !served.units.is_empty());
         self.settle_deployment(status, Some(diagnosis.clone()), now);
@@ -199,10 +219,17 @@ impl AppModel {
         }
         let Some(bake) = self.record.bake.take() else { return };
         let known = self.record.kept.contains(&bake.previous) && self.releases.contains_key(&bake.previous);
-        if now.wall > bake.until || self.record.rollout.is_some() || !known || self.record.active.as_ref() != Some(release) {
+        if now.wall > bake.until
+            || self.record.rollout.is_some()
+            || !known
+            || self.record.active.as_ref() != Some(release)
+        {
             return;
         }
-        let Some(deployment) = self.deployment.as_mut().filter(|deployment| deployment.id == bake.deployment) else { return };
+        let Some(deployment) = self.deployment.as_mut().filter(|deployment| deployment.id == bake.deployment)
+        else {
+            return;
+        };
         deployment.status = DeploymentStatus::RolledBack;
         deployment.error = Some(Diagnosis::new(reason));
         let strategy = deployment.strategy;

@@ -39,7 +39,7 @@ impl AppModel {
             return None;
         }
         if let Some(units) = plan.next_steps().iter().find_map(applied_units) {
-            let release = units.first().map(|unit| unit.release()).or(self.record.active.as_ref())?;
+            let release = units.first().map(UnitId::release).or(self.record.active.as_ref())?;
             return self.routes_to(release, units.iter(), Availability::Serving);
         }
         let active = self.record.active.as_ref()?;
@@ -86,7 +86,9 @@ impl AppModel {
         let given_up = |verdict: Verdict| matches!(verdict, Verdict::Loop { .. } | Verdict::Final);
         let all_given_up = self.units.iter().any(|(id, _)| id.release() == active)
             && units.all(|(_, unit)| {
-                matches!(unit.state, UnitState::Crashed(_)) && given_up(unit.crashes.verdict()) && unit.is_idle()
+                matches!(unit.state, UnitState::Crashed(_))
+                    && given_up(unit.crashes.verdict())
+                    && unit.is_idle()
             });
         if all_given_up {
             Availability::Failed { reason: "it ended and is not started again for now".to_owned() }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use nd_types::{AppName, DeploymentId, ExitStatus, ReleaseId, Timestamp, UnitId};
@@ -78,6 +79,8 @@ pub struct AppStatus {
     pub deployment: Option<DeploymentRecord>,
     /// Releases that can be rolled back to, newest first.
     pub kept: Vec<ReleaseId>,
+    /// The port the app insists on although another one was leased to it.
+    pub fixed_port: Option<NonZeroU16>,
     /// Its units that exist, in the order of their ids.
     pub units: Vec<UnitView>,
     /// When its intent last changed.
@@ -131,7 +134,13 @@ impl AppModel {
             rollout: rollout.map(|rollout| rollout.deployment.clone()),
             deployment: self.deployment.clone(),
             kept: record.kept.clone(),
-            units: self.units.iter().filter(|(_, unit)| exists(unit)).map(|(id, unit)| self.view(id, unit)).collect(),
+            fixed_port: record.fixed_port,
+            units: self
+                .units
+                .iter()
+                .filter(|(_, unit)| exists(unit))
+                .map(|(id, unit)| self.view(id, unit))
+                .collect(),
             updated_at: record.updated_at,
         }
     }
@@ -181,7 +190,8 @@ impl AppModel {
     }
 
     fn is_settled(&self) -> bool {
-        let busy = self.applying || self.preparing.is_some() || self.units.values().any(|unit| !unit.is_idle());
+        let busy =
+            self.applying || self.preparing.is_some() || self.units.values().any(|unit| !unit.is_idle());
         if busy || !self.observed || self.record.rollout.is_some() {
             return false;
         }
@@ -190,10 +200,13 @@ impl AppModel {
             RunIntent::Stopped => !running,
             RunIntent::Removed => self.is_gone(),
             RunIntent::Running => {
-                let given_up = |unit: &Unit| matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
+                let given_up =
+                    |unit: &Unit| matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
                 let calm = |unit: &Unit| unit.state == UnitState::Ready || given_up(unit);
                 let surplus = self.units.iter().any(|(id, unit)| {
-                    unit.state.is_running() && (Some(id.release()) != self.record.active.as_ref() || id.slot() > self.record.replicas)
+                    unit.state.is_running()
+                        && (Some(id.release()) != self.record.active.as_ref()
+                            || id.slot() > self.record.replicas)
                 });
                 let restarting = self.units.keys().any(|id| self.must_restart(id));
                 self.record.active.is_none()
@@ -227,7 +240,10 @@ impl AppModel {
             return (AppPhase::Failed, error.map(|error| error.what.clone()));
         }
         if serving >= usize::from(record.replicas) {
-            return (AppPhase::Running, self.port_faults.first().map(|fault| format!("cannot listen on {fault}")));
+            return (
+                AppPhase::Running,
+                self.port_faults.first().map(|fault| format!("cannot listen on {fault}")),
+            );
         }
         let reason = self.trouble.clone().or_else(|| self.unit_trouble());
         let hopeless = self.wanted_units().all(|unit| {
@@ -242,7 +258,9 @@ impl AppModel {
         self.wanted_units().find_map(|unit| {
             let UnitState::Crashed(exit) = unit.state else { return None };
             Some(match unit.crashes.verdict() {
-                Verdict::Loop { crashes, .. } => format!("crash loop: {crashes} crashes, the last with {exit}"),
+                Verdict::Loop { crashes, .. } => {
+                    format!("crash loop: {crashes} crashes, the last with {exit}")
+                }
                 Verdict::Final => format!("ended with {exit}"),
                 Verdict::Free | Verdict::At(_) => format!("restarting after {exit}"),
             })

@@ -17,7 +17,14 @@ pub(super) struct StepTracker {
 
 impl StepTracker {
     /// Ends the step that the plan has left behind and begins the one it is at.
-    pub(super) fn follow(&mut self, plan: &Plan, stage: &RolloutStage, now: Now, facts: &mut Vec<Fact>, id: &DeploymentId) {
+    pub(super) fn follow(
+        &mut self,
+        plan: &Plan,
+        stage: &RolloutStage,
+        now: Now,
+        facts: &mut Vec<Fact>,
+        id: &DeploymentId,
+    ) {
         let next = match (plan.next_steps().first(), stage) {
             (None, _) => return,
             (Some(_), RolloutStage::Undoing(_)) => "undo",
@@ -29,7 +36,7 @@ impl StepTracker {
         self.finish(now, facts, id);
         self.current = Some((next, now.mono));
         let message = plan.next_steps().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        self.emit(next, StepState::Start, message, now, facts, id);
+        facts.push(self.fact(next, StepState::Start, message, now, id));
     }
 
     /// Adds a detail to the current step's end.
@@ -41,9 +48,15 @@ impl StepTracker {
     }
 
     /// Says that the current step goes on, and what it waits for.
-    pub(super) fn progress(&mut self, message: &str, now: Now, facts: &mut Vec<Fact>, rollout: Option<&RolloutRecord>) {
+    pub(super) fn progress(
+        &mut self,
+        message: &str,
+        now: Now,
+        facts: &mut Vec<Fact>,
+        rollout: Option<&RolloutRecord>,
+    ) {
         if let (Some((name, _)), Some(rollout)) = (self.current, rollout) {
-            self.emit(name, StepState::Progress, message.to_owned(), now, facts, &rollout.deployment);
+            facts.push(self.fact(name, StepState::Progress, message.to_owned(), now, &rollout.deployment));
         }
     }
 
@@ -51,7 +64,7 @@ impl StepTracker {
     pub(super) fn finish(&mut self, now: Now, facts: &mut Vec<Fact>, id: &DeploymentId) {
         let detail = std::mem::take(&mut self.detail);
         if let Some((name, _)) = self.current {
-            self.emit(name, StepState::Ok, detail, now, facts, id);
+            facts.push(self.fact(name, StepState::Ok, detail, now, id));
         }
         self.current = None;
     }
@@ -59,7 +72,7 @@ impl StepTracker {
     /// Ends the current step badly.
     pub(super) fn fail(&mut self, why: &str, now: Now, facts: &mut Vec<Fact>, id: &DeploymentId) {
         if let Some((name, _)) = self.current {
-            self.emit(name, StepState::Fail, why.to_owned(), now, facts, id);
+            facts.push(self.fact(name, StepState::Fail, why.to_owned(), now, id));
         }
         self.current = None;
         self.detail.clear();
@@ -67,14 +80,15 @@ impl StepTracker {
 
     /// What the deployment waits for, in words.
     pub(super) fn waiting_for(&self) -> String {
-        self.current.map_or_else(|| "nothing had begun".to_owned(), |(name, _)| format!("still in step `{name}`"))
+        self.current
+            .map_or_else(|| "nothing had begun".to_owned(), |(name, _)| format!("still in step `{name}`"))
     }
 
-    fn emit(&self, step: &str, state: StepState, message: String, now: Now, facts: &mut Vec<Fact>, id: &DeploymentId) {
+    fn fact(&self, step: &str, state: StepState, message: String, now: Now, id: &DeploymentId) -> Fact {
         let since = self.current.map_or(now.mono, |(_, since)| since);
         let ms = u64::try_from(now.mono.saturating_since(since).as_millis()).unwrap_or(u64::MAX);
         let event = StepEvent { step: step.to_owned(), state, message, ms };
-        facts.push(Fact { unit: None, deployment: Some(id.clone()), what: Event::DeployStep(event) });
+        Fact { unit: None, deployment: Some(id.clone()), what: Event::DeployStep(event) }
     }
 }
 

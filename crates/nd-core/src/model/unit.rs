@@ -69,7 +69,9 @@ impl UnitState {
             (_, UnitEvent::Stopped) => Self::Stopped,
             (Self::Warming | Self::Ready | Self::Created, UnitEvent::Exited(exit)) => Self::Crashed(exit),
             (state @ (Self::Stopped | Self::Crashed(_)), UnitEvent::Exited(_)) => state,
-            (state, event @ (UnitEvent::Created | UnitEvent::Ready)) => return Err(IllegalEvent { state, event }),
+            (state, event @ (UnitEvent::Created | UnitEvent::Ready)) => {
+                return Err(IllegalEvent { state, event });
+            }
         })
     }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 use futures_util::Stream;
-use nd_types::{AppName, Timestamp, UnitId};
+use nd_types::{AppName, RuntimeKind, Timestamp, UnitId};
 
 use super::error::PortResult;
 use super::unit_io::OutputStream;
@@ -26,6 +26,19 @@ pub trait LogStore: Send + Sync + 'static {
 
     /// Forgets everything about an app.
     async fn remove(&self, app: &AppName) -> PortResult<()>;
+}
+
+/// Brings the output of units into a [`LogStore`].
+#[async_trait]
+pub trait LogCollector: Send + Sync + 'static {
+    /// Reads the unit's output from where it was left off, until [`forget`](Self::forget). Asking twice is asking once.
+    fn follow(&self, unit: &UnitId, kind: RuntimeKind);
+
+    /// Waits, within a deadline of its own, until everything a unit that has ended wrote is kept.
+    async fn read_out(&self, unit: &UnitId);
+
+    /// Stops reading: the unit is gone.
+    fn forget(&self, unit: &UnitId);
 }
 
 /// A stream of kept lines.

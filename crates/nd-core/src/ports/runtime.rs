@@ -27,7 +27,12 @@ pub trait Runtime: UnitIo {
     /// # Errors
     /// `NotFound` when image or command do not exist, `Denied` when the registry wants a login, `Invalid` when the spec
     /// can never run here.
-    async fn prepare(&self, spec: &AppSpec, auth: Option<&RegistryAuth>, progress: &Progress) -> PortResult<Prepared>;
+    async fn prepare(
+        &self,
+        spec: &AppSpec,
+        auth: Option<&RegistryAuth>,
+        progress: &Progress,
+    ) -> PortResult<Prepared>;
 
     /// Creates the unit, not started. Answers the existing one when it was created before.
     async fn create(&self, unit: &UnitSpec) -> PortResult<UnitObserved>;

@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nd_types::{
-    AppName, ByteSize, DeploymentId, HostPattern, HostPortProtocol, PathPrefix, ReleaseId, ServiceLimits, StrategyName,
-    Timestamp,
+    AppName, ByteSize, DeploymentId, HostPattern, HostPortProtocol, PathPrefix, ReleaseId, ServiceLimits,
+    StrategyName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::ports::Prepared;
 use crate::spec::{
-    AppSpec, CommandSpec, HostPortSpec, ImageSpec, ProbeKind, ReadinessSpec, Resources, RestartPolicy, RestartSpec,
-    RouteSpec, StatusRange, StopSpec, VolumeSource, VolumeSpec, Workload,
+    AppSpec, CommandSpec, HostPortSpec, ImageSpec, ProbeKind, ReadinessSpec, Resources, RestartPolicy,
+    RestartSpec, RouteSpec, StatusRange, StopSpec, VolumeSource, VolumeSpec, Workload,
 };
 
 /// One release of an app.
@@ -172,7 +172,11 @@ impl From<&AppSpec> for SpecV1 {
             workload: (&spec.workload).into(),
             env: spec.env.clone(),
             port: spec.port,
-            routes: spec.routes.iter().map(|r| RouteV1 { host: r.host.clone(), path: r.path.clone() }).collect(),
+            routes: spec
+                .routes
+                .iter()
+                .map(|r| RouteV1 { host: r.host.clone(), path: r.path.clone() })
+                .collect(),
             host_ports: spec
                 .host_ports
                 .iter()
@@ -202,7 +206,11 @@ impl From<&SpecV1> for AppSpec {
             workload: (&stored.workload).into(),
             env: stored.env.clone(),
             port: stored.port,
-            routes: stored.routes.iter().map(|r| RouteSpec { host: r.host.clone(), path: r.path.clone() }).collect(),
+            routes: stored
+                .routes
+                .iter()
+                .map(|r| RouteSpec { host: r.host.clone(), path: r.path.clone() })
+                .collect(),
             host_ports: stored
                 .host_ports
                 .iter()
@@ -228,8 +236,12 @@ impl From<&SpecV1> for AppSpec {
 impl From<&Workload> for WorkloadV1 {
     fn from(workload: &Workload) -> Self {
         match workload.clone() {
-            Workload::Image(ImageSpec { reference, command, user }) => Self::Image { reference, command, user },
-            Workload::Command(CommandSpec { argv, cwd, user, path }) => Self::Command { argv, cwd, user, path },
+            Workload::Image(ImageSpec { reference, command, user }) => {
+                Self::Image { reference, command, user }
+            }
+            Workload::Command(CommandSpec { argv, cwd, user, path }) => {
+                Self::Command { argv, cwd, user, path }
+            }
         }
     }
 }
@@ -237,8 +249,12 @@ impl From<&Workload> for WorkloadV1 {
 impl From<&WorkloadV1> for Workload {
     fn from(stored: &WorkloadV1) -> Self {
         match stored.clone() {
-            WorkloadV1::Image { reference, command, user } => Self::Image(ImageSpec { reference, command, user }),
-            WorkloadV1::Command { argv, cwd, user, path } => Self::Command(CommandSpec { argv, cwd, user, path }),
+            WorkloadV1::Image { reference, command, user } => {
+                Self::Image(ImageSpec { reference, command, user })
+            }
+            WorkloadV1::Command { argv, cwd, user, path } => {
+                Self::Command(CommandSpec { argv, cwd, user, path })
+            }
         }
     }
 }
@@ -267,7 +283,9 @@ impl From<&ReadinessSpec> for ReadinessV1 {
     fn from(spec: &ReadinessSpec) -> Self {
         let probe = match spec.kind.clone() {
             ProbeKind::Auto => ProbeV1::Auto,
-            ProbeKind::Http { path, accept } => ProbeV1::Http { path, first: accept.first, last: accept.last },
+            ProbeKind::Http { path, accept } => {
+                ProbeV1::Http { path, first: accept.first, last: accept.last }
+            }
             ProbeKind::Tcp => ProbeV1::Tcp,
             ProbeKind::Command(argv) => ProbeV1::Command { argv },
         };
@@ -287,7 +305,9 @@ impl From<&ReadinessV1> for ReadinessSpec {
     fn from(stored: &ReadinessV1) -> Self {
         let kind = match stored.probe.clone() {
             ProbeV1::Auto => ProbeKind::Auto,
-            ProbeV1::Http { path, first, last } => ProbeKind::Http { path, accept: StatusRange { first, last } },
+            ProbeV1::Http { path, first, last } => {
+                ProbeKind::Http { path, accept: StatusRange { first, last } }
+            }
             ProbeV1::Tcp => ProbeKind::Tcp,
             ProbeV1::Command { argv } => ProbeKind::Command(argv),
         };

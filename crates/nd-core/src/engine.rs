@@ -1,0 +1,128 @@
+//! The engine: one reconciler per app, one book of routes, and the handle that edits what should be.
+
+mod actions;
+mod adoption;
+mod boot;
+mod bus;
+mod claims;
+mod deploy;
+mod diagnose;
+mod error;
+mod handle;
+mod readiness;
+mod reconciler;
+mod shared;
+mod stopping;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_supervise::{Clock, SystemClock};
+use tokio_util::sync::CancellationToken;
+
+pub use deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackTarget};
+pub use error::EngineError;
+pub use handle::EngineHandle;
+
+use crate::ports::{LogCollector, PortError, StateStore};
+use crate::registry::Registry;
+use shared::Shared;
+
+/// Keeps every app as it should be, until it is told to end.
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// Collects what an engine needs.
+pub struct EngineBuilder {
+    registry: Registry,
+    store: Option<Arc<dyn StateStore>>,
+    clock: Arc<dyn Clock>,
+    collector: Option<Arc<dyn LogCollector>>,
+}
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// No store was given.
+    #[error("the engine needs a state store")]
+    NoStore,
+    /// What is stored cannot be read.
+    #[error("load the stored state: {0}")]
+    Load(#[from] PortError),
+    /// The system has no random source.
+    #[error("make a daemon id: {0}")]
+    Random(String),
+}
+
+impl Engine {
+    /// Begins an engine that works with these adapters.
+    #[must_use]
+    pub fn builder(registry: Registry) -> EngineBuilder {
+        EngineBuilder { registry, store: None, clock: Arc::new(SystemClock), collector: None }
+    }
+
+    /// The handle that edits and shows what should be.
+    #[must_use]
+    pub fn handle(&self) -> EngineHandle {
+        EngineHandle::new(Arc::clone(&self.shared))
+    }
+
+    /// Reconciles until `shutdown`. Apps go on running afterwards.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let shared = &self.shared;
+        for entry in shared.stored_apps() {
+            shared.adopt_record(entry);
+        }
+        shared.watch_runtimes(&shutdown);
+        let book = Arc::clone(shared);
+        let until = shutdown.clone();
+        shared.tasks.spawn("routes", async move { book.book.run(&until).await });
+        let writer = Arc::clone(shared);
+        let until = shutdown.clone();
+        shared.tasks.spawn("events", async move { writer.bus.write(&*writer.store, &until).await });
+        adoption::run(Arc::clone(shared), shutdown.clone()).await;
+        shared.stop.cancel();
+        let aborted = shared.tasks.shutdown(Duration::from_secs(10)).await;
+        if aborted > 0 {
+            tracing::warn!(
+                aborted,
+                "ended actions that did not end in time; the next start goes on with them"
+            );
+        }
+        shared.bus.flush(&*shared.store).await;
+    }
+}
+
+impl EngineBuilder {
+    /// Where intent is kept.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn StateStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Where the time is read.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// What keeps the output of units; without one, output is only read when something fails.
+    #[must_use]
+    pub fn collector(mut self, collector: Arc<dyn LogCollector>) -> Self {
+        self.collector = Some(collector);
+        self
+    }
+
+    /// Reads what is stored. Nothing runs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`] when there is no store or it cannot be read.
+    pub async fn build(self) -> Result<Engine, BuildError> {
+        let store = self.store.ok_or(BuildError::NoStore)?;
+        let shared = boot::load(self.registry, store, self.clock, self.collector).await?;
+        Ok(Engine { shared: Arc::new(shared) })
+    }
+}

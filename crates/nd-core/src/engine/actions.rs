@@ -1,0 +1,247 @@
+//! Doing what a reconciler decided: every step against its port, each with a deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_types::{AppName, ExitStatus, ReleaseId, UnitId};
+use tokio::sync::mpsc;
+
+use super::readiness;
+use super::shared::Shared;
+use super::stopping;
+use crate::diagnosis::Diagnosis;
+use crate::events::{StepEvent, StepState};
+use crate::model::{
+    Action, ActionEnd, ActionError, AppModel, Fact, NotReady, RoutesServing, Started, UnitAction,
+};
+use crate::ports::{
+    PortError, PortErrorKind, PortResult, Prepared, Progress, Runtime, Scope, UnitObserved, UnitSpec,
+    UnitStatus,
+};
+use crate::routes::AppRoutes;
+use crate::spec::AppSpec;
+
+/// How long one call of a runtime may take, pulls and waits apart.
+const CALL: Duration = Duration::from_secs(60);
+
+/// How long a look may take.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Pulls have deadlines of their own; this one only ends what hangs for good.
+const PREPARE: Duration = Duration::from_secs(1800);
+
+/// What an action needs to know of the model it came from.
+pub(crate) struct Context {
+    pub(crate) app: AppName,
+    pub(crate) spec: Option<Arc<AppSpec>>,
+    pub(crate) prepared: Prepared,
+    /// Every runtime that a unit of the app may be in.
+    kinds: Vec<nd_types::RuntimeKind>,
+    deployment: Option<nd_types::DeploymentId>,
+    drain: Duration,
+}
+
+impl Context {
+    pub(crate) fn of(model: &AppModel, action: &Action, shared: &Shared) -> Self {
+        let release = match action {
+            Action::Unit(unit, _) => Some(unit.release()),
+            Action::Prepare(release) => Some(release),
+            Action::Observe { .. } | Action::Apply(_) | Action::Withdraw => None,
+        };
+        let known = release.and_then(|release| model.release(release));
+        let spec = known.map(|release| Arc::clone(&release.spec));
+        Self {
+            app: model.app().clone(),
+            drain: spec.as_ref().map_or(AppSpec::DRAIN, |spec| spec.drain),
+            prepared: known.and_then(|release| release.prepared.clone()).unwrap_or_default(),
+            spec,
+            kinds: shared.registry.runtimes().map(|(kind, _)| kind).collect(),
+            deployment: model.record().rollout.as_ref().map(|rollout| rollout.deployment.clone()),
+        }
+    }
+}
+
+/// Does it, and says what came of it.
+pub(crate) async fn perform(shared: Arc<Shared>, context: Context, action: Action) -> ActionEnd {
+    match action {
+        Action::Observe { epoch } => {
+            let result = within("look at the units", LOOK, observe(&shared, &context)).await;
+            ActionEnd::Observed { epoch, result: result.map_err(|error| failed(&error)) }
+        }
+        Action::Prepare(release) => {
+            let result = within("prepare", PREPARE, prepare(&shared, &context, &release)).await;
+            ActionEnd::Prepared(release, result.map_err(|error| failed(&error)))
+        }
+        Action::Apply(routes) => {
+            let result = apply(&shared, &context.app, Some(routes.clone())).await;
+            ActionEnd::Applied(routes, result)
+        }
+        Action::Withdraw => ActionEnd::Withdrawn(apply(&shared, &context.app, None).await.map(|_| ())),
+        Action::Unit(unit, action) => perform_on(&shared, &context, unit, action).await,
+    }
+}
+
+async fn perform_on(shared: &Arc<Shared>, context: &Context, unit: UnitId, action: UnitAction) -> ActionEnd {
+    match action {
+        UnitAction::Create => {
+            let result = within("create", CALL, create(shared, context, &unit)).await;
+            ActionEnd::Created(unit, result.map_err(|error| failed(&error)))
+        }
+        UnitAction::Start(_) => {
+            let result = within("start", CALL, start(shared, context, &unit)).await;
+            ActionEnd::Started(unit, result.map_err(|error| failed(&error)))
+        }
+        UnitAction::WaitReady { within } => {
+            let result = match runtime_of(shared, context) {
+                Ok(runtime) => readiness::wait_ready(shared, &*runtime, context, &unit, within).await,
+                Err(error) => {
+                    Err(NotReady { exit: None, diagnosis: failed(&error).diagnosis, unknown: true })
+                }
+            };
+            ActionEnd::Warmed(unit, result)
+        }
+        UnitAction::Drain => {
+            let ingress = shared.registry.ingress();
+            let drained = ingress.drain(std::slice::from_ref(&unit), context.drain);
+            let result = within("drain", context.drain + CALL, drained).await;
+            ActionEnd::Drained(unit, result.map_err(|error| failed(&error)))
+        }
+        UnitAction::Stop => {
+            let result = stopping::stop(shared, context, &unit).await;
+            ActionEnd::Stopped(unit, result.map_err(|error| failed(&error)))
+        }
+        UnitAction::Remove => {
+            let result = within("remove", CALL, stopping::remove(shared, context, &unit)).await;
+            ActionEnd::Removed(unit, result.map_err(|error| failed(&error)))
+        }
+    }
+}
+
+/// The end of an action that was interrupted by a panic.
+pub(crate) fn interrupted(action: &Action, app: &AppName) -> impl FnOnce(String) -> ActionEnd + Send + use<> {
+    let (action, app) = (action.clone(), app.clone());
+    move |why| {
+        let error = ActionError {
+            kind: PortErrorKind::Transient,
+            diagnosis: Diagnosis::new(format!("{app}: a defect interrupted this step: {why}")),
+        };
+        match action {
+            Action::Observe { epoch } => ActionEnd::Observed { epoch, result: Err(error) },
+            Action::Prepare(release) => ActionEnd::Prepared(release, Err(error)),
+            Action::Apply(routes) => ActionEnd::Applied(routes, Err(error)),
+            Action::Withdraw => ActionEnd::Withdrawn(Err(error)),
+            Action::Unit(unit, action) => match action {
+                UnitAction::Create => ActionEnd::Created(unit, Err(error)),
+                UnitAction::Start(_) => ActionEnd::Started(unit, Err(error)),
+                UnitAction::WaitReady { .. } => ActionEnd::Warmed(
+                    unit,
+                    Err(NotReady { exit: None, diagnosis: error.diagnosis, unknown: true }),
+                ),
+                UnitAction::Drain => ActionEnd::Drained(unit, Err(error)),
+                UnitAction::Stop => ActionEnd::Stopped(unit, Err(error)),
+                UnitAction::Remove => ActionEnd::Removed(unit, Err(error)),
+            },
+        }
+    }
+}
+
+/// Looks at the app's units in every runtime: an app may have moved from a process to a container.
+async fn observe(shared: &Shared, context: &Context) -> PortResult<Vec<UnitObserved>> {
+    let scope = Scope::App(shared.daemon.clone(), context.app.clone());
+    let mut seen = Vec::new();
+    let mut absent = None;
+    for kind in &context.kinds {
+        let Some(runtime) = shared.registry.runtime(*kind) else { continue };
+        match runtime.observe(&scope).await {
+            Ok(units) => seen.extend(units),
+            Err(error) => absent = Some((*kind, error)),
+        }
+    }
+    // An engine that is absent only matters to apps that have something in it.
+    match absent {
+        Some((kind, error)) if shared.uses(&context.app, kind) => Err(error),
+        _ => Ok(seen),
+    }
+}
+
+async fn prepare(shared: &Arc<Shared>, context: &Context, release: &ReleaseId) -> PortResult<Prepared> {
+    let runtime = runtime_of(shared, context)?;
+    let spec = spec_of(context)?;
+    let login = shared.logins.lock().get(release).cloned();
+    let (sender, mut said) = mpsc::channel(64);
+    let reporter = Arc::clone(shared);
+    let (app, deployment) = (context.app.clone(), context.deployment.clone());
+    shared.tasks.spawn("progress", async move {
+        while let Some(message) = said.recv().await {
+            let step = StepEvent { step: "prepare".to_owned(), state: StepState::Progress, message, ms: 0 };
+            let what = crate::events::Event::DeployStep(step);
+            let fact = Fact { unit: None, deployment: deployment.clone(), what };
+            reporter.bus.publish(&app, fact, None, reporter.clock.wall());
+        }
+    });
+    runtime.prepare(&spec, login.as_ref(), &Progress::to(sender)).await
+}
+
+async fn create(shared: &Shared, context: &Context, unit: &UnitId) -> PortResult<()> {
+    let spec = UnitSpec {
+        id: unit.clone(),
+        daemon: shared.daemon.clone(),
+        spec: spec_of(context)?,
+        prepared: context.prepared.clone(),
+    };
+    runtime_of(shared, context)?.create(&spec).await.map(|_| ())
+}
+
+async fn start(shared: &Shared, context: &Context, unit: &UnitId) -> PortResult<Started> {
+    let seen = runtime_of(shared, context)?.start(unit).await?;
+    let at = match seen.status {
+        UnitStatus::Running { since, .. } => since,
+        // It has ended already; the wait for readiness finds out how.
+        UnitStatus::Created | UnitStatus::Exited { .. } => shared.clock.wall(),
+    };
+    Ok(Started { pid: seen.pid, at })
+}
+
+async fn apply(
+    shared: &Shared,
+    app: &AppName,
+    routes: Option<AppRoutes>,
+) -> Result<RoutesServing, ActionError> {
+    shared.book.set(app, routes).await.map_err(|error| failed(&error))
+}
+
+pub(crate) fn runtime_of(shared: &Shared, context: &Context) -> PortResult<Arc<dyn Runtime>> {
+    let kind = spec_of(context)?.runtime();
+    let missing =
+        || PortError::new(PortErrorKind::Unavailable, format!("runtime {kind} is not part of this daemon"));
+    shared.registry.runtime(kind).cloned().ok_or_else(missing)
+}
+
+fn spec_of(context: &Context) -> PortResult<Arc<AppSpec>> {
+    let unknown = || {
+        PortError::new(PortErrorKind::Internal, format!("{}: the release is not known any more", context.app))
+    };
+    context.spec.clone().ok_or_else(unknown)
+}
+
+pub(crate) async fn within<T>(
+    what: &str,
+    limit: Duration,
+    call: impl Future<Output = PortResult<T>>,
+) -> PortResult<T> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(result) => result,
+        Err(_) => {
+            let limit = nd_types::format_duration(limit);
+            Err(PortError::new(PortErrorKind::Timeout, format!("{what}: no answer within {limit}")))
+        }
+    }
+}
+
+pub(crate) fn failed(error: &PortError) -> ActionError {
+    let fix = error.fix.iter().cloned().collect();
+    ActionError { kind: error.kind, diagnosis: Diagnosis { fix, ..Diagnosis::new(error.to_string()) } }
+}
+
+/// How a unit ended, when nobody saw it.
+pub(crate) const UNSEEN: ExitStatus = ExitStatus::Unknown;

@@ -1,0 +1,126 @@
+//! Reading back what was stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use nd_supervise::{Clock, TaskSet};
+use nd_types::{AppName, DaemonId};
+use parking_lot::{Mutex, RwLock};
+use tokio_util::sync::CancellationToken;
+
+use super::BuildError;
+use super::bus::EventBus;
+use super::claims::Claims;
+use super::shared::Shared;
+use crate::model::AppModel;
+use crate::ports::{LogCollector, PortError, StateStore};
+use crate::records::{AppRecord, DaemonRecord, DeploymentRecord, Record, ReleaseRecord, RunIntent};
+use crate::registry::Registry;
+use crate::routebook::RouteBook;
+use crate::spec::AppSpec;
+
+/// One app as it was stored.
+pub(crate) struct StoredApp {
+    pub(crate) record: AppRecord,
+    pub(crate) releases: Vec<ReleaseRecord>,
+    pub(crate) deployment: Option<DeploymentRecord>,
+}
+
+/// Reads the store and makes what every part of the engine shares.
+pub(crate) async fn load(
+    registry: Registry,
+    store: Arc<dyn StateStore>,
+    clock: Arc<dyn Clock>,
+    collector: Option<Arc<dyn LogCollector>>,
+) -> Result<Shared, BuildError> {
+    let snapshot = store.load().await?;
+    let sorted = Sorted::of(snapshot.records);
+    let daemon = match sorted.daemon {
+        Some(daemon) => daemon,
+        None => {
+            let id = DaemonId::random().map_err(|error| BuildError::Random(error.to_string()))?;
+            store.append(vec![Record::Daemon(DaemonRecord { id: id.clone() })]).await?;
+            id
+        }
+    };
+    let (tombstones, apps): (Vec<_>, Vec<_>) =
+        sorted.apps.into_iter().partition(|app| app.run == RunIntent::Removed);
+    let claims = Claims::default();
+    let stored: Vec<StoredApp> =
+        apps.into_iter().map(|record| assemble(record, &sorted.releases, &sorted.deployments)).collect();
+    for app in &stored {
+        claim(&claims, app);
+    }
+    Ok(Shared {
+        book: RouteBook::new(Arc::clone(registry.ingress())),
+        registry,
+        store,
+        clock,
+        collector,
+        daemon,
+        bus: EventBus::new(snapshot.last_event),
+        tasks: TaskSet::new("engine"),
+        stop: CancellationToken::new(),
+        claims,
+        apps: RwLock::new(BTreeMap::new()),
+        tombstones: Mutex::new(
+            tombstones.into_iter().map(|record| record.app).collect::<BTreeSet<AppName>>(),
+        ),
+        deployments: RwLock::new(sorted.deployments.into_iter().map(|d| (d.id.clone(), d)).collect()),
+        logins: Mutex::new(BTreeMap::new()),
+        stored: Mutex::new(stored),
+    })
+}
+
+/// One app's model as it is stored now; `None` when it is stored nowhere.
+pub(crate) async fn reload(shared: &Shared, app: &AppName) -> Result<Option<AppModel>, PortError> {
+    let sorted = Sorted::of(shared.store.load().await?.records);
+    let record = sorted.apps.into_iter().find(|record| record.app == *app);
+    let stored = record.map(|record| assemble(record, &sorted.releases, &sorted.deployments));
+    Ok(stored.map(|stored| AppModel::new(stored.record, stored.releases, stored.deployment)))
+}
+
+#[derive(Default)]
+struct Sorted {
+    daemon: Option<DaemonId>,
+    apps: Vec<AppRecord>,
+    releases: Vec<ReleaseRecord>,
+    deployments: Vec<DeploymentRecord>,
+}
+
+impl Sorted {
+    fn of(records: Vec<Record>) -> Self {
+        let mut sorted = Self::default();
+        for record in records {
+            match record {
+                Record::Daemon(daemon) => sorted.daemon = Some(daemon.id),
+                Record::App(app) => sorted.apps.push(*app),
+                Record::Release(release) => sorted.releases.push(*release),
+                Record::Deployment(deployment) => sorted.deployments.push(*deployment),
+                Record::ReleaseGone(_) | Record::Event(_) => {}
+            }
+        }
+        sorted
+    }
+}
+
+fn assemble(record: AppRecord, releases: &[ReleaseRecord], deployments: &[DeploymentRecord]) -> StoredApp {
+    let releases = releases.iter().filter(|release| release.app == record.app).cloned().collect();
+    let of_app = deployments.iter().filter(|deployment| deployment.app == record.app);
+    let deployment = match &record.rollout {
+        Some(rollout) => of_app.clone().find(|deployment| deployment.id == rollout.deployment),
+        None => of_app.max_by_key(|deployment| deployment.created_at),
+    };
+    StoredApp { deployment: deployment.cloned(), releases, record }
+}
+
+/// What was stored was claimed without conflict when it was accepted.
+fn claim(claims: &Claims, app: &StoredApp) {
+    let record = &app.record;
+    let wanted = [record.active.as_ref(), record.rollout.as_ref().map(|rollout| &rollout.release)];
+    for release in app.releases.iter().filter(|release| wanted.contains(&Some(&release.id))) {
+        if let Err(conflict) = claims.take(&record.app, &AppSpec::from(&release.spec)) {
+            tracing::warn!(app = %record.app, %conflict, "a stored route is no longer free");
+        }
+    }
+}

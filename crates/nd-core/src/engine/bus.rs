@@ -1,0 +1,136 @@
+//! The event bus: numbers facts, hands them to whoever listens, and stores them in batches.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_types::{AppName, DeploymentId, Timestamp};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
+
+use crate::events::{Severity, StoredEvent};
+use crate::model::Fact;
+use crate::ports::StateStore;
+use crate::records::Record;
+
+/// Events kept in memory, for those who come a little late.
+const RECENT: usize = 4096;
+
+/// Events that may wait for the store; when it is slower than that for long, the oldest are dropped and counted.
+const UNSTORED: usize = 16_384;
+
+/// How long an event may wait for others before it is stored.
+const BATCH: Duration = Duration::from_millis(500);
+
+pub(crate) struct EventBus {
+    state: Mutex<State>,
+    live: broadcast::Sender<Arc<StoredEvent>>,
+    more: Notify,
+}
+
+struct State {
+    next_id: u64,
+    recent: VecDeque<Arc<StoredEvent>>,
+    unstored: VecDeque<Arc<StoredEvent>>,
+    dropped: u64,
+}
+
+impl EventBus {
+    pub(crate) fn new(last_id: u64) -> Self {
+        let state =
+            State { next_id: last_id + 1, recent: VecDeque::new(), unstored: VecDeque::new(), dropped: 0 };
+        Self { state: Mutex::new(state), live: broadcast::Sender::new(1024), more: Notify::new() }
+    }
+
+    /// Publishes a fact about an app.
+    pub(crate) fn publish(&self, app: &AppName, fact: Fact, actor: Option<String>, at: Timestamp) {
+        let mut state = self.state.lock();
+        let event = Arc::new(StoredEvent {
+            id: state.next_id,
+            at,
+            app: Some(app.clone()),
+            unit: fact.unit,
+            deployment: fact.deployment,
+            actor,
+            what: fact.what,
+        });
+        state.next_id += 1;
+        state.recent.push_back(Arc::clone(&event));
+        if state.recent.len() > RECENT {
+            state.recent.pop_front();
+        }
+        state.unstored.push_back(Arc::clone(&event));
+        if state.unstored.len() > UNSTORED {
+            state.unstored.pop_front();
+            state.dropped += 1;
+        }
+        // Sent under the lock, so that everybody sees events in the order of their numbers. Nobody listening is fine.
+        self.live.send(Arc::clone(&event)).ok();
+        drop(state);
+        self.more.notify_one();
+        log(&event);
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<StoredEvent>> {
+        self.live.subscribe()
+    }
+
+    /// The events of a deployment that are still in memory, oldest first, and everything from then on.
+    pub(crate) fn of_deployment(
+        &self,
+        id: &DeploymentId,
+    ) -> (Vec<Arc<StoredEvent>>, broadcast::Receiver<Arc<StoredEvent>>) {
+        let state = self.state.lock();
+        let past =
+            state.recent.iter().filter(|event| event.deployment.as_ref() == Some(id)).cloned().collect();
+        (past, self.live.subscribe())
+    }
+
+    /// Stores events until `shutdown`.
+    pub(crate) async fn write(&self, store: &dyn StateStore, shutdown: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.more.notified() => {}
+                () = shutdown.cancelled() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(BATCH) => {}
+                () = shutdown.cancelled() => return,
+            }
+            self.flush(store).await;
+        }
+    }
+
+    /// Stores what is waiting; what cannot be stored waits on.
+    pub(crate) async fn flush(&self, store: &dyn StateStore) {
+        let batch: Vec<Arc<StoredEvent>> = self.state.lock().unstored.iter().cloned().collect();
+        let Some(last) = batch.last().map(|event| event.id) else { return };
+        let records = batch.iter().map(|event| Record::Event(Box::new(event.as_ref().clone()))).collect();
+        match store.append(records).await {
+            Ok(_) => {
+                let mut state = self.state.lock();
+                while state.unstored.front().is_some_and(|event| event.id <= last) {
+                    state.unstored.pop_front();
+                }
+                if std::mem::take(&mut state.dropped) > 0 {
+                    tracing::warn!("events were dropped because they could not be stored in time");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "events could not be stored; trying again with the next ones")
+            }
+        }
+    }
+}
+
+fn log(event: &StoredEvent) {
+    let app = event.app.as_ref().map_or("-", AppName::as_str);
+    let unit = event.unit.as_ref().map_or("-", |unit| unit.as_str());
+    let (kind, title) = (event.what.type_name(), event.what.title());
+    match event.what.severity() {
+        Severity::Info => tracing::info!(app, unit, kind, "{title}"),
+        Severity::Warning => tracing::warn!(app, unit, kind, "{title}"),
+        Severity::Error => tracing::error!(app, unit, kind, "{title}"),
+    }
+}

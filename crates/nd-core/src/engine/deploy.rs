@@ -1,0 +1,329 @@
+//! Accepting a deployment: checks that need the whole engine, the choice of the strategy, and the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
+
+use super::error::EngineError;
+use super::reconciler::ask;
+use super::shared::{AppEntry, Shared};
+use crate::model::edit::{DeployEdit, Edit};
+use crate::model::{AppModel, AppStatus};
+use crate::plan::Plan;
+use crate::ports::{DeployStrategy, PlanInput, RegistryAuth, UnitInput, UnitReadiness};
+use crate::records::{AppRecord, DeploymentRecord, DeploymentStatus, ReleaseRecord};
+use crate::spec::AppSpec;
+
+/// How often a queued deployment looks whether it is its turn, beside being woken.
+const QUEUE_CHECK: Duration = Duration::from_secs(1);
+
+/// Pulling the image comes on top of becoming ready; this is the time for it.
+const PREPARE_ALLOWANCE: Duration = Duration::from_secs(600);
+
+/// A wish to make a new release serve.
+#[derive(Clone, Debug)]
+pub struct DeployRequest {
+    /// The app.
+    pub app: AppName,
+    /// What the release consists of.
+    pub spec: AppSpec,
+    /// How many instances; as many as before, or one, when absent.
+    pub replicas: Option<u16>,
+    /// A login for the registry of the image.
+    pub auth: Option<RegistryAuth>,
+    /// Who asks.
+    pub actor: String,
+    /// What they say about it.
+    pub message: Option<String>,
+    /// How long to wait for another deployment of the app; zero refuses at once.
+    pub lock_wait: Duration,
+    /// When to give up; by default, time to pull and `readiness.start_period + deadline`.
+    pub deadline: Option<Duration>,
+    /// Things the user should know, found while reading what they wrote.
+    pub notes: Vec<String>,
+}
+
+/// A deployment that was accepted: it is stored, and goes on whatever happens to the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// The release that is to serve.
+    pub release: ReleaseId,
+    /// The number of the wish.
+    pub revision: u64,
+}
+
+/// Which release to go back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RollbackTarget {
+    /// The one before.
+    Previous,
+    /// So many before; 1 is the one before.
+    Steps(u16),
+    /// This one.
+    Release(ReleaseId),
+    /// The one this deployment brought.
+    Deployment(DeploymentId),
+}
+
+/// What a deployment would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedDeploy {
+    /// How.
+    pub strategy: StrategyName,
+    /// Why that way, when another one was asked for or would be usual.
+    pub reason: Option<String>,
+    /// Every step.
+    pub plan: Plan,
+}
+
+/// The strategy for a spec: the one asked for, or blue-green where two versions may run side by side.
+fn choose_strategy(
+    shared: &Shared,
+    spec: &AppSpec,
+    status: Option<&AppStatus>,
+    fixed_port: Option<std::num::NonZeroU16>,
+) -> Result<(StrategyName, Option<String>), EngineError> {
+    let runtime = shared.registry.runtime(spec.runtime()).ok_or(EngineError::NoRuntime(spec.runtime()))?;
+    let checked = match shared.registry.strategies().get(&StrategyName::BlueGreen) {
+        Some(bluegreen) => DeployStrategy::check(&**bluegreen, spec, runtime.caps(), fixed_port),
+        None => Err("it is not part of this daemon".to_owned()),
+    };
+    match (spec.strategy, checked) {
+        (Some(StrategyName::Recreate), _) => Ok((StrategyName::Recreate, None)),
+        (Some(StrategyName::BlueGreen), Err(reason)) => Err(EngineError::Strategy(reason)),
+        (None, Err(reason)) => {
+            let gap = if status.is_some_and(|status| status.release.is_some()) {
+                "; requests wait while the old version stops and the new one starts"
+            } else {
+                ""
+            };
+            Ok((StrategyName::Recreate, Some(format!("{reason}{gap}"))))
+        }
+        (_, Ok(())) => Ok((StrategyName::BlueGreen, None)),
+    }
+}
+
+impl Shared {
+    pub(crate) async fn deploy(self: &Arc<Self>, request: DeployRequest) -> Result<Accepted, EngineError> {
+        let id = random(ReleaseId::random())?;
+        let release = ReleaseRecord {
+            id: id.clone(),
+            app: request.app.clone(),
+            deployment: None,
+            created_at: self.clock.wall(),
+            adopted: None,
+            prepared: None,
+            spec: (&request.spec).into(),
+        };
+        self.claims.check(&request.app, &request.spec)?;
+        let known = self.entry(&request.app).is_some();
+        let entry = self.entry_or_new(&request.app);
+        if let Some(auth) = request.auth.clone() {
+            self.logins.lock().insert(id.clone(), auth);
+        }
+        let accepted = self.begin(&entry, &request, id.clone(), Some(release)).await;
+        if accepted.is_err() {
+            self.logins.lock().remove(&id);
+            if !known {
+                self.forget_unborn(&request.app);
+            }
+        }
+        accepted
+    }
+
+    pub(crate) async fn rollback(
+        self: &Arc<Self>,
+        app: &AppName,
+        to: &RollbackTarget,
+        actor: &str,
+        message: Option<String>,
+        lock_wait: Duration,
+    ) -> Result<Accepted, EngineError> {
+        let entry = self.entry(app).ok_or_else(|| EngineError::UnknownApp(app.clone()))?;
+        let status = Arc::clone(&entry.status.borrow());
+        let release = self.rollback_release(app, to, &status)?;
+        let spec =
+            self.stored_spec(&release).await.ok_or_else(|| EngineError::NothingToRollBackTo(app.clone()))?;
+        let request = DeployRequest {
+            app: app.clone(),
+            spec,
+            replicas: None,
+            auth: None,
+            actor: actor.to_owned(),
+            message,
+            lock_wait,
+            deadline: None,
+            notes: Vec::new(),
+        };
+        self.begin(&entry, &request, release, None).await
+    }
+
+    fn rollback_release(
+        &self,
+        app: &AppName,
+        to: &RollbackTarget,
+        status: &AppStatus,
+    ) -> Result<ReleaseId, EngineError> {
+        let nothing = || EngineError::NothingToRollBackTo(app.clone());
+        match to {
+            RollbackTarget::Previous => status.kept.first().cloned().ok_or_else(nothing),
+            RollbackTarget::Steps(steps) => {
+                status.kept.get(usize::from(steps.saturating_sub(1))).cloned().ok_or_else(nothing)
+            }
+            RollbackTarget::Release(release) => Ok(release.clone()),
+            RollbackTarget::Deployment(id) => {
+                let known =
+                    self.deployments.read().get(id).filter(|deployment| deployment.app == *app).cloned();
+                known
+                    .map(|deployment| deployment.release)
+                    .ok_or_else(|| EngineError::UnknownDeployment(id.clone()))
+            }
+        }
+    }
+
+    /// Asks the reconciler, and waits for its turn where the user wants to.
+    async fn begin(
+        &self,
+        entry: &AppEntry,
+        request: &DeployRequest,
+        release: ReleaseId,
+        new: Option<ReleaseRecord>,
+    ) -> Result<Accepted, EngineError> {
+        let give_up = tokio::time::Instant::now() + request.lock_wait;
+        let mut status = entry.status.clone();
+        loop {
+            let edit = self.deploy_edit(entry, request, &release, new.clone())?;
+            let id = edit.deployment.id.clone();
+            self.claims.take(&request.app, &request.spec)?;
+            match ask(&entry.mailbox, Edit::Deploy(Box::new(edit)), &request.actor).await {
+                Ok(revision) => return Ok(Accepted { deployment: id, release, revision }),
+                Err(busy @ EngineError::Busy { .. }) => {
+                    let left = give_up.saturating_duration_since(tokio::time::Instant::now());
+                    if left.is_zero() {
+                        return Err(busy);
+                    }
+                    let free = status.wait_for(|status| status.rollout.is_none());
+                    // Either it is free, or it is time to look again; a closed channel shows at the next question.
+                    tokio::time::timeout(left.min(QUEUE_CHECK), free).await.map(|_| ()).ok();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn deploy_edit(
+        &self,
+        entry: &AppEntry,
+        request: &DeployRequest,
+        release: &ReleaseId,
+        new: Option<ReleaseRecord>,
+    ) -> Result<DeployEdit, EngineError> {
+        let status = Arc::clone(&entry.status.borrow());
+        let (strategy, strategy_reason) =
+            choose_strategy(self, &request.spec, Some(&status), status.fixed_port)?;
+        let id = random(DeploymentId::random())?;
+        let now = self.clock.wall();
+        let readiness = &request.spec.readiness;
+        let limit =
+            request.deadline.unwrap_or(PREPARE_ALLOWANCE + readiness.start_period + readiness.deadline);
+        let deployment = DeploymentRecord {
+            id: id.clone(),
+            app: request.app.clone(),
+            release: release.clone(),
+            previous: status.release.clone(),
+            status: DeploymentStatus::Running,
+            created_at: now,
+            finished_at: None,
+            strategy,
+            strategy_reason: strategy_reason.clone(),
+            actor: request.actor.clone(),
+            message: request.message.clone(),
+            error: None,
+            notes: request
+                .notes
+                .iter()
+                .cloned()
+                .chain(strategy_reason.map(|why| format!("strategy recreate: {why}")))
+                .collect(),
+        };
+        Ok(DeployEdit {
+            deployment,
+            release: new.map(|release| ReleaseRecord { deployment: Some(id), ..release }),
+            replicas: request.replicas,
+            deadline: later(now, limit),
+        })
+    }
+
+    pub(crate) fn plan(
+        &self,
+        app: &AppName,
+        spec: &AppSpec,
+        replicas: Option<u16>,
+    ) -> Result<PlannedDeploy, EngineError> {
+        self.claims.check(app, spec)?;
+        let status = self.entry(app).map(|entry| Arc::clone(&entry.status.borrow()));
+        let fixed = status.as_ref().and_then(|status| status.fixed_port);
+        let (strategy, reason) = choose_strategy(self, spec, status.as_deref(), fixed)?;
+        let new = random(ReleaseId::random())?;
+        let known = status.as_ref().map_or(1, |status| status.replicas);
+        let replicas = replicas.unwrap_or(known);
+        let old = status.as_ref().and_then(|status| status.release.as_ref());
+        let units =
+            status.iter().flat_map(|status| &status.units).filter(|unit| Some(unit.id.release()) == old);
+        let mut units: Vec<UnitInput> = units.map(planned_unit).collect();
+        units.extend((1..=replicas).map(|slot| UnitInput {
+            id: nd_types::UnitId::new(app, &new, slot),
+            readiness: UnitReadiness::Absent,
+            routed: false,
+            drained: true,
+        }));
+        let input = PlanInput { new: &new, old, prepared: false, replicas, old_replicas: known, units };
+        let planner = self.registry.strategies().get(&strategy);
+        let plan = planner.map(|planner| planner.plan(&input)).unwrap_or_default();
+        Ok(PlannedDeploy { strategy, reason, plan })
+    }
+
+    fn entry_or_new(self: &Arc<Self>, app: &AppName) -> AppEntry {
+        let record = AppRecord::new(app.clone(), self.clock.wall());
+        self.entry(app).unwrap_or_else(|| self.start_app(AppModel::new(record, Vec::new(), None)))
+    }
+
+    /// An app whose first deployment was refused never existed.
+    fn forget_unborn(&self, app: &AppName) {
+        let mut apps = self.apps.write();
+        if apps.get(app).is_some_and(|entry| entry.status.borrow().revision == 0) {
+            apps.remove(app);
+        }
+        drop(apps);
+        self.claims.keep(app, std::iter::empty());
+    }
+
+    async fn stored_spec(&self, release: &ReleaseId) -> Option<AppSpec> {
+        let snapshot = self.store.load().await.ok()?;
+        snapshot.records.iter().find_map(|record| match record {
+            crate::records::Record::Release(stored) if stored.id == *release => {
+                Some(AppSpec::from(&stored.spec))
+            }
+            _ => None,
+        })
+    }
+}
+
+fn planned_unit(view: &crate::model::UnitView) -> UnitInput {
+    let readiness = if view.ready { UnitReadiness::Ready } else { UnitReadiness::Stopped };
+    UnitInput { id: view.id.clone(), readiness, routed: view.routed, drained: !view.routed }
+}
+
+fn random<T>(id: Result<T, impl std::fmt::Display>) -> Result<T, EngineError> {
+    id.map_err(|error| {
+        let kind = crate::ports::PortErrorKind::Internal;
+        EngineError::Store(crate::ports::PortError::new(kind, format!("make an id: {error}")))
+    })
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now.saturating_add(by).unwrap_or(now)
+}

@@ -1,0 +1,73 @@
+//! Why the engine refuses a wish, in words for the user.
+
+use std::net::SocketAddr;
+
+use nd_types::{AppName, DeploymentId, RuntimeKind, Timestamp};
+
+use crate::model::edit::EditError;
+use crate::ports::PortError;
+
+/// Why a wish was not taken, or not fulfilled in time.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// There is no such app.
+    #[error("Application {0} not found in monitoring")]
+    UnknownApp(AppName),
+    /// There is no such deployment.
+    #[error("deployment {0} is not known")]
+    UnknownDeployment(DeploymentId),
+    /// Another deployment of the app is under way.
+    #[error(
+        "deployment {deployment} by {actor} has been under way since {since}; wait for it with --lock-wait, or cancel it"
+    )]
+    Busy {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// When it began.
+        since: Timestamp,
+        /// Who asked for it.
+        actor: String,
+    },
+    /// A route belongs to another app.
+    #[error("{host} already belongs to app `{by}`; remove it there first, or choose another domain")]
+    HostTaken {
+        /// Host and path.
+        host: String,
+        /// Who has it.
+        by: AppName,
+    },
+    /// A host port belongs to another app.
+    #[error("host port {bind} already belongs to app `{by}`; choose another one")]
+    HostPortTaken {
+        /// The address.
+        bind: SocketAddr,
+        /// Who has it.
+        by: AppName,
+    },
+    /// No such runtime is registered.
+    #[error("runtime {0} is not available in this daemon")]
+    NoRuntime(RuntimeKind),
+    /// The strategy that was asked for cannot be used.
+    #[error("strategy bluegreen cannot be used: {0}; use `strategy: recreate`")]
+    Strategy(String),
+    /// There is no earlier release.
+    #[error("app `{0}` has no earlier release to go back to")]
+    NothingToRollBackTo(AppName),
+    /// The wish does not fit what is under way.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// Not fulfilled in time; it goes on.
+    #[error("app `{app}` did not settle within {}; work goes on", nd_types::format_duration(*.within))]
+    Timeout {
+        /// The app.
+        app: AppName,
+        /// How long was waited.
+        within: std::time::Duration,
+    },
+    /// The wish could not be stored, and so does not count.
+    #[error("could not store the change: {0}")]
+    Store(PortError),
+    /// The daemon is ending.
+    #[error("the daemon is shutting down")]
+    ShuttingDown,
+}

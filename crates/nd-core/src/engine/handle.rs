@@ -1,0 +1,300 @@
+//! The handle of an engine: every verb, and every view.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use nd_types::{AppName, DaemonId, DeploymentId, RuntimeKind, UnitId};
+use tokio::sync::broadcast;
+
+use super::deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackTarget};
+use super::error::EngineError;
+use super::reconciler::{ask, ends_deployment};
+use super::shared::Shared;
+use crate::events::StoredEvent;
+use crate::model::AppStatus;
+use crate::model::edit::Edit;
+use crate::ports::{HistoryQuery, PortError, PortErrorKind, PortResult, UnitStats};
+use crate::records::{DeploymentRecord, DeploymentStatus};
+use crate::routes::local_host;
+use crate::spec::AppSpec;
+
+/// How long reading a unit's figures may take.
+const STATS: Duration = Duration::from_secs(5);
+
+/// Edits and shows what should be. Cheap to clone.
+#[derive(Clone)]
+pub struct EngineHandle {
+    shared: Arc<Shared>,
+}
+
+impl EngineHandle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The id that this engine's units are labelled with.
+    #[must_use]
+    pub fn daemon(&self) -> &DaemonId {
+        &self.shared.daemon
+    }
+
+    /// Makes a new release of an app serve. Returns when the wish is stored.
+    ///
+    /// # Errors
+    /// [`EngineError`] says what stands in the way; nothing has changed then.
+    pub async fn deploy(&self, request: DeployRequest) -> Result<Accepted, EngineError> {
+        self.shared.deploy(request).await
+    }
+
+    /// What [`deploy`](Self::deploy) would do.
+    ///
+    /// # Errors
+    /// As for a deployment.
+    pub fn plan(
+        &self,
+        app: &AppName,
+        spec: &AppSpec,
+        replicas: Option<u16>,
+    ) -> Result<PlannedDeploy, EngineError> {
+        self.shared.plan(app, spec, replicas)
+    }
+
+    /// Makes an earlier release serve again, whole: image or command, environment, routes and limits.
+    ///
+    /// # Errors
+    /// When there is none, or something else is under way.
+    pub async fn rollback(
+        &self,
+        app: &AppName,
+        to: &RollbackTarget,
+        actor: &str,
+        message: Option<String>,
+        lock_wait: Duration,
+    ) -> Result<Accepted, EngineError> {
+        self.shared.rollback(app, to, actor, message, lock_wait).await
+    }
+
+    /// Ends a deployment under way and goes back.
+    ///
+    /// # Errors
+    /// When it is not under way.
+    pub async fn cancel(&self, id: &DeploymentId, actor: &str) -> Result<u64, EngineError> {
+        let deployment = self.deployment(id).ok_or_else(|| EngineError::UnknownDeployment(id.clone()))?;
+        self.edit(&deployment.app, Edit::Cancel(id.clone()), actor).await
+    }
+
+    /// Runs a stopped app. Answers the number of the wish, for [`settled`](Self::settled).
+    ///
+    /// # Errors
+    /// When the app is unknown or has nothing to run.
+    pub async fn start(&self, app: &AppName, actor: &str) -> Result<u64, EngineError> {
+        self.edit(app, Edit::Start, actor).await
+    }
+
+    /// Stops every instance, after its requests have finished.
+    ///
+    /// # Errors
+    /// When the app is unknown.
+    pub async fn stop(&self, app: &AppName, actor: &str) -> Result<u64, EngineError> {
+        self.edit(app, Edit::Stop, actor).await
+    }
+
+    /// Starts every instance anew, one after the other.
+    ///
+    /// # Errors
+    /// When the app is unknown or has nothing to run.
+    pub async fn restart(&self, app: &AppName, actor: &str) -> Result<u64, EngineError> {
+        self.edit(app, Edit::Restart, actor).await
+    }
+
+    /// Changes the number of instances.
+    ///
+    /// # Errors
+    /// When the app is unknown.
+    pub async fn scale(&self, app: &AppName, replicas: u16, actor: &str) -> Result<u64, EngineError> {
+        self.edit(app, Edit::Scale(replicas), actor).await
+    }
+
+    /// Removes the app with its instances and releases.
+    ///
+    /// # Errors
+    /// When the app is unknown.
+    pub async fn remove(&self, app: &AppName, actor: &str) -> Result<u64, EngineError> {
+        self.edit(app, Edit::Remove, actor).await
+    }
+
+    /// The app as it is now.
+    #[must_use]
+    pub fn status(&self, app: &AppName) -> Option<Arc<AppStatus>> {
+        self.shared
+            .entry(app)
+            .map(|entry| Arc::clone(&entry.status.borrow()))
+            .filter(|status| status.revision > 0 || status.release.is_some())
+    }
+
+    /// Every app as it is now, by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<AppStatus>> {
+        let apps = self.shared.apps.read();
+        let all = apps.values().map(|entry| Arc::clone(&entry.status.borrow()));
+        all.filter(|status| status.revision > 0 || status.release.is_some()).collect()
+    }
+
+    /// Waits until the app is as wished in `revision` or later, or will not get closer by itself. `None`: it is gone.
+    ///
+    /// # Errors
+    /// [`EngineError::Timeout`]; the work goes on.
+    pub async fn settled(
+        &self,
+        app: &AppName,
+        revision: u64,
+        within: Duration,
+    ) -> Result<Option<Arc<AppStatus>>, EngineError> {
+        let Some(mut entry) = self.shared.entry(app) else { return Ok(None) };
+        let settled = entry.status.wait_for(|status| status.revision >= revision && status.settled);
+        let waited = tokio::time::timeout(within, settled).await;
+        match waited {
+            Ok(Ok(status)) => Ok(Some(Arc::clone(&status)).filter(|_| self.shared.entry(app).is_some())),
+            Ok(Err(_)) => Ok(None),
+            Err(_) => Err(EngineError::Timeout { app: app.clone(), within }),
+        }
+    }
+
+    /// Deployments of one app or all, newest first.
+    #[must_use]
+    pub fn deployments(&self, app: Option<&AppName>) -> Vec<DeploymentRecord> {
+        let known = self.shared.deployments.read();
+        let mut found: Vec<_> =
+            known.values().filter(|d| app.is_none_or(|app| d.app == *app)).cloned().collect();
+        found.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id)));
+        found
+    }
+
+    /// One deployment.
+    #[must_use]
+    pub fn deployment(&self, id: &DeploymentId) -> Option<DeploymentRecord> {
+        self.shared.deployments.read().get(id).cloned()
+    }
+
+    /// Stored events, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn events(&self, query: &HistoryQuery) -> PortResult<Vec<StoredEvent>> {
+        self.shared.bus.flush(&*self.shared.store).await;
+        self.shared.store.events(query).await
+    }
+
+    /// Events as they happen. Who reads too slowly is told how many were missed, and finds them in [`events`](Self::events).
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<StoredEvent>> {
+        self.shared.bus.subscribe()
+    }
+
+    /// Every event of a deployment from its start, then live, up to its last one.
+    pub async fn follow(&self, id: &DeploymentId) -> Pin<Box<dyn Stream<Item = Arc<StoredEvent>> + Send>> {
+        let (recent, live) = self.shared.bus.of_deployment(id);
+        let mut past = self.stored_events_of(id, recent.first().map(|event| event.id)).await;
+        past.extend(recent);
+        let over = past.iter().any(|event| ends_deployment(&event.what))
+            || self
+                .deployment(id)
+                .is_none_or(|deployment| deployment.status != DeploymentStatus::Running && past.is_empty());
+        if over {
+            return Box::pin(stream::iter(past));
+        }
+        let (id, last) = (id.clone(), past.last().map_or(0, |event| event.id));
+        let live = stream::unfold((live, false), move |(mut live, ended)| {
+            let id = id.clone();
+            async move {
+                if ended {
+                    return None;
+                }
+                loop {
+                    match live.recv().await {
+                        Ok(event) if event.deployment.as_ref() == Some(&id) && event.id > last => {
+                            let ended = ends_deployment(&event.what);
+                            return Some((event, (live, ended)));
+                        }
+                        Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                        Err(broadcast::error::RecvError::Closed) => return None,
+                    }
+                }
+            }
+        });
+        Box::pin(stream::iter(past).chain(live))
+    }
+
+    /// What a unit uses now.
+    ///
+    /// # Errors
+    /// When the unit is unknown or its runtime does not answer in time.
+    pub async fn stats(&self, unit: &UnitId) -> PortResult<UnitStats> {
+        let missing = || PortError::new(PortErrorKind::NotFound, format!("{unit} is not known"));
+        let kind = self
+            .status(unit.app())
+            .and_then(|status| Some(status.spec.as_ref()?.runtime()))
+            .ok_or_else(missing)?;
+        let runtime = self.shared.registry.runtime(kind).ok_or_else(missing)?;
+        super::actions::within("read the figures of a unit", STATS, runtime.stats(unit)).await
+    }
+
+    /// Where the ingress serves HTTP.
+    #[must_use]
+    pub fn http_addr(&self) -> SocketAddr {
+        self.shared.registry.ingress().http_addr()
+    }
+
+    /// The address under which users reach the app: its first domain, else its first host port, else
+    /// `<app>.localhost`. `None` for an app without a port.
+    #[must_use]
+    pub fn url(&self, status: &AppStatus) -> Option<String> {
+        let spec = status.spec.as_ref()?;
+        let portless = status.units.iter().any(|unit| unit.ready)
+            && status.units.iter().all(|unit| unit.address.is_none());
+        if portless {
+            return None;
+        }
+        let port = self.http_addr().port();
+        let suffix = if port == 80 { String::new() } else { format!(":{port}") };
+        if let Some(route) = spec.routes.first() {
+            let path = route.path.as_str().trim_end_matches('/');
+            return Some(format!("http://{}{suffix}{path}", route.host));
+        }
+        if let Some(host_port) = spec.host_ports.first() {
+            return Some(format!("http://{}", host_port.bind));
+        }
+        local_host(&status.app).map(|host| format!("http://{host}{suffix}"))
+    }
+
+    /// The names of all runtimes of this engine.
+    #[must_use]
+    pub fn runtimes(&self) -> BTreeSet<RuntimeKind> {
+        self.shared.registry.runtimes().map(|(kind, _)| kind).collect()
+    }
+
+    async fn edit(&self, app: &AppName, edit: Edit, actor: &str) -> Result<u64, EngineError> {
+        let known = self.shared.entry(app).filter(|_| self.status(app).is_some());
+        let entry = known.ok_or_else(|| EngineError::UnknownApp(app.clone()))?;
+        ask(&entry.mailbox, edit, actor).await
+    }
+
+    async fn stored_events_of(&self, id: &DeploymentId, before: Option<u64>) -> Vec<Arc<StoredEvent>> {
+        let query =
+            HistoryQuery { deployment: Some(id.clone()), before, limit: 1000, ..HistoryQuery::default() };
+        match self.shared.store.events(&query).await {
+            Ok(mut events) => {
+                events.reverse();
+                events.into_iter().map(Arc::new).collect()
+            }
+            Err(error) => {
+                tracing::warn!(deployment = %id, %error, "the deployment's earlier events could not be read");
+                Vec::new()
+            }
+        }
+    }
+}

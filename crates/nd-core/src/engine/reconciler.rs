@@ -1,0 +1,277 @@
+//! The serial decision loop of one app. It never waits for a long step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_supervise::{Mono, TaskFailure};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use super::actions;
+use super::boot;
+use super::error::EngineError;
+use super::shared::{Message, Shared};
+use crate::events::Event;
+use crate::model::edit::{Edit, EditError};
+use crate::model::{Action, AppModel, AppStatus, Decision, Fact};
+use crate::records::{Record, RunIntent};
+
+/// How often everything is looked at, whatever was hinted; plus up to a tenth by chance.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// How long storing a wish may take before it counts as refused.
+const STORE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a reconciler that panicked rests before it goes on from what is stored.
+const AFTER_PANIC: Duration = Duration::from_millis(500);
+
+/// The two ends of an app's mailbox, and where its status is shown; they outlive a reconciler that panics.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) mailbox: mpsc::Sender<Message>,
+    pub(crate) messages: Arc<Mutex<mpsc::Receiver<Message>>>,
+    pub(crate) publish: watch::Sender<Arc<AppStatus>>,
+}
+
+/// Reconciles one app until it is gone or the engine ends. After a panic it goes on from what is stored.
+pub(crate) async fn run(shared: Arc<Shared>, mut model: AppModel, desk: Desk) {
+    loop {
+        let app = model.app().clone();
+        let reconciler = Reconciler {
+            sweep_at: shared.clock.mono() + jittered(SWEEP),
+            shared: Arc::clone(&shared),
+            model,
+            desk: desk.clone(),
+            unstored: Vec::new(),
+            actor: String::new(),
+        };
+        match shared.tasks.spawn_with("reconcile", reconciler.run()).await {
+            Err(TaskFailure::Panicked(why)) => {
+                tracing::error!(%app, why, "reconciler panicked; going on from the store")
+            }
+            Ok(()) | Err(TaskFailure::Cancelled) => return,
+        }
+        model = loop {
+            tokio::time::sleep(AFTER_PANIC).await;
+            match boot::reload(&shared, &app).await {
+                Ok(Some(stored)) => break stored,
+                Ok(None) => return,
+                Err(error) => tracing::error!(%app, %error, "the stored state cannot be read; trying again"),
+            }
+        };
+    }
+}
+
+struct Reconciler {
+    shared: Arc<Shared>,
+    model: AppModel,
+    desk: Desk,
+    /// Decided, but not stored yet because the store refused.
+    unstored: Vec<Record>,
+    sweep_at: Mono,
+    /// Who asked for something last.
+    actor: String,
+}
+
+impl Reconciler {
+    async fn run(mut self) {
+        let messages = Arc::clone(&self.desk.messages);
+        let mut messages = messages.lock().await;
+        loop {
+            let wake_at = self.activate().await;
+            if self.model.is_gone() {
+                return self.bury();
+            }
+            let pause = wake_at.min(self.sweep_at).saturating_since(self.shared.clock.mono());
+            let message = tokio::select! {
+                message = messages.recv() => message,
+                () = tokio::time::sleep(pause) => None,
+                () = self.shared.stop.cancelled() => return,
+            };
+            if let Some(message) = message {
+                self.take(message).await;
+                while let Ok(message) = messages.try_recv() {
+                    self.take(message).await;
+                }
+            }
+            let now = self.shared.clock.mono();
+            if now >= self.sweep_at {
+                self.sweep_at = now + jittered(SWEEP);
+                self.model.sweep();
+                if self.model.record().revision == 0 && self.shared.entry(self.model.app()).is_none() {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, message: Message) {
+        match message {
+            Message::Look => self.model.look_again(),
+            Message::Ended(end) => self.model.absorb(*end, self.shared.now()),
+            Message::Edit { edit, actor, reply } => {
+                let result = self.edit(*edit, actor).await;
+                // Whoever asked may have gone away; the wish counts all the same.
+                reply.send(result).ok();
+            }
+        }
+    }
+
+    /// Checks, stores and then accepts a wish.
+    async fn edit(&mut self, edit: Edit, actor: String) -> Result<u64, EngineError> {
+        let edited = self.model.edit(edit, self.shared.now()).map_err(|error| self.explain(error))?;
+        let records = edited.records();
+        let stored = tokio::time::timeout(STORE_DEADLINE, self.shared.store.append(records.clone())).await;
+        match stored {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(EngineError::Store(error)),
+            Err(_) => {
+                let kind = crate::ports::PortErrorKind::Timeout;
+                return Err(EngineError::Store(crate::ports::PortError::new(
+                    kind,
+                    "the store did not answer in time",
+                )));
+            }
+        }
+        self.remember(&records);
+        let revision = edited.revision();
+        self.model.accept(edited);
+        self.actor = actor;
+        if self.model.record().run == RunIntent::Removed {
+            self.shared.tombstones.lock().insert(self.model.app().clone());
+        } else {
+            self.shared.tombstones.lock().remove(self.model.app());
+        }
+        self.desk.publish.send_replace(Arc::new(self.model.status()));
+        Ok(revision)
+    }
+
+    fn explain(&self, error: EditError) -> EngineError {
+        match (&error, self.model.deployment()) {
+            (EditError::Busy(id), Some(deployment)) if deployment.id == *id => EngineError::Busy {
+                deployment: id.clone(),
+                since: deployment.created_at,
+                actor: deployment.actor.clone(),
+            },
+            _ => EngineError::Edit(error),
+        }
+    }
+
+    /// Decides, stores, publishes and starts; answers when to decide again.
+    async fn activate(&mut self) -> Mono {
+        let strategies = self.shared.registry.strategies().clone();
+        let Decision { actions, records, facts, wake_at } = self.model.decide(self.shared.now(), &strategies);
+        for action in actions {
+            self.start(action);
+        }
+        self.store(records).await;
+        self.desk.publish.send_if_modified(|shown| {
+            let status = self.model.status();
+            let changed = **shown != status;
+            if changed {
+                *shown = Arc::new(status);
+            }
+            changed
+        });
+        for fact in facts {
+            self.publish_fact(fact);
+        }
+        wake_at.unwrap_or(self.sweep_at)
+    }
+
+    /// Stores what was decided. What cannot be stored waits: it would be decided again from what is observed.
+    async fn store(&mut self, records: Vec<Record>) {
+        self.remember(&records);
+        self.unstored.extend(records);
+        if self.unstored.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.unstored);
+        match tokio::time::timeout(STORE_DEADLINE, self.shared.store.append(batch.clone())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::error!(app = %self.model.app(), %error, "could not store a decision; trying again");
+                self.unstored = batch;
+            }
+            Err(_) => self.unstored = batch,
+        }
+    }
+
+    fn remember(&self, records: &[Record]) {
+        for record in records {
+            if let Record::Deployment(deployment) = record {
+                self.shared.deployments.write().insert(deployment.id.clone(), deployment.as_ref().clone());
+            }
+        }
+        let changed = records.iter().any(|record| matches!(record, Record::App(_)));
+        if changed && self.model.record().rollout.is_none() {
+            let active = self.model.record().active.as_ref();
+            let specs = active.and_then(|id| self.model.release(id)).map(|release| release.spec.as_ref());
+            self.shared.claims.keep(self.model.app(), specs.into_iter());
+        }
+    }
+
+    fn publish_fact(&self, fact: Fact) {
+        let by_user = matches!(fact.what, Event::DeployStarted { .. } | Event::AppChanged { .. });
+        let actor = by_user.then(|| self.actor.clone()).filter(|actor| !actor.is_empty());
+        let ended = matches!(fact.what, Event::DeploySucceeded { .. } | Event::DeployFailed { .. });
+        if let (true, Some(collector)) =
+            (matches!(fact.what, Event::UnitStarted { .. }), &self.shared.collector)
+        {
+            self.follow_output(&fact, &**collector);
+        }
+        if ended && let Some(deployment) = self.model.deployment() {
+            self.shared.logins.lock().remove(&deployment.release);
+        }
+        self.shared.bus.publish(self.model.app(), fact, actor, self.shared.clock.wall());
+    }
+
+    fn follow_output(&self, fact: &Fact, collector: &dyn crate::ports::LogCollector) {
+        let Some(unit) = &fact.unit else { return };
+        if let Some(release) = self.model.release(unit.release()) {
+            collector.follow(unit, release.spec.runtime());
+        }
+    }
+
+    fn start(&self, action: Action) {
+        let context = actions::Context::of(&self.model, &action, &self.shared);
+        let (shared, mailbox) = (Arc::clone(&self.shared), self.desk.mailbox.clone());
+        let doomed = actions::interrupted(&action, self.model.app());
+        self.shared.tasks.spawn("action", async move {
+            let tasks = shared.tasks.clone();
+            // In a task of its own, so that a panic becomes a failed action and not a lost one.
+            let ended =
+                tasks.spawn_with("action", actions::perform(Arc::clone(&shared), context, action)).await;
+            let end = ended.unwrap_or_else(|failure| doomed(failure.to_string()));
+            mailbox.send(Message::Ended(Box::new(end))).await.ok();
+        });
+    }
+
+    /// The app is gone: only its tombstone stays.
+    fn bury(&self) {
+        let app = self.model.app();
+        self.shared.claims.keep(app, std::iter::empty());
+        self.shared.apps.write().remove(app);
+        self.desk.publish.send_replace(Arc::new(self.model.status()));
+    }
+}
+
+fn jittered(period: Duration) -> Duration {
+    period + period.mul_f64(nd_supervise::jitter() / 10.0)
+}
+
+/// Sends a wish to a reconciler and waits for its answer.
+pub(crate) async fn ask(
+    mailbox: &mpsc::Sender<Message>,
+    edit: Edit,
+    actor: &str,
+) -> Result<u64, EngineError> {
+    let (reply, answer) = oneshot::channel();
+    let message = Message::Edit { edit: Box::new(edit), actor: actor.to_owned(), reply };
+    mailbox.send(message).await.map_err(|_| EngineError::ShuttingDown)?;
+    answer.await.map_err(|_| EngineError::ShuttingDown)?
+}
+
+/// Whether the event is the last one of a deployment.
+pub(crate) fn ends_deployment(event: &Event) -> bool {
+    matches!(event, Event::DeploySucceeded { .. } | Event::DeployFailed { .. })
+}

@@ -1,0 +1,150 @@
+//! What every part of an engine shares.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_supervise::{Clock, TaskSet};
+use nd_types::{AppName, DaemonId, DeploymentId, ReleaseId, RuntimeKind};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::boot::StoredApp;
+use super::bus::EventBus;
+use super::claims::Claims;
+use super::error::EngineError;
+use super::reconciler;
+use crate::model::edit::Edit;
+use crate::model::{ActionEnd, AppModel, AppStatus, Now};
+use crate::ports::{HintKind, LogCollector, RegistryAuth, Runtime, StateStore};
+use crate::records::DeploymentRecord;
+use crate::registry::Registry;
+use crate::routebook::RouteBook;
+
+pub(crate) struct Shared {
+    pub(crate) registry: Registry,
+    pub(crate) store: Arc<dyn StateStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) collector: Option<Arc<dyn LogCollector>>,
+    pub(crate) daemon: DaemonId,
+    pub(crate) bus: EventBus,
+    pub(crate) book: RouteBook,
+    pub(crate) tasks: TaskSet,
+    pub(crate) stop: CancellationToken,
+    pub(crate) claims: Claims,
+    pub(crate) apps: RwLock<BTreeMap<AppName, AppEntry>>,
+    pub(crate) tombstones: Mutex<std::collections::BTreeSet<AppName>>,
+    pub(crate) deployments: RwLock<BTreeMap<DeploymentId, DeploymentRecord>>,
+    /// Logins for images of deployments under way; memory only.
+    pub(crate) logins: Mutex<BTreeMap<ReleaseId, RegistryAuth>>,
+    pub(crate) stored: Mutex<Vec<StoredApp>>,
+}
+
+/// The way to one app's reconciler.
+#[derive(Clone)]
+pub(crate) struct AppEntry {
+    pub(crate) mailbox: mpsc::Sender<Message>,
+    pub(crate) status: watch::Receiver<Arc<AppStatus>>,
+}
+
+/// What wakes a reconciler.
+pub(crate) enum Message {
+    /// A user wants something.
+    Edit { edit: Box<Edit>, actor: String, reply: oneshot::Sender<Result<u64, EngineError>> },
+    /// An action ended.
+    Ended(Box<ActionEnd>),
+    /// Something may have happened: look.
+    Look,
+}
+
+/// Messages that may wait for one reconciler.
+const MAILBOX: usize = 256;
+
+impl Shared {
+    pub(crate) fn now(&self) -> Now {
+        Now { mono: self.clock.mono(), wall: self.clock.wall(), jitter: nd_supervise::jitter() }
+    }
+
+    pub(crate) fn stored_apps(&self) -> Vec<StoredApp> {
+        std::mem::take(&mut *self.stored.lock())
+    }
+
+    /// Begins to reconcile a stored app.
+    pub(crate) fn adopt_record(self: &Arc<Self>, stored: StoredApp) {
+        self.start_app(AppModel::new(stored.record, stored.releases, stored.deployment));
+    }
+
+    /// Begins to reconcile an app, unless somebody already does.
+    pub(crate) fn start_app(self: &Arc<Self>, model: AppModel) -> AppEntry {
+        let app = model.app().clone();
+        let mut apps = self.apps.write();
+        if let Some(entry) = apps.get(&app) {
+            return entry.clone();
+        }
+        let (mailbox, messages) = mpsc::channel(MAILBOX);
+        let (publish, status) = watch::channel(Arc::new(model.status()));
+        let entry = AppEntry { mailbox: mailbox.clone(), status };
+        apps.insert(app, entry.clone());
+        drop(apps);
+        let messages = Arc::new(tokio::sync::Mutex::new(messages));
+        let desk = reconciler::Desk { mailbox, messages, publish };
+        self.tasks.spawn("reconciler", reconciler::run(Arc::clone(self), model, desk));
+        entry
+    }
+
+    pub(crate) fn entry(&self, app: &AppName) -> Option<AppEntry> {
+        self.apps.read().get(app).cloned()
+    }
+
+    /// Listens to every runtime and wakes whom it concerns.
+    pub(crate) fn watch_runtimes(self: &Arc<Self>, shutdown: &CancellationToken) {
+        for (_, runtime) in self.registry.runtimes() {
+            let (shared, runtime, until) = (Arc::clone(self), Arc::clone(runtime), shutdown.clone());
+            self.tasks.spawn("hints", async move {
+                tokio::select! {
+                    () = shared.forward_hints(&*runtime) => {}
+                    () = until.cancelled() => {}
+                }
+            });
+        }
+    }
+
+    async fn forward_hints(&self, runtime: &dyn Runtime) {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            if let Ok(mut hints) = runtime.hints().await {
+                pause = Duration::from_millis(100);
+                while let Some(hint) = hints.next().await {
+                    match hint.unit {
+                        Some(unit) if hint.kind != HintKind::Resync => self.wake(unit.app()),
+                        _ => self.wake_all(),
+                    }
+                }
+                self.wake_all();
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    /// Whether the app's release that serves, or is about to, runs in that runtime.
+    pub(crate) fn uses(&self, app: &AppName, kind: RuntimeKind) -> bool {
+        let spec = self.entry(app).and_then(|entry| entry.status.borrow().spec.clone());
+        spec.is_some_and(|spec| spec.runtime() == kind)
+    }
+
+    fn wake(&self, app: &AppName) {
+        if let Some(entry) = self.entry(app) {
+            // A full mailbox means that the reconciler is about to run anyway, and the sweep catches the rest.
+            entry.mailbox.try_send(Message::Look).ok();
+        }
+    }
+
+    pub(crate) fn wake_all(&self) {
+        for entry in self.apps.read().values() {
+            entry.mailbox.try_send(Message::Look).ok();
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The adapters an engine works with, by the names that users write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nd_types::{RuntimeKind, StrategyName};
+
+use crate::model::Strategies;
+use crate::ports::{DeployStrategy, HealthProbe, Ingress, Runtime};
+
+/// Every adapter of an engine. Immutable once built.
+#[derive(Clone)]
+pub struct Registry {
+    runtimes: BTreeMap<RuntimeKind, Arc<dyn Runtime>>,
+    ingress: Arc<dyn Ingress>,
+    probe: Arc<dyn HealthProbe>,
+    strategies: Strategies,
+}
+
+/// Collects adapters; [`build`](RegistryBuilder::build) checks them.
+#[derive(Default)]
+pub struct RegistryBuilder {
+    runtimes: Vec<Arc<dyn Runtime>>,
+    ingress: Vec<Arc<dyn Ingress>>,
+    probe: Vec<Arc<dyn HealthProbe>>,
+    strategies: Vec<Arc<dyn DeployStrategy>>,
+}
+
+/// Why a set of adapters is no registry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// Two adapters answer to one name.
+    #[error("two adapters are registered as {0}")]
+    Duplicate(String),
+    /// A port has no adapter.
+    #[error("no {0} is registered")]
+    Missing(&'static str),
+}
+
+impl Registry {
+    /// An empty builder.
+    #[must_use]
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::default()
+    }
+
+    /// The runtime of that name, if there is one.
+    #[must_use]
+    pub fn runtime(&self, kind: RuntimeKind) -> Option<&Arc<dyn Runtime>> {
+        self.runtimes.get(&kind)
+    }
+
+    /// Every runtime.
+    pub fn runtimes(&self) -> impl Iterator<Item = (RuntimeKind, &Arc<dyn Runtime>)> {
+        self.runtimes.iter().map(|(kind, runtime)| (*kind, runtime))
+    }
+
+    /// What brings requests to units.
+    #[must_use]
+    pub fn ingress(&self) -> &Arc<dyn Ingress> {
+        &self.ingress
+    }
+
+    /// What asks units whether they are well.
+    #[must_use]
+    pub fn probe(&self) -> &Arc<dyn HealthProbe> {
+        &self.probe
+    }
+
+    /// Every strategy.
+    #[must_use]
+    pub fn strategies(&self) -> &Strategies {
+        &self.strategies
+    }
+}
+
+impl RegistryBuilder {
+    /// Adds a runtime.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.runtimes.push(runtime);
+        self
+    }
+
+    /// Sets what brings requests to units.
+    #[must_use]
+    pub fn ingress(mut self, ingress: Arc<dyn Ingress>) -> Self {
+        self.ingress.push(ingress);
+        self
+    }
+
+    /// Sets what asks units whether they are well.
+    #[must_use]
+    pub fn probe(mut self, probe: Arc<dyn HealthProbe>) -> Self {
+        self.probe.push(probe);
+        self
+    }
+
+    /// Adds a strategy.
+    #[must_use]
+    pub fn strategy(mut self, strategy: Arc<dyn DeployStrategy>) -> Self {
+        self.strategies.push(strategy);
+        self
+    }
+
+    /// Checks that every port has an adapter and no name has two.
+    ///
+    /// # Errors
+    /// [`RegistryError`] names the port or the name.
+    pub fn build(self) -> Result<Registry, RegistryError> {
+        let mut runtimes = BTreeMap::new();
+        for runtime in self.runtimes {
+            let kind = runtime.caps().kind;
+            if runtimes.insert(kind, runtime).is_some() {
+                return Err(RegistryError::Duplicate(format!("runtime {kind}")));
+            }
+        }
+        let mut strategies = Strategies::new();
+        for strategy in self.strategies {
+            let name: StrategyName = strategy.name();
+            if strategies.insert(name, strategy).is_some() {
+                return Err(RegistryError::Duplicate(format!("strategy {name}")));
+            }
+        }
+        if runtimes.is_empty() {
+            return Err(RegistryError::Missing("runtime"));
+        }
+        for name in [StrategyName::BlueGreen, StrategyName::Recreate] {
+            if !strategies.contains_key(&name) {
+                return Err(RegistryError::Missing("strategy bluegreen and recreate"));
+            }
+        }
+        let ingress = only(self.ingress, "ingress")?;
+        let probe = only(self.probe, "health probe")?;
+        Ok(Registry { runtimes, ingress, probe, strategies })
+    }
+}
+
+fn only<T>(mut adapters: Vec<T>, port: &'static str) -> Result<T, RegistryError> {
+    match (adapters.pop(), adapters.is_empty()) {
+        (Some(adapter), true) => Ok(adapter),
+        (Some(_), false) => Err(RegistryError::Duplicate(port.to_owned())),
+        (None, _) => Err(RegistryError::Missing(port)),
+    }
+}

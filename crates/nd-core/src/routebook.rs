@@ -1,0 +1,128 @@
+//! One book for the routes of all apps: it merges them into one numbered state and waits until that serves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_types::{AppName, EdgeState, Generation};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::RoutesServing;
+use crate::ports::{Applied, Ingress, PortError, PortErrorKind, PortResult};
+use crate::routes::AppRoutes;
+
+/// How long the ingress may take until a state serves.
+const APPLY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// The routes of all apps.
+pub struct RouteBook {
+    ingress: Arc<dyn Ingress>,
+    book: Mutex<Book>,
+    changed: Notify,
+    outcome: watch::Sender<Outcome>,
+}
+
+#[derive(Default)]
+struct Book {
+    apps: BTreeMap<AppName, AppRoutes>,
+    /// Counts the changes; a change is served when an outcome has its number or a higher one.
+    version: u64,
+}
+
+/// How the last attempt to make a version serve ended.
+#[derive(Clone, Default)]
+struct Outcome {
+    version: u64,
+    result: Option<Result<Applied, (PortErrorKind, String)>>,
+}
+
+impl RouteBook {
+    /// A book whose states are served by `ingress`.
+    #[must_use]
+    pub fn new(ingress: Arc<dyn Ingress>) -> Self {
+        Self {
+            ingress,
+            book: Mutex::new(Book::default()),
+            changed: Notify::new(),
+            outcome: watch::Sender::new(Outcome::default()),
+        }
+    }
+
+    /// Replaces the routes of an app (or takes them away) and returns when that serves. Changes of several apps that
+    /// come together are served together.
+    ///
+    /// # Errors
+    /// What the ingress says; the change stays in the book and goes out with the next one.
+    pub async fn set(&self, app: &AppName, routes: Option<AppRoutes>) -> PortResult<RoutesServing> {
+        let mut outcomes = self.outcome.subscribe();
+        let version = {
+            let mut book = self.book.lock();
+            match routes {
+                Some(routes) => book.apps.insert(app.clone(), routes),
+                None => book.apps.remove(app),
+            };
+            book.version += 1;
+            book.version
+        };
+        self.changed.notify_one();
+        let served = outcomes.wait_for(|outcome| outcome.version >= version);
+        let outcome = match tokio::time::timeout(APPLY_DEADLINE * 2, served).await {
+            Ok(Ok(outcome)) => outcome.result.clone(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        match outcome {
+            Some(Ok(applied)) => Ok(RoutesServing {
+                generation: applied.generation,
+                faults: applied.faults.into_iter().filter(|fault| fault.app == *app).collect(),
+            }),
+            Some(Err((kind, message))) => Err(PortError::new(kind, message)),
+            None => Err(PortError::new(
+                PortErrorKind::Timeout,
+                "routes: the proxy did not confirm the new table in time",
+            )),
+        }
+    }
+
+    /// Serves every change until `shutdown`. One worker runs this.
+    pub async fn run(&self, shutdown: &CancellationToken) {
+        let mut generation = self.ingress.serving().await.unwrap_or_default();
+        let mut tried = 0;
+        loop {
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = shutdown.cancelled() => return,
+            }
+            loop {
+                let (version, state) = self.merged(generation.next());
+                if version == tried {
+                    break;
+                }
+                tried = version;
+                generation = generation.next();
+                let applied = tokio::time::timeout(APPLY_DEADLINE, self.ingress.apply(Arc::new(state))).await;
+                let result = match applied {
+                    Ok(Ok(applied)) => Ok(applied),
+                    Ok(Err(error)) => Err((error.kind, error.to_string())),
+                    Err(_) => Err((
+                        PortErrorKind::Timeout,
+                        "routes: the proxy did not take the new table in time".to_owned(),
+                    )),
+                };
+                self.outcome.send_replace(Outcome { version, result: Some(result) });
+            }
+        }
+    }
+
+    fn merged(&self, generation: Generation) -> (u64, EdgeState) {
+        let book = self.book.lock();
+        let mut state = EdgeState { generation, ..EdgeState::default() };
+        for routes in book.apps.values() {
+            state.services.push(routes.service.clone());
+            state.routes.extend(routes.routes.iter().cloned());
+            state.host_ports.extend(routes.host_ports.iter().cloned());
+        }
+        (book.version, state)
+    }
+}
