@@ -31,10 +31,10 @@ impl DeployStrategy for BlueGreen {
             if !input.prepared {
                 plan.stage([Step::Prepare(input.new.clone())]);
             }
-            bring_up(&mut plan, view.new_units().collect::<Vec<_>>().into_iter());
+            bring_up(&mut plan, &view.new_units().collect::<Vec<_>>());
             plan.stage([Step::Apply(ids(view.new_units()))]);
         }
-        bring_down(&mut plan, view.all_old_units().collect::<Vec<_>>().into_iter());
+        bring_down(&mut plan, &view.all_old_units().collect::<Vec<_>>());
         plan
     }
 
@@ -43,12 +43,12 @@ impl DeployStrategy for BlueGreen {
         let mut plan = Plan::default();
         let new_serves = view.all_new_units().any(|unit| unit.routed);
         if new_serves && input.old.is_some() && !view.switched_to_old() {
-            bring_up(&mut plan, view.old_units().collect::<Vec<_>>().into_iter());
+            bring_up(&mut plan, &view.old_units().collect::<Vec<_>>());
             plan.stage([Step::Apply(ids(view.old_units()))]);
         } else if new_serves && input.old.is_none() {
             plan.stage([Step::Apply(Vec::new())]);
         }
-        bring_down(&mut plan, view.all_new_units().collect::<Vec<_>>().into_iter());
+        bring_down(&mut plan, &view.all_new_units().collect::<Vec<_>>());
         let left = view.all_new_units().filter(|unit| unit.readiness != UnitReadiness::Absent);
         plan.stage(left.map(|unit| Step::Remove(unit.id.clone())));
         plan

@@ -38,9 +38,9 @@ impl DeployStrategy for Recreate {
         if view.all_old_units().any(|unit| unit.routed) {
             plan.stage([Step::Apply(Vec::new())]);
         }
-        bring_down(&mut plan, view.all_old_units().collect::<Vec<_>>().into_iter());
+        bring_down(&mut plan, &view.all_old_units().collect::<Vec<_>>());
         let created: Vec<_> = view.new_units().cloned().map(as_created).collect();
-        bring_up(&mut plan, created.iter());
+        bring_up(&mut plan, &created.iter().collect::<Vec<_>>());
         plan.stage([Step::Apply(ids(view.new_units()))]);
         plan
     }
@@ -51,12 +51,12 @@ impl DeployStrategy for Recreate {
         if view.all_new_units().any(|unit| unit.routed) {
             plan.stage([Step::Apply(Vec::new())]);
         }
-        bring_down(&mut plan, view.all_new_units().collect::<Vec<_>>().into_iter());
+        bring_down(&mut plan, &view.all_new_units().collect::<Vec<_>>());
         let left = view.all_new_units().filter(|unit| unit.readiness != UnitReadiness::Absent);
         plan.stage(left.map(|unit| Step::Remove(unit.id.clone())));
         // Only when nothing of the new release runs any more may the old one start again.
         if input.old.is_some() && !view.switched_to_old() {
-            bring_up(&mut plan, view.old_units().collect::<Vec<_>>().into_iter());
+            bring_up(&mut plan, &view.old_units().collect::<Vec<_>>());
             plan.stage([Step::Apply(ids(view.old_units()))]);
         }
         plan.owns_old = plan.owns_old && view.all_new_units().any(is_running);

@@ -57,20 +57,20 @@ pub(crate) fn ids<'a>(units: impl Iterator<Item = &'a UnitInput>) -> Vec<UnitId>
 }
 
 /// Creates, starts and waits for units that are not ready yet, one stage each.
-pub(crate) fn bring_up<'a>(plan: &mut Plan, units: impl Iterator<Item = &'a UnitInput> + Clone) {
-    let at_most = |most: UnitReadiness| units.clone().filter(move |unit| rank(unit.readiness) <= rank(most));
+pub(crate) fn bring_up(plan: &mut Plan, units: &[&UnitInput]) {
+    let at_most = |most: UnitReadiness| units.iter().filter(move |unit| rank(unit.readiness) <= rank(most));
     plan.stage(at_most(UnitReadiness::Absent).map(|unit| Step::Create(unit.id.clone())));
     plan.stage(at_most(UnitReadiness::Stopped).map(|unit| Step::Start(unit.id.clone())));
     plan.stage(at_most(UnitReadiness::Running).map(|unit| Step::WaitReady(unit.id.clone())));
 }
 
 /// Drains and stops units that run, one stage each.
-pub(crate) fn bring_down<'a>(plan: &mut Plan, units: impl Iterator<Item = &'a UnitInput> + Clone) {
-    let running = units.filter(|unit| is_running(unit));
+pub(crate) fn bring_down(plan: &mut Plan, units: &[&UnitInput]) {
+    let running = || units.iter().filter(|unit| is_running(unit));
     plan.stage(
-        running.clone().filter(|unit| unit.routed || !unit.drained).map(|unit| Step::Drain(unit.id.clone())),
+        running().filter(|unit| unit.routed || !unit.drained).map(|unit| Step::Drain(unit.id.clone())),
     );
-    plan.stage(running.map(|unit| Step::Stop(unit.id.clone())));
+    plan.stage(running().map(|unit| Step::Stop(unit.id.clone())));
 }
 
 pub(crate) fn is_running(unit: &UnitInput) -> bool {

@@ -35,7 +35,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
                 }
                 // Said once, not every 30 seconds.
                 Err(error) if absent.insert(kind) => {
-                    tracing::warn!(%kind, %error, "runtime is not available")
+                    tracing::warn!(%kind, %error, "runtime is not available");
                 }
                 Err(_) => {}
             }

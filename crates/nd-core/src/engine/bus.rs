@@ -118,7 +118,7 @@ impl EventBus {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "events could not be stored; trying again with the next ones")
+                tracing::warn!(%error, "events could not be stored; trying again with the next ones");
             }
         }
     }

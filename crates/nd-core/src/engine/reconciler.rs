@@ -46,7 +46,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut model: AppModel, desk: Desk) {
         };
         match shared.tasks.spawn_with("reconcile", reconciler.run()).await {
             Err(TaskFailure::Panicked(why)) => {
-                tracing::error!(%app, why, "reconciler panicked; going on from the store")
+                tracing::error!(%app, why, "reconciler panicked; going on from the store");
             }
             Ok(()) | Err(TaskFailure::Cancelled) => return,
         }

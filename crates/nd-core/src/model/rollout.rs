@@ -37,7 +37,7 @@ impl AppModel {
         match rollout.stage {
             RolloutStage::Advancing => self.finish_rollout(&rollout, now),
             RolloutStage::Undoing(ref diagnosis) => {
-                self.fail_rollout(&rollout, diagnosis.clone(), DeploymentStatus::Failed, now)
+                self.fail_rollout(&rollout, diagnosis.clone(), DeploymentStatus::Failed, now);
             }
         }
         Plan::default()
