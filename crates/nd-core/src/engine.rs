@@ -39,7 +39,12 @@ pub struct EngineBuilder {
     store: Option<Arc<dyn StateStore>>,
     clock: Arc<dyn Clock>,
     collector: Option<Arc<dyn LogCollector>>,
+    fail_point: Option<FailPoint>,
 }
+
+/// Called with `before-create`, `after-create` and so on around the effect of every step; a test ends the process
+/// there, to see what a later start makes of it.
+pub type FailPoint = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +64,13 @@ impl Engine {
     /// Begins an engine that works with these adapters.
     #[must_use]
     pub fn builder(registry: Registry) -> EngineBuilder {
-        EngineBuilder { registry, store: None, clock: Arc::new(SystemClock), collector: None }
+        EngineBuilder {
+            registry,
+            store: None,
+            clock: Arc::new(SystemClock),
+            collector: None,
+            fail_point: None,
+        }
     }
 
     /// The handle that edits and shows what should be.
@@ -116,13 +127,21 @@ impl EngineBuilder {
         self
     }
 
+    /// Installs a fail point, for tests of crashes.
+    #[must_use]
+    pub fn fail_point(mut self, fail_point: FailPoint) -> Self {
+        self.fail_point = Some(fail_point);
+        self
+    }
+
     /// Reads what is stored. Nothing runs yet.
     ///
     /// # Errors
     /// [`BuildError`] when there is no store or it cannot be read.
     pub async fn build(self) -> Result<Engine, BuildError> {
         let store = self.store.ok_or(BuildError::NoStore)?;
-        let shared = boot::load(self.registry, store, self.clock, self.collector).await?;
+        let mut shared = boot::load(self.registry, store, self.clock, self.collector).await?;
+        shared.fail_point = self.fail_point;
         Ok(Engine { shared: Arc::new(shared) })
     }
 }

@@ -63,21 +63,49 @@ impl Context {
 
 /// Does it, and says what came of it.
 pub(crate) async fn perform(shared: Arc<Shared>, context: Context, action: Action) -> ActionEnd {
+    let name = name_of(&action);
+    let fail_at = |moment: &str| {
+        if let Some(fail_point) = &shared.fail_point {
+            fail_point(&format!("{moment}-{name}"));
+        }
+    };
+    fail_at("before");
+    let end = attempt(&shared, &context, action).await;
+    fail_at("after");
+    end
+}
+
+fn name_of(action: &Action) -> &'static str {
+    match action {
+        Action::Observe { .. } => "observe",
+        Action::Prepare(_) => "prepare",
+        Action::Apply(_) => "apply",
+        Action::Withdraw => "withdraw",
+        Action::Unit(_, UnitAction::Create) => "create",
+        Action::Unit(_, UnitAction::Start(_)) => "start",
+        Action::Unit(_, UnitAction::WaitReady { .. }) => "health",
+        Action::Unit(_, UnitAction::Drain) => "drain",
+        Action::Unit(_, UnitAction::Stop) => "stop",
+        Action::Unit(_, UnitAction::Remove) => "remove",
+    }
+}
+
+async fn attempt(shared: &Arc<Shared>, context: &Context, action: Action) -> ActionEnd {
     match action {
         Action::Observe { epoch } => {
-            let result = within("look at the units", LOOK, observe(&shared, &context)).await;
+            let result = within("look at the units", LOOK, observe(shared, context)).await;
             ActionEnd::Observed { epoch, result: result.map_err(|error| failed(&error)) }
         }
         Action::Prepare(release) => {
-            let result = within("prepare", PREPARE, prepare(&shared, &context, &release)).await;
+            let result = within("prepare", PREPARE, prepare(shared, context, &release)).await;
             ActionEnd::Prepared(release, result.map_err(|error| failed(&error)))
         }
         Action::Apply(routes) => {
-            let result = apply(&shared, &context.app, Some(routes.clone())).await;
+            let result = apply(shared, context.app, Some(routes.clone())).await;
             ActionEnd::Applied(routes, result)
         }
-        Action::Withdraw => ActionEnd::Withdrawn(apply(&shared, &context.app, None).await.map(|_| ())),
-        Action::Unit(unit, action) => perform_on(&shared, &context, unit, action).await,
+        Action::Withdraw => ActionEnd::Withdrawn(apply(shared, context.app, None).await.map(|_| ())),
+        Action::Unit(unit, action) => perform_on(shared, context, unit, action).await,
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) async fn load(
         deployments: RwLock::new(sorted.deployments.into_iter().map(|d| (d.id.clone(), d)).collect()),
         logins: Mutex::new(BTreeMap::new()),
         stored: Mutex::new(stored),
+        fail_point: None,
     })
 }
 

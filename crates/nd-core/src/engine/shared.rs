@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     /// Logins for images of deployments under way; memory only.
     pub(crate) logins: Mutex<BTreeMap<ReleaseId, RegistryAuth>>,
     pub(crate) stored: Mutex<Vec<StoredApp>>,
+    pub(crate) fail_point: Option<super::FailPoint>,
 }
 
 /// The way to one app's reconciler.
