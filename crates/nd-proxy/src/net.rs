@@ -1,6 +1,7 @@
 //! Sockets: binding listeners, a connection with its buffers, bodies on their way from one connection to the next.
 
 pub(crate) mod bind;
+pub(crate) mod buffers;
 pub(crate) mod deadline;
 pub(crate) mod holder;
 pub(crate) mod pump;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nd_supervise::{TaskEnd, ThreadHandle, blocking, thread};
+use nd_supervise::{TaskEnd, TaskSet, ThreadHandle, blocking, thread};
 use nd_types::{AppName, EdgeState, Generation, UnitId};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
@@ -42,6 +42,7 @@ struct Inner {
     workers: Vec<mpsc::Sender<Command>>,
     threads: Mutex<Vec<ThreadHandle>>,
     serving: AtomicU64,
+    tasks: TaskSet,
     /// Held while a state is being applied.
     ports: tokio::sync::Mutex<HostPorts>,
 }
@@ -85,6 +86,9 @@ pub enum ApplyError {
         /// The one that serves.
         serving: Generation,
     },
+    /// The proxy was shut down meanwhile.
+    #[error("apply routes: the proxy has ended")]
+    Ended,
     /// A worker has ended or hangs; the proxy must be restarted.
     #[error("apply routes: {0}")]
     Worker(#[from] WorkerLost),
@@ -121,8 +125,9 @@ impl Proxy {
             workers.push(sender);
         }
         let ports = tokio::sync::Mutex::new(HostPorts::new(count));
-        let (threads, serving) = (Mutex::new(threads), AtomicU64::new(0));
-        Ok(Self { inner: Arc::new(Inner { http, stats, workers, threads, serving, ports }) })
+        let (threads, serving, tasks) =
+            (Mutex::new(threads), AtomicU64::new(0), TaskSet::new("proxy control"));
+        Ok(Self { inner: Arc::new(Inner { http, stats, workers, threads, serving, tasks, ports }) })
     }
 
     /// Where the main port is really bound.
@@ -146,11 +151,19 @@ impl Proxy {
     /// Serves `state`; returns once *every* worker does and its host ports are open, those no longer named are closed.
     ///
     /// No connection of a client is closed by it. After it, no new request goes to a unit that `state` does not name;
-    /// [`Proxy::drain`] waits for the old ones. Applying the generation that serves again is allowed.
+    /// [`Proxy::drain`] waits for the old ones. Applying the generation that serves again is allowed. Once begun, it goes
+    /// on even if the returned future is dropped.
     ///
     /// # Errors
     /// [`ApplyError`]; a host port that cannot be opened is not one, but a fault of its app in [`Applied`].
     pub async fn apply(&self, state: Arc<EdgeState>) -> Result<Applied, ApplyError> {
+        let this = self.clone();
+        let apply = self.inner.tasks.spawn_with("apply", async move { this.apply_whole(state).await });
+        apply.await.unwrap_or(Err(ApplyError::Ended))
+    }
+
+    /// Left half done, a host port would have some of its sockets and could not be opened again.
+    async fn apply_whole(&self, state: Arc<EdgeState>) -> Result<Applied, ApplyError> {
         let mut ports = self.inner.ports.lock().await;
         let (generation, serving) = (state.generation, self.serving());
         if generation < serving {
@@ -213,6 +226,7 @@ impl Proxy {
                 tracing::error!("a proxy worker does not take the order to end");
             }
         }
+        self.inner.tasks.shutdown(SLACK).await;
         let threads = std::mem::take(&mut *self.inner.threads.lock());
         let joined = blocking("proxy shutdown", move || {
             threads.into_iter().map(ThreadHandle::join).collect::<Vec<_>>()

@@ -3,7 +3,6 @@
 mod accept;
 mod admission;
 mod app;
-mod buffers;
 mod connection;
 mod drain;
 mod entry;
@@ -22,7 +21,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nd_supervise::{CancellationToken, LocalTaskSet, TaskHandle};
@@ -31,13 +29,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::command::Command;
-use crate::net::wire::Wire;
+use crate::net::buffers::Buffers;
 use crate::request_id::IdSource;
 use crate::settings::Settings;
 use crate::stats::{Stats, WorkerCounters};
 
 use app::App;
-use buffers::Buffers;
 pub use drain::DrainReport;
 use entry::Entry;
 use install::Table;
@@ -46,6 +43,8 @@ use upstream::Upstream;
 
 /// How often idle connections to apps are looked through, while there are any.
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
+/// An idle connection is given up so much earlier than the app says it would.
+const KEEP_MARGIN: Duration = Duration::from_millis(500);
 /// At the end, a client gets so long for a request that may be on its way already.
 const LAST_CALL: Duration = Duration::from_millis(500);
 /// The WebSocket close code of an endpoint that goes away (RFC 6455, section 7.4.1).
@@ -208,22 +207,10 @@ impl Worker {
         self.closing_at.get().is_some()
     }
 
-    /// Reads into a connection's input; while it has to wait with nothing read, the connection has no buffer.
-    fn poll_fill(&self, cx: &mut Context<'_>, wire: &mut Wire, room: usize) -> Poll<io::Result<usize>> {
-        if wire.input.capacity() == 0 {
-            wire.input = self.buffers.take();
-        }
-        let poll = wire.poll_fill(cx, room);
-        if poll.is_pending() && wire.input.is_empty() {
-            self.buffers.give(std::mem::take(&mut wire.input));
-        }
-        poll
-    }
-
     /// Keeps an idle connection to a unit, for less time than the app says it does.
     fn keep(&self, upstream: &Upstream, stream: tokio::net::TcpStream, apps_timeout: Option<Duration>) {
         let longest = self.settings.upstream_idle_timeout;
-        let keep = apps_timeout.map_or(longest, |timeout| longest.min(timeout.saturating_sub(LAST_CALL)));
+        let keep = apps_timeout.map_or(longest, |timeout| longest.min(timeout.saturating_sub(KEEP_MARGIN)));
         upstream.put_idle(stream, keep);
         self.something_idle.notify_one();
     }

@@ -141,6 +141,7 @@ fn check_trailer(line: &[u8]) -> Result<(), BadChunk> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Feeds `body` in pieces of `piece` bytes; returns the content and how many bytes the body took.
     fn read(body: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, BadChunk> {
@@ -200,6 +201,16 @@ mod tests {
             for piece in [1, 3, 100] {
                 assert_eq!(read(body.as_bytes(), piece), Err(BadChunk), "{body:?} by {piece}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn how_the_bytes_arrive_makes_no_difference(
+            body in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), b'0'..b'4', Just(b';'), any::<u8>()], 0..60),
+            piece in 1usize..10,
+        ) {
+            prop_assert_eq!(read(&body, piece), read(&body, 100));
         }
     }
 

@@ -7,6 +7,7 @@ use crate::http1::reply::Coding;
 use crate::http1::request::BodyLength;
 use crate::http1::response::ResponseBody;
 
+use super::buffers::Buffers;
 use super::wire::{LONG_READ_BYTES, READ_BYTES, Wire};
 
 /// A body is long from here on, and read in larger pieces.
@@ -125,6 +126,7 @@ impl Pump {
         cx: &mut Context<'_>,
         source: &mut Wire,
         sink: &mut Wire,
+        spare: &Buffers,
     ) -> Poll<Result<(), PumpError>> {
         loop {
             if self.ready == 0 && !self.ended {
@@ -141,7 +143,7 @@ impl Pump {
                 return Poll::Ready(Ok(()));
             } else {
                 let room = if self.content > LONG_BODY { LONG_READ_BYTES } else { READ_BYTES };
-                let read = ready!(source.poll_fill(cx, room)).map_err(|_| PumpError::Source)?;
+                let read = ready!(source.poll_fill(cx, room, spare)).map_err(|_| PumpError::Source)?;
                 if read == 0 {
                     self.source_ended(sink)?;
                 }

@@ -9,6 +9,8 @@ use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
+use super::buffers::Buffers;
+
 /// Room made for one read.
 pub(crate) const READ_BYTES: usize = 16 * 1024;
 /// Room made for one read of a body that has proved to be long.
@@ -75,8 +77,8 @@ impl Outbox {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, input: BytesMut) -> Self {
-        Self { stream, input, output: Outbox::default() }
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, input: BytesMut::new(), output: Outbox::default() }
     }
 
     /// The connection, its input and its output.
@@ -85,11 +87,25 @@ impl Wire {
     }
 
     /// Reads what has arrived, with room for at least half of `room` bytes; `0` is the end of the stream. Cancel safe.
-    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+    ///
+    /// While it has to wait and nothing is left to be used, the connection has no buffer: thousands may wait.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+        spare: &Buffers,
+    ) -> Poll<io::Result<usize>> {
+        if self.input.capacity() == 0 {
+            self.input = spare.take();
+        }
         if self.input.capacity() - self.input.len() < room / 2 {
             self.input.reserve(room);
         }
-        poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input)
+        let poll = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input);
+        if poll.is_pending() && self.input.is_empty() {
+            spare.give(std::mem::take(&mut self.input));
+        }
+        poll
     }
 
     /// Writes the output, then `body`; returns how many bytes of `body` were written, which may be none.

@@ -25,16 +25,22 @@ pub(crate) async fn run(
     entry: Rc<Entry>,
     stop: CancellationToken,
 ) {
+    let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => serve(&worker, &entry, stream, peer),
+            Ok((stream, peer)) => {
+                is_failing = false;
+                serve(&worker, &entry, stream, peer);
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "accept a connection; trying again");
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "accept connections; trying again until it works");
+                }
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
         }

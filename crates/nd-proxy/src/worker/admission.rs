@@ -78,8 +78,8 @@ fn available(app: &App) -> Result<Rc<Service>, Refusal> {
 async fn connect(worker: &Worker, in_flight: InFlight, reuse: Reuse) -> Option<Lease> {
     let upstream = in_flight.upstream();
     let pooled = match reuse {
-        Reuse::Any => upstream.take_idle(Duration::MAX),
-        Reuse::Recent => upstream.take_idle(FRESH_FOR_UNREPEATABLE),
+        Reuse::Any => upstream.take_idle(),
+        Reuse::Recent => upstream.take_recent(FRESH_FOR_UNREPEATABLE),
         Reuse::Never => None,
     };
     if let Some(stream) = pooled {

@@ -66,7 +66,7 @@ impl Connection {
         peer: std::net::IpAddr,
     ) -> Self {
         let is_trusted = worker.settings.trusts(peer);
-        let client = Wire::new(stream, bytes::BytesMut::new());
+        let client = Wire::new(stream);
         let (peer, deadline) = (PeerText::new(peer), Deadline::default());
         Self { worker, entry, registered, client, peer, is_trusted, deadline, head: Vec::new() }
     }
@@ -123,7 +123,7 @@ impl Connection {
                 }
                 Ok(_) => {}
             }
-            match self.worker.poll_fill(cx, &mut self.client, READ_BYTES) {
+            match self.client.poll_fill(cx, READ_BYTES, &self.worker.buffers) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(HeadEvent::Close),
                 Poll::Pending => return self.poll_head_due(cx, idle_since, begun),
@@ -172,7 +172,7 @@ impl Connection {
                 Err(refusal) => return self.refuse(&request, &refusal).await,
             };
             self.registered.signal.enter(in_flight.upstream(), Kind::Requests);
-            let mut upstream = Wire::new(stream, self.worker.buffers.take());
+            let mut upstream = Wire::new(stream);
             upstream.output = Outbox::with(std::mem::take(&mut self.head));
             let (end, spent) = self.attempt(&mut request, upstream).await;
             self.registered.signal.leave();
@@ -287,7 +287,7 @@ impl Connection {
             poll_fn(|cx| self.client.poll_finish(cx)).await?;
             loop {
                 self.client.input.clear();
-                if poll_fn(|cx| self.client.poll_fill(cx, READ_BYTES)).await? == 0 {
+                if poll_fn(|cx| self.client.poll_fill(cx, READ_BYTES, &self.worker.buffers)).await? == 0 {
                     return std::io::Result::Ok(());
                 }
             }

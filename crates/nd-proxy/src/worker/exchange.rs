@@ -140,7 +140,7 @@ impl<'e> Exchange<'e> {
 
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if self.upload == Upload::Going {
-            match self.request.body.poll(cx, self.client, &mut self.upstream) {
+            match self.request.body.poll(cx, self.client, &mut self.upstream, &self.worker.buffers) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => self.upload = Upload::Complete,
                 Poll::Ready(Err(PumpError::Sink)) => self.upload = Upload::Declined,
@@ -161,7 +161,7 @@ impl<'e> Exchange<'e> {
     /// Notices a client that goes away; what it sends ahead is kept for later.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         while self.client_left.is_none() && self.client.input.len() < self.worker.settings.max_head_bytes {
-            match self.worker.poll_fill(cx, self.client, READ_BYTES) {
+            match self.client.poll_fill(cx, READ_BYTES, &self.worker.buffers) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => self.client_left = Some(Instant::now()),
                 Poll::Ready(Ok(_)) => {}
@@ -174,12 +174,14 @@ impl<'e> Exchange<'e> {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             if let Some(answer) = &mut self.answer {
-                return answer.body.poll(cx, &mut self.upstream, self.client).map(|result| match result {
-                    Ok(()) => End::Done,
-                    Err(PumpError::Sink) => End::ClientGone,
-                    Err(PumpError::Source) => End::Lost,
-                    Err(PumpError::Malformed | PumpError::TooLarge) => End::Refused(Refusal::BadAnswer),
-                });
+                return answer.body.poll(cx, &mut self.upstream, self.client, &self.worker.buffers).map(
+                    |result| match result {
+                        Ok(()) => End::Done,
+                        Err(PumpError::Sink) => End::ClientGone,
+                        Err(PumpError::Source) => End::Lost,
+                        Err(PumpError::Malformed | PumpError::TooLarge) => End::Refused(Refusal::BadAnswer),
+                    },
+                );
             }
             match self.read_head() {
                 Err(refusal) => return Poll::Ready(End::Refused(refusal)),
@@ -190,7 +192,7 @@ impl<'e> Exchange<'e> {
                     if matches!(self.client.poll_flush(cx), Poll::Ready(Err(_))) {
                         return Poll::Ready(End::ClientGone);
                     }
-                    match self.upstream.poll_fill(cx, READ_BYTES) {
+                    match self.upstream.poll_fill(cx, READ_BYTES, &self.worker.buffers) {
                         Poll::Pending => return Poll::Pending,
                         Poll::Ready(Ok(1..)) => {}
                         Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(End::Lost),

@@ -99,6 +99,7 @@ pub(crate) fn close_to_server(code: u16, mask: [u8; 4]) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn frame(opcode: u8, masked: bool, payload: usize) -> Vec<u8> {
         let mask_bit = if masked { 0x80 } else { 0 };
@@ -150,6 +151,18 @@ mod tests {
         let mut reader = FrameReader::default();
         reader.advance(&close_to_client(1012));
         assert!(reader.close_seen());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic_or_stand_still(bytes in proptest::collection::vec(any::<u8>(), 1..200)) {
+            let (mut reader, mut rest) = (FrameReader::default(), bytes.as_slice());
+            while !rest.is_empty() {
+                let taken = reader.advance(rest);
+                prop_assert!(taken > 0);
+                rest = rest.get(taken..).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub(crate) async fn run(worker: &Worker, app: Option<Rc<App>>, stream: TcpStream
             return;
         }
     };
-    let mut client = Wire::new(stream, worker.buffers.take());
-    let upstream = Wire::new(lease.stream, worker.buffers.take());
+    let mut client = Wire::new(stream);
+    let upstream = Wire::new(lease.stream);
     let tunnel = Tunnel::new(worker, &registered.signal, &mut client, upstream, Kind::Opaque);
     let moved = tunnel.run(&lease.in_flight).await;
     app.share().bytes_in.add(moved.up);

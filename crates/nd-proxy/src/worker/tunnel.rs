@@ -11,6 +11,7 @@ use super::Worker;
 use super::frames::{FrameReader, close_to_client, close_to_server};
 use super::signal::{Kind, Signal};
 use super::upstream::InFlight;
+use crate::net::buffers::Buffers;
 use crate::net::deadline::Deadline;
 use crate::net::wire::{READ_BYTES, Wire};
 
@@ -105,9 +106,11 @@ impl<'t> Tunnel<'t> {
         let codes = self.goodbye.map(|code| (code, self.worker.ids.number().to_le_bytes()));
         let to_app = codes.map(|(code, [a, b, c, d, ..])| close_to_server(code, [a, b, c, d]));
         let to_client = codes.map(|(code, _)| close_to_client(code));
-        let up = self.up.poll(cx, self.client, &mut self.app, to_app.as_ref().map(<[u8; 8]>::as_slice))?;
-        let down =
-            self.down.poll(cx, &mut self.app, self.client, to_client.as_ref().map(<[u8; 4]>::as_slice))?;
+        let to_app = to_app.as_ref().map(<[u8; 8]>::as_slice);
+        let to_client = to_client.as_ref().map(<[u8; 4]>::as_slice);
+        let spare = &self.worker.buffers;
+        let up = self.up.poll(cx, self.client, &mut self.app, to_app, spare)?;
+        let down = self.down.poll(cx, &mut self.app, self.client, to_client, spare)?;
         if up.is_ready() && down.is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -160,6 +163,7 @@ impl Lane {
         source: &mut Wire,
         sink: &mut Wire,
         goodbye: Option<&[u8]>,
+        spare: &Buffers,
     ) -> io::Result<Poll<()>> {
         loop {
             if self.ready == 0 && !self.finished {
@@ -175,7 +179,7 @@ impl Lane {
             } else if self.ended {
                 sink.poll_finish(cx).map_ok(|()| self.finished = true)
             } else {
-                source.poll_fill(cx, READ_BYTES).map_ok(|read| self.ended = read == 0)
+                source.poll_fill(cx, READ_BYTES, spare).map_ok(|read| self.ended = read == 0)
             };
             match step {
                 Poll::Ready(result) => result?,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nd_types::UnitId;
+use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -80,20 +81,21 @@ impl Upstream {
         self.refused_at.get().is_some_and(|at| at.elapsed() < REFUSED_FOR)
     }
 
-    /// An idle connection that was used within `max_idle` and is still open.
-    pub(crate) fn take_idle(&self, max_idle: Duration) -> Option<TcpStream> {
+    /// An idle connection that is still open, as far as we have been told.
+    pub(crate) fn take_idle(&self) -> Option<TcpStream> {
         let mut idle = self.idle.borrow_mut();
-        let newest = idle.last()?;
-        let age = newest.since.elapsed();
-        if age > max_idle {
-            return None;
-        }
         while let Some(connection) = idle.pop() {
             if connection.since.elapsed() <= connection.keep && is_silent(&connection.stream) {
                 return Some(connection.stream);
             }
         }
         None
+    }
+
+    /// An idle connection that was used within `max_idle` and is open at this moment.
+    pub(crate) fn take_recent(&self, max_idle: Duration) -> Option<TcpStream> {
+        let is_recent = self.idle.borrow().last().is_some_and(|newest| newest.since.elapsed() <= max_idle);
+        if is_recent { self.take_idle().filter(is_silent_now) } else { None }
     }
 
     /// Keeps a connection for the next request, for at most `keep`.
@@ -125,6 +127,13 @@ impl Upstream {
 fn is_silent(stream: &TcpStream) -> bool {
     let mut byte = [0u8; 1];
     matches!(stream.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// As [`is_silent`], but asks the system instead of relying on what it has reported.
+fn is_silent_now(stream: &TcpStream) -> bool {
+    let mut byte = [0u8; 1];
+    let peeked = recv(stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    matches!(peeked, Err(error) if error == rustix::io::Errno::AGAIN)
 }
 
 /// A request in flight. Made in the same step that looks into the table, so that a unit that left the table and has no
@@ -177,12 +186,15 @@ mod tests {
         let (a_port, b_port) = (a.local_addr().unwrap(), b.local_addr().unwrap());
         upstream.put_idle(a, long);
         upstream.put_idle(b, long);
-        let b = upstream.take_idle(long).unwrap();
+        let b = upstream.take_idle().unwrap();
+        assert_eq!(b.local_addr().unwrap(), b_port);
+        upstream.put_idle(b, long);
+        let b = upstream.take_recent(long).unwrap();
         assert_eq!(b.local_addr().unwrap(), b_port);
         drop(b_peer);
-        b.readable().await.unwrap();
         upstream.put_idle(b, long);
-        assert_eq!(upstream.take_idle(long).unwrap().local_addr().unwrap(), a_port);
+        assert!(upstream.take_recent(Duration::ZERO).is_none() && upstream.take_recent(long).is_none());
+        assert_eq!(upstream.take_idle().unwrap().local_addr().unwrap(), a_port);
     }
 
     #[tokio::test]

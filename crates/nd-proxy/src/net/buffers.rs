@@ -1,11 +1,11 @@
-//! Read buffers that nobody uses at the moment: an idle connection has none.
+//! Read buffers that nobody uses at the moment: a connection that waits has none.
 
 use std::cell::RefCell;
 
 use bytes::BytesMut;
 
 /// Buffers kept at most.
-const MAX_KEPT: usize = 64;
+const MAX_KEPT: usize = 32;
 /// Larger buffers are given back to the allocator.
 const MAX_CAPACITY: usize = 64 * 1024;
 
