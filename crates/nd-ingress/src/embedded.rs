@@ -1,0 +1,69 @@
+//! The embedded data plane behind the `Ingress` port.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nd_core::ports::{Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult};
+use nd_proxy::{ApplyError, Proxy};
+use nd_types::{EdgeState, Generation, UnitId};
+
+/// The data plane that runs inside this process.
+#[derive(Clone)]
+pub struct EmbeddedIngress {
+    proxy: Proxy,
+}
+
+impl EmbeddedIngress {
+    /// Serves through `proxy`.
+    #[must_use]
+    pub fn new(proxy: Proxy) -> Self {
+        Self { proxy }
+    }
+}
+
+#[async_trait]
+impl Ingress for EmbeddedIngress {
+    fn kind(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn http_addr(&self) -> SocketAddr {
+        self.proxy.http_addr()
+    }
+
+    async fn apply(&self, state: Arc<EdgeState>) -> PortResult<Applied> {
+        let applied = self.proxy.apply(state).await.map_err(refused)?;
+        let faults = applied.faults.into_iter();
+        Ok(Applied {
+            generation: applied.generation,
+            faults: faults
+                .map(|fault| BindFault { bind: fault.bind, app: fault.app, error: fault.error })
+                .collect(),
+        })
+    }
+
+    async fn serving(&self) -> PortResult<Generation> {
+        Ok(self.proxy.serving())
+    }
+
+    async fn drain(&self, units: &[UnitId], deadline: Duration) -> PortResult<DrainReport> {
+        let report = self.proxy.drain(units, deadline).await;
+        Ok(DrainReport {
+            finished: report.finished,
+            cut: report.cut,
+            websockets_closed: report.websockets_closed,
+            websockets_cut: report.websockets_cut,
+        })
+    }
+}
+
+fn refused(error: ApplyError) -> PortError {
+    let kind = match &error {
+        ApplyError::Outdated { .. } => PortErrorKind::Conflict,
+        ApplyError::Ended => PortErrorKind::Unavailable,
+        ApplyError::Worker(_) => PortErrorKind::Internal,
+    };
+    PortError::new(kind, "routes: the embedded proxy did not take the new table").with_source(error)
+}
