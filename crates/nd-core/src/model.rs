@@ -35,7 +35,7 @@ pub use unit::{IllegalEvent, Unit, UnitEvent, UnitState};
 
 use crate::events::Event;
 use crate::ports::{Prepared, RuntimeCaps};
-use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord};
+use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord, RunIntent};
 use crate::routes::AppRoutes;
 use crate::spec::AppSpec;
 use steps::StepTracker;
@@ -103,6 +103,8 @@ pub struct AppModel {
     /// The last thing that went wrong at a port and has not gone right since.
     trouble: Option<String>,
     steps: StepTracker,
+    /// Whether the daemon is ending and takes its apps with it: nothing runs, although it should.
+    suspended: bool,
     facts: Vec<Fact>,
     dirty: Vec<Record>,
 }
@@ -134,6 +136,7 @@ impl AppModel {
             failures: 0,
             trouble: None,
             steps: StepTracker::default(),
+            suspended: false,
             facts: Vec::new(),
             dirty: Vec::new(),
         }
@@ -185,6 +188,19 @@ impl AppModel {
         self.look = true;
         if !self.port_faults.is_empty() {
             self.served = None;
+        }
+    }
+
+    /// Stops everything until the next start of the daemon, without changing what should be.
+    pub fn suspend(&mut self) {
+        self.suspended = true;
+    }
+
+    /// Whether the app should run now.
+    fn run(&self) -> RunIntent {
+        match self.record.run {
+            RunIntent::Running if self.suspended => RunIntent::Stopped,
+            run => run,
         }
     }
 

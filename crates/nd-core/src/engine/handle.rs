@@ -13,10 +13,10 @@ use tokio::sync::broadcast;
 use super::deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackTarget};
 use super::error::EngineError;
 use super::reconciler::{ask, ends_deployment};
-use super::shared::Shared;
+use super::shared::{Message, Shared};
 use crate::events::StoredEvent;
-use crate::model::AppStatus;
 use crate::model::edit::Edit;
+use crate::model::{AppPhase, AppStatus};
 use crate::ports::{HistoryQuery, PortError, PortErrorKind, PortResult, UnitStats};
 use crate::records::{DeploymentRecord, DeploymentStatus};
 use crate::routes::local_host;
@@ -109,6 +109,27 @@ impl EngineHandle {
     /// When the app is unknown or has nothing to run.
     pub async fn restart(&self, app: &AppName, actor: &str) -> Result<u64, EngineError> {
         self.edit(app, Edit::Restart, actor).await
+    }
+
+    /// Stops every app gracefully without changing what should be: the next engine starts them again. Answers the apps
+    /// that did not stop within `within`.
+    pub async fn suspend(&self, within: Duration) -> Vec<AppName> {
+        let give_up = tokio::time::Instant::now() + within;
+        let apps: Vec<_> =
+            self.shared.apps.read().iter().map(|(app, entry)| (app.clone(), entry.clone())).collect();
+        for (_, entry) in &apps {
+            // A reconciler that has ended has nothing to stop.
+            entry.mailbox.send(Message::Suspend).await.ok();
+        }
+        let mut running = Vec::new();
+        for (app, mut entry) in apps {
+            let stopped = |status: &Arc<AppStatus>| status.settled && status.phase == AppPhase::Stopped;
+            let waited = tokio::time::timeout_at(give_up, entry.status.wait_for(stopped)).await;
+            if waited.is_err() {
+                running.push(app);
+            }
+        }
+        running
     }
 
     /// Changes the number of instances.

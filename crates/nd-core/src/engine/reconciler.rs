@@ -107,6 +107,7 @@ impl Reconciler {
     async fn take(&mut self, message: Message) {
         match message {
             Message::Look => self.model.look_again(),
+            Message::Suspend => self.model.suspend(),
             Message::Ended(end) => self.model.absorb(*end, self.shared.now()),
             Message::Edit { edit, actor, reply } => {
                 let result = self.edit(*edit, actor).await;

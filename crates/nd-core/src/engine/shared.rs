@@ -58,6 +58,8 @@ pub(crate) enum Message {
     Ended(Box<ActionEnd>),
     /// Something may have happened: look.
     Look,
+    /// The daemon ends and takes its apps with it.
+    Suspend,
 }
 
 /// Messages that may wait for one reconciler.

@@ -13,6 +13,9 @@ use crate::ports::{DrainReport, PortErrorKind, Prepared};
 use crate::records::{Record, RolloutStage};
 use crate::routes::AppRoutes;
 
+/// Clocks of engines may be a little ahead of ours when they say when a unit ended.
+const AFTER_SUSPENSION: std::time::Duration = std::time::Duration::from_secs(1);
+
 impl AppModel {
     /// Takes in the end of an action.
     pub fn absorb(&mut self, end: ActionEnd, now: Now) {
@@ -201,6 +204,11 @@ impl AppModel {
                 let unit = self.unit_mut(id, now);
                 unit.finished = Some(now.wall);
                 unit.crashes.reset();
+                if self.suspended {
+                    // The next daemon starts it again, whatever the policy says about this exit.
+                    self.record.run_asked_at = now.wall.saturating_add(AFTER_SUSPENSION).unwrap_or(now.wall);
+                    self.touch(now);
+                }
                 self.fact(Some(id), Event::UnitStopped { exit, killed });
             }
             Err(error) => self.unit_failed(id, error, now),

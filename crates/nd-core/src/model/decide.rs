@@ -61,7 +61,10 @@ impl AppModel {
             decision.actions.push(Action::Observe { epoch: self.epoch });
         }
         if self.observed {
-            let plan = self.advance_rollout(now, strategies, &mut decision);
+            let plan = match self.suspended {
+                true => Plan::default(),
+                false => self.advance_rollout(now, strategies, &mut decision),
+            };
             let wishes = self.wishes(now, &plan, &mut decision);
             self.route(now, &plan, &mut decision);
             self.start_wishes(now, wishes, &mut decision);
@@ -77,7 +80,7 @@ impl AppModel {
     /// What every unit needs next: first the deployment's own steps, then what keeps the app as it should be.
     fn wishes(&mut self, now: Now, plan: &Plan, decision: &mut Decision) -> BTreeMap<UnitId, UnitAction> {
         let mut wishes = self.planned_wishes(now, plan);
-        if let Some(active) = self.record.active.clone().filter(|_| self.record.run == RunIntent::Running) {
+        if let Some(active) = self.record.active.clone().filter(|_| self.run() == RunIntent::Running) {
             for slot in 1..=self.record.replicas {
                 let id = UnitId::new(self.app(), &active, slot);
                 self.unit_mut(&id, now);
@@ -129,6 +132,9 @@ impl AppModel {
         let active = self.record.active.as_ref() == Some(release);
         if self.record.run == RunIntent::Removed {
             return Role::Unwanted;
+        }
+        if self.suspended {
+            return Role::Kept;
         }
         if let Some(rollout) = &self.record.rollout {
             let new = rollout.release == *release;
@@ -253,7 +259,7 @@ impl AppModel {
     }
 
     fn unprepared_active(&self) -> Option<ReleaseId> {
-        let active = self.record.active.as_ref().filter(|_| self.record.run == RunIntent::Running)?;
+        let active = self.record.active.as_ref().filter(|_| self.run() == RunIntent::Running)?;
         let absent =
             self.units.iter().any(|(id, unit)| id.release() == active && unit.state == UnitState::Absent);
         (absent && !self.is_prepared(active)).then(|| active.clone())

@@ -43,7 +43,7 @@ impl AppModel {
             return self.routes_to(release, units.iter(), Availability::Serving);
         }
         let active = self.record.active.as_ref()?;
-        if self.record.run == RunIntent::Stopped {
+        if self.run() == RunIntent::Stopped {
             return self.routes_to(active, [].iter(), Availability::Stopped);
         }
         if plan.owns_old && self.record.rollout.as_ref().is_some_and(|rollout| rollout.release != *active) {

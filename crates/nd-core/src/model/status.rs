@@ -192,11 +192,11 @@ impl AppModel {
     fn is_settled(&self) -> bool {
         let busy =
             self.applying || self.preparing.is_some() || self.units.values().any(|unit| !unit.is_idle());
-        if busy || !self.observed || self.record.rollout.is_some() {
+        if busy || !self.observed || (self.record.rollout.is_some() && !self.suspended) {
             return false;
         }
         let running = self.units.values().any(|unit| unit.state.is_running());
-        match self.record.run {
+        match self.run() {
             RunIntent::Stopped => !running,
             RunIntent::Removed => self.is_gone(),
             RunIntent::Running => {
@@ -222,7 +222,7 @@ impl AppModel {
     fn phase(&self) -> (AppPhase, Option<String>) {
         let record = &self.record;
         let running = self.units.values().any(|unit| unit.state.is_running());
-        match (record.run, &record.rollout) {
+        match (self.run(), &record.rollout) {
             (RunIntent::Removed, _) => return (AppPhase::Removing, None),
             (RunIntent::Stopped, _) if running => return (AppPhase::Stopping, None),
             (RunIntent::Stopped, _) => return (AppPhase::Stopped, None),
