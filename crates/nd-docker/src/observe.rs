@@ -1,0 +1,91 @@
+//! What is there.
+
+use std::sync::Arc;
+
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::ListContainersOptions;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use nd_core::ports::{PortResult, Scope, UnitObserved};
+use nd_types::{AppName, DaemonId, UnitId};
+
+use crate::adopt;
+use crate::engine::EngineError;
+use crate::failure::port_error;
+use crate::find;
+use crate::labels::{self, Labels};
+use crate::observed;
+use crate::runtime::Shared;
+
+/// How many containers are looked at at once.
+const AT_ONCE: usize = 8;
+
+/// Every container in `scope`. One that no daemon claims belongs to the app of its name.
+pub(crate) async fn observe(shared: &Arc<Shared>, scope: &Scope) -> PortResult<Vec<UnitObserved>> {
+    let (daemon, app) = match scope {
+        Scope::All(daemon) => (daemon, None),
+        Scope::App(daemon, app) => (daemon, Some(app)),
+    };
+    shared.daemons.lock().insert(daemon.clone());
+    let units = all(shared, daemon, app).await;
+    units.map_err(|error| port_error("list containers", error))
+}
+
+async fn all(
+    shared: &Arc<Shared>,
+    daemon: &DaemonId,
+    app: Option<&AppName>,
+) -> Result<Vec<UnitObserved>, EngineError> {
+    let options = ListContainersOptions {
+        all: true,
+        filters: Some(labels::managed_filter()),
+        ..ListContainersOptions::default()
+    };
+    let containers = shared.engine.call(async |docker| docker.list_containers(Some(options)).await).await?;
+    let wanted: Vec<String> = containers
+        .into_iter()
+        .filter(|container| is_wanted(container, daemon, app))
+        .filter_map(|c| c.id)
+        .collect();
+    let looks = stream::iter(wanted).map(|id| async move { look(shared, &id).await });
+    let units: Vec<Option<UnitObserved>> = looks.buffered(AT_ONCE).try_collect().await?;
+    Ok(units.into_iter().flatten().collect())
+}
+
+fn is_wanted(container: &ContainerSummary, daemon: &DaemonId, app: Option<&AppName>) -> bool {
+    let labels = container.labels.as_ref().map(Labels::read).unwrap_or_default();
+    if labels.unclaimed() {
+        let unit = unclaimed_unit(container);
+        return app.is_none_or(|app| unit.is_some_and(|unit| unit.app() == app));
+    }
+    labels.daemon.as_ref() == Some(daemon)
+        && app.is_none_or(|app| labels.app.as_deref() == Some(app.as_str()))
+}
+
+fn unclaimed_unit(container: &ContainerSummary) -> Option<UnitId> {
+    adopt::unit_id(container.names.as_ref()?.first()?, container.id.as_ref()?)
+}
+
+/// One container; `None` when it was removed since it was listed.
+async fn look(shared: &Arc<Shared>, id: &str) -> Result<Option<UnitObserved>, EngineError> {
+    let Some(found) = find::inspect(shared, id).await? else { return Ok(None) };
+    let network = &shared.settings.network;
+    let labels = observed::labels(&found.inspected);
+    if !labels.unclaimed() {
+        return Ok(Some(observed::observed(&found.inspected, network)));
+    }
+    if let Some(unit) = observed::unit_id(&found.inspected, &labels) {
+        shared.adopted.lock().insert(unit, found.id.clone());
+    }
+    let image = match &found.inspected.image {
+        Some(image) => shared.engine.call(async |docker| docker.inspect_image(image).await).await,
+        None => Err(EngineError::Garbled("a container without an image".to_owned())),
+    };
+    let image = match image {
+        Ok(image) => Some(image),
+        // Its image was removed under it: then everything counts as its own.
+        Err(error @ EngineError::Absent { .. }) => return Err(error),
+        Err(_) => None,
+    };
+    let spec = adopt::spec(&found.inspected, image.as_ref());
+    Ok(Some(observed::adoptable(&found.inspected, network, spec)))
+}
