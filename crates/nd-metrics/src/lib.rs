@@ -1,1 +1,10 @@
-//! (in work)
+//! Figures: what the host uses, and everything that can be measured in Prometheus' text format.
+//!
+//! [`HostMetrics`] samples the host at most once a second, away from the async threads; [`exposition`] writes a
+//! [`Snapshot`] of the whole daemon down. Must never know what an app is made of, nor who asks.
+
+mod exposition;
+mod host;
+
+pub use exposition::{AppSeries, Snapshot, exposition};
+pub use host::{HostMetrics, HostSample};
