@@ -22,5 +22,5 @@ pub use self::log::{LogFrame, LogLevel, LogLine, LogQuery, LogStream, UnknownLev
 pub use self::page::{ListPage, PageQuery, SCHEMA_VERSION, Versioned};
 pub use self::plan::{PlanStep, PlanView};
 pub use self::problem::{FieldError, Problem};
-pub use self::request::{DeployBody, DestroyQuery, RegistryAuth, RollbackBody, ScaleBody};
+pub use self::request::{DeployBody, DestroyQuery, RegistryAuth, RollbackBody, ScaleBody, WaitQuery};
 pub use self::system::{DaemonView, OperationView, VersionView, WorkerState, WorkerView};

@@ -129,6 +129,9 @@ pub struct LogQuery {
     /// Only of the container with this id (its beginning is enough) or instance id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// Only of the instances in this place of their releases, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<u16>,
     /// Only what was written there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<LogStream>,

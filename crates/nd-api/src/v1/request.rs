@@ -137,6 +137,18 @@ pub struct DestroyQuery {
     /// Destroy an app that has `deletion_protection`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+    /// As in [`WaitQuery`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+}
+
+/// The parameters of the verbs `start`, `stop`, `restart` and `scale`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaitQuery {
+    /// How long the answer may wait until the app is as asked, in milliseconds; without it, it does not wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use nd_types::{AppName, DeploymentId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::AppView;
+
 /// The version of one binary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionView {
@@ -89,7 +91,7 @@ pub struct WorkerView {
 }
 
 /// The answer to a verb that edits what is wanted: `start`, `stop`, `restart`, `scale`, `rollback`, `DELETE`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationView {
     /// The app.
     pub app: AppName,
@@ -98,6 +100,12 @@ pub struct OperationView {
     /// The deployment whose stream tells how it goes on, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentId>,
+    /// Whether it is as asked; false where nobody waited, or not long enough.
+    #[serde(default)]
+    pub settled: bool,
+    /// The app after it; nothing once it is destroyed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Box<AppView>>,
     /// What the user should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -1,0 +1,112 @@
+//! The table of routes: every endpoint and the function that answers it.
+
+mod actions;
+mod apps;
+mod deploy;
+mod deployments;
+mod events;
+mod flat;
+mod health;
+mod logs;
+mod metrics;
+mod not_yet;
+mod stream;
+mod system;
+mod websocket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodFilter, MethodRouter, get, on, post};
+use http::StatusCode;
+use nd_api::endpoints::{self as api, Endpoint, Method};
+
+use crate::middleware;
+use crate::refusal::Refusal;
+use crate::server::Api;
+
+type Routes = Router<Arc<Api>>;
+
+/// Every route, with the middleware around it.
+pub(crate) fn router(state: &Arc<Api>) -> Router {
+    let around = axum::middleware::from_fn_with_state(Arc::clone(state), middleware::around);
+    flat_routes(v1_routes(not_yet::routes(Router::new())))
+        .fallback(|| async { not_found() })
+        .method_not_allowed_fallback(|| async { wrong_method() })
+        .layer(around)
+        .with_state(Arc::clone(state))
+}
+
+fn flat_routes(router: Routes) -> Routes {
+    router
+        .route("/deploy", post(flat::deploy))
+        .route("/swap", post(flat::swap))
+        .route("/stop", post(flat::stop))
+        .route("/restart", post(flat::restart))
+        .route("/status", get(flat::status))
+        .route("/metrics", get(metrics::metrics))
+        .route("/health", get(health::health))
+        .route("/healthz", get(health::healthz))
+        .route("/ws/logs", get(websocket::logs))
+}
+
+fn v1_routes(router: Routes) -> Routes {
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 22] = [
+        row(api::VERSION, |filter| on(filter, system::version)),
+        row(api::DAEMON, |filter| on(filter, system::daemon)),
+        row(api::WORKERS, |filter| on(filter, system::workers)),
+        row(api::RELOAD, |filter| on(filter, system::reload)),
+        row(api::APPS, |filter| on(filter, apps::list)),
+        row(api::APP, |filter| on(filter, apps::show)),
+        row(api::INSTANCES, |filter| on(filter, apps::instances)),
+        row(api::APP_DESTROY, |filter| on(filter, actions::destroy)),
+        row(api::APP_START, |filter| on(filter, actions::start)),
+        row(api::APP_STOP, |filter| on(filter, actions::stop)),
+        row(api::APP_RESTART, |filter| on(filter, actions::restart)),
+        row(api::APP_SCALE, |filter| on(filter, actions::scale)),
+        row(api::APP_ROLLBACK, |filter| on(filter, deployments::rollback)),
+        row(api::DEPLOY, |filter| on(filter, deployments::create)),
+        row(api::DEPLOYMENTS, |filter| on(filter, deployments::list)),
+        row(api::DEPLOYMENT, |filter| on(filter, deployments::show)),
+        row(api::DEPLOYMENT_LOG, |filter| on(filter, deployments::log)),
+        row(api::DEPLOYMENT_STREAM, |filter| on(filter, deployments::stream)),
+        row(api::DEPLOYMENT_CANCEL, |filter| on(filter, deployments::cancel)),
+        row(api::PLAN, |filter| on(filter, deployments::plan)),
+        row(api::LOGS, |filter| on(filter, logs::logs)),
+        row(api::EVENTS, |filter| on(filter, events::events)),
+    ];
+    rows.into_iter().fold(router, |router, (endpoint, handler)| router.route(endpoint.path, handler))
+}
+
+fn row(
+    endpoint: Endpoint,
+    handler: impl FnOnce(MethodFilter) -> MethodRouter<Arc<Api>>,
+) -> (Endpoint, MethodRouter<Arc<Api>>) {
+    let filter = match endpoint.method {
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
+        Method::Delete => MethodFilter::DELETE,
+    };
+    (endpoint, handler(filter))
+}
+
+fn not_found() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "ND1010", "there is nothing at this path")
+}
+
+fn wrong_method() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "ND1011", "this path does not take this method")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_endpoint_table_has_a_handler() {
+        // Building the router panics when two handlers claim one path and method.
+        let routes = v1_routes(not_yet::routes(Router::new()));
+        assert!(format!("{routes:?}").contains("/api/v1/plan"));
+        assert_eq!(api::ALL.len(), 22);
+    }
+}

@@ -1,0 +1,93 @@
+//! The one way from a deploy request to the engine, whatever path it came on.
+
+use std::path::Path;
+use std::time::Duration;
+
+use nd_api::Manifest;
+use nd_api::v1::{DeployBody, RegistryAuth as WrittenAuth};
+use nd_config::Workload as Wanted;
+use nd_core::engine::{Accepted, DeployRequest};
+use nd_core::ports::RegistryAuth;
+
+use crate::identity::Caller;
+use crate::refusal::Refusal;
+use crate::server::Api;
+use crate::spec::{self, Built, Context};
+
+/// How long a deployment without a wish of its own waits for the one before it.
+const QUEUE: Duration = Duration::from_secs(600);
+
+/// Reads the manifest of a body, with all its mistakes at once.
+pub(super) fn checked(
+    body: DeployBody<serde_json::Value>,
+) -> Result<(DeployBody<Manifest>, Vec<String>), Refusal> {
+    let wanted = if body.inherit { Wanted::Optional } else { Wanted::Required };
+    match nd_config::manifest_from_json(&body.manifest, wanted) {
+        Ok(checked) => Ok((body.with_manifest(checked.manifest), checked.notes.to_notes())),
+        Err(report) => {
+            let errors = report.to_field_errors();
+            let title = match errors.as_slice() {
+                [one] => one.message.clone(),
+                all => format!("the manifest has {} mistakes", all.len()),
+            };
+            let fix = errors.iter().filter_map(|error| error.help.clone()).collect();
+            Err(Refusal { fix, ..Refusal::unprocessable(title).errors(errors) })
+        }
+    }
+}
+
+/// Makes the spec that a body describes.
+pub(super) fn built(api: &Api, caller: &Caller, body: &DeployBody<Manifest>) -> Result<Built, Refusal> {
+    let app = &body.manifest.app.name;
+    let status = api.engine().status(app);
+    let base = if body.inherit {
+        let status = status.as_ref().ok_or_else(|| Refusal::unknown_app(app))?;
+        Some(status.spec.as_deref().ok_or_else(|| Refusal::unknown_app(app))?)
+    } else {
+        None
+    };
+    let context = Context {
+        base,
+        base_dir: body.base_dir.as_deref().map(Path::new),
+        search_path: body.search_path.as_deref(),
+        caller,
+        daemon_uid: api.facts.uid,
+    };
+    let mut built = spec::build(&body.manifest, &context)?;
+    if let Some(strategy) = body.strategy {
+        built.spec.strategy = Some(strategy);
+    }
+    Ok(built)
+}
+
+/// Begins a deployment.
+pub(super) async fn begin(
+    api: &Api,
+    caller: &Caller,
+    body: DeployBody<Manifest>,
+    notes: Vec<String>,
+) -> Result<Accepted, Refusal> {
+    let built = built(api, caller, &body)?;
+    let lock_wait = body.lock_wait_ms.map_or(QUEUE, Duration::from_millis);
+    let request = DeployRequest {
+        app: body.manifest.app.name,
+        spec: built.spec,
+        replicas: built.replicas,
+        auth: body.registry_auth.map(login).transpose()?,
+        actor: caller.actor(),
+        message: body.message,
+        lock_wait,
+        deadline: None,
+        notes: notes.into_iter().chain(built.notes).collect(),
+    };
+    Ok(api.engine().deploy(request).await?)
+}
+
+fn login(auth: WrittenAuth) -> Result<RegistryAuth, Refusal> {
+    match auth.identity_token {
+        // A token that stands for both travels as the password of the user that registries reserve for it.
+        Some(token) => Ok(RegistryAuth { username: "<token>".to_owned(), password: token }),
+        None if auth.username.is_empty() => Err(Refusal::invalid("registry_auth has no username")),
+        None => Ok(RegistryAuth { username: auth.username, password: auth.password }),
+    }
+}

@@ -1,0 +1,210 @@
+//! Deployments: beginning, following, cancelling and undoing them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::StreamExt;
+use http::{HeaderValue, StatusCode, header};
+use nd_api::endpoints;
+use nd_api::v1::{
+    DeployBody, DeploymentView, ListPage, PageQuery, PlanStep, PlanView, RollbackBody, StepRecord,
+};
+use nd_core::engine::{Accepted, RollbackTarget};
+use nd_types::DeploymentId;
+
+use super::{deploy, stream as streams};
+use crate::body::{app_name, deployment_id, json, json_or_default, query};
+use crate::identity::Caller;
+use crate::refusal::Refusal;
+use crate::server::Api;
+use crate::{spec, views};
+
+/// Deployments on a page where the client does not say.
+const PAGE: u32 = 50;
+
+/// How long a rollback waits for a deployment under way.
+const ROLLBACK_WAIT: Duration = Duration::from_secs(60);
+
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    Path(app): Path<String>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let app = app_name(&app)?;
+    let (parts, body) = request.into_parts();
+    let (body, notes) = deploy::checked(json(&parts.headers, body).await?)?;
+    if body.manifest.app.name != app {
+        let title = format!("the manifest is of app `{}`, the path of `{app}`", body.manifest.app.name);
+        return Err(Refusal::unprocessable(title));
+    }
+    if body.dry_run {
+        return Ok(planned(&api, &caller, &body, notes)?.into_response());
+    }
+    let accepted = deploy::begin(&api, &caller, body, notes).await?;
+    Ok(begun(&api, accepted))
+}
+
+pub(super) async fn plan(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Json<PlanView>, Refusal> {
+    let (parts, body) = request.into_parts();
+    let (body, notes) = deploy::checked(json(&parts.headers, body).await?)?;
+    planned(&api, &caller, &body, notes)
+}
+
+pub(super) async fn rollback(
+    State(api): State<Arc<Api>>,
+    Path(app): Path<String>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let app = app_name(&app)?;
+    let (parts, body) = request.into_parts();
+    let body: RollbackBody = json_or_default(&parts.headers, body).await?;
+    let target = target(&body)?;
+    let accepted = api.engine().rollback(&app, &target, &caller.actor(), body.message, ROLLBACK_WAIT).await?;
+    Ok(begun(&api, accepted))
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Path(app): Path<String>,
+    request: Request,
+) -> Result<Json<ListPage<DeploymentView>>, Refusal> {
+    let status = super::apps::find(&api, &app)?;
+    let (parts, _) = request.into_parts();
+    let page: PageQuery = query(&parts)?;
+    let limit = usize::try_from(page.limit.unwrap_or(PAGE)).unwrap_or(usize::MAX).clamp(1, 1000);
+    let mut records = api.engine().deployments(Some(&status.app)).into_iter();
+    if let Some(cursor) = page.cursor {
+        records.by_ref().find(|record| record.id.as_str() == cursor);
+    }
+    let items: Vec<_> =
+        records.by_ref().take(limit).map(|record| views::deployment_view(&api, record)).collect();
+    let last = items.last().map(|view| view.id.to_string());
+    Ok(Json(ListPage { items, next_cursor: last.filter(|_| records.next().is_some()) }))
+}
+
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+) -> Result<Json<DeploymentView>, Refusal> {
+    view(&api, &deployment_id(&id)?).map(Json)
+}
+
+pub(super) async fn log(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+) -> Result<Json<ListPage<StepRecord>>, Refusal> {
+    let id = deployment_id(&id)?;
+    view(&api, &id)?;
+    let mut steps = records(&api, &id).await;
+    let mut items = Vec::new();
+    // What is there is given at once; the first wait means that the rest has not happened yet.
+    while let Some(Some(record)) = futures_util::FutureExt::now_or_never(steps.next()) {
+        items.push(record);
+    }
+    Ok(Json(ListPage::complete(items)))
+}
+
+pub(super) async fn stream(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let id = deployment_id(&id)?;
+    view(&api, &id)?;
+    Ok(streams::ndjson(&api, records(&api, &id).await))
+}
+
+pub(super) async fn cancel(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<DeploymentView>, Refusal> {
+    let id = deployment_id(&id)?;
+    api.engine().cancel(&id, &caller.actor()).await?;
+    view(&api, &id).map(Json)
+}
+
+fn planned(
+    api: &Api,
+    caller: &Caller,
+    body: &DeployBody,
+    notes: Vec<String>,
+) -> Result<Json<PlanView>, Refusal> {
+    let built = deploy::built(api, caller, body)?;
+    let app = body.manifest.app.name.clone();
+    let planned = api.engine().plan(&app, &built.spec, built.replicas)?;
+    let status = api.engine().status(&app);
+    let before = status.as_ref().and_then(|status| status.spec.as_deref());
+    let mut changes =
+        before.map_or_else(|| vec![format!("new app `{app}`")], |old| spec::changes(old, &built.spec));
+    if let Some((status, replicas)) = status.as_ref().zip(built.replicas)
+        && before.is_some()
+        && status.replicas != replicas
+    {
+        changes.push(format!("instances {} → {replicas}", status.replicas));
+    }
+    let stages = planned.plan.stages.iter().zip(1u32..);
+    let steps = stages.flat_map(|(stage, number)| {
+        stage.iter().map(move |step| PlanStep { stage: number, text: step.to_string() })
+    });
+    Ok(Json(PlanView {
+        strategy: planned.strategy,
+        reason: planned.reason,
+        unchanged: changes.is_empty(),
+        changes,
+        steps: steps.collect(),
+        url: status.as_ref().and_then(|status| api.engine().url(status)),
+        notes: notes.into_iter().chain(built.notes).collect(),
+        app,
+    }))
+}
+
+fn target(body: &RollbackBody) -> Result<RollbackTarget, Refusal> {
+    match (body.to.as_deref(), body.steps) {
+        (None, None) => Ok(RollbackTarget::Previous),
+        (None, Some(steps)) => match u16::try_from(steps) {
+            Ok(steps) if steps > 0 => Ok(RollbackTarget::Steps(steps)),
+            _ => Err(Refusal::invalid(format!("steps must be 1 or more, found {steps}"))),
+        },
+        (Some(to), _) if to.starts_with("dpl_") => {
+            to.parse().map(RollbackTarget::Deployment).map_err(Refusal::invalid)
+        }
+        (Some(to), _) => to.parse().map(RollbackTarget::Release).map_err(Refusal::invalid),
+    }
+}
+
+fn begun(api: &Api, accepted: Accepted) -> Response {
+    let id = accepted.deployment;
+    let location = endpoints::DEPLOYMENT.path_with(&[id.as_str()]);
+    let mut response = match view(api, &id) {
+        Ok(view) => (StatusCode::ACCEPTED, Json(view)).into_response(),
+        Err(refusal) => return refusal.into_response(),
+    };
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+fn view(api: &Api, id: &DeploymentId) -> Result<DeploymentView, Refusal> {
+    let unknown = || nd_core::engine::EngineError::UnknownDeployment(id.clone()).into();
+    let record = api.engine().deployment(id).ok_or_else(unknown);
+    record.map(|record| views::deployment_view(api, record))
+}
+
+async fn records(api: &Arc<Api>, id: &DeploymentId) -> futures_util::stream::BoxStream<'static, StepRecord> {
+    let events = api.engine().follow(id).await;
+    let api = Arc::clone(api);
+    let mut seq = 0;
+    let records = events.filter_map(move |event| {
+        let record = views::step_record(&api, seq + 1, &event);
+        seq += u64::from(record.is_some());
+        std::future::ready(record)
+    });
+    records.boxed()
+}

@@ -1,0 +1,26 @@
+//! Flat paths whose part of the product does not exist yet: they say so, in the envelope.
+
+use axum::routing::any;
+use http::StatusCode;
+
+use super::Routes;
+use crate::refusal::Refusal;
+
+const PATHS: [&str; 8] = [
+    "/secrets/sync",
+    "/proxy/configure",
+    "/certs/rotate",
+    "/ws/metrics",
+    "/ws/events",
+    "/api/monitoring/health",
+    "/api/monitoring/metrics",
+    "/api/monitoring/services",
+];
+
+pub(super) fn routes(router: Routes) -> Routes {
+    PATHS.iter().fold(router, |router, path| router.route(path, any(|| async { refusal() })))
+}
+
+fn refusal() -> Refusal {
+    Refusal::new(StatusCode::NOT_IMPLEMENTED, "ND1012", "this path is not supported yet by this version")
+}

@@ -1,0 +1,70 @@
+//! `WS /ws/logs`: one JSON object a frame (RFC 6455), with a ping of 15 s.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use nd_api::v1::{LogFrame, LogQuery};
+use tokio::time::{MissedTickBehavior, timeout};
+
+use super::logs::frames;
+use crate::body::query;
+use crate::refusal::Refusal;
+use crate::server::Api;
+
+const PING: Duration = Duration::from_secs(15);
+
+/// How long one frame may take to be taken by a reader; the store counts what it misses meanwhile.
+const SEND: Duration = Duration::from_secs(30);
+
+/// Lines before the live ones where the client does not say.
+const TAIL: u32 = 200;
+
+/// The largest frame a client may send; none is needed.
+const INCOMING: usize = 4096;
+
+pub(super) async fn logs(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Refusal> {
+    let (mut parts, _) = request.into_parts();
+    let asked: LogQuery = query(&parts)?;
+    let asked = LogQuery { follow: true, tail: asked.tail.or(Some(TAIL)), ..asked };
+    let frames = frames(&api, &asked).await?;
+    match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => Ok(upgrade
+            .max_message_size(INCOMING)
+            .on_upgrade(move |socket| async move { send_all(&api, socket, frames).await })),
+        Err(rejection) => Ok(rejection.into_response()),
+    }
+}
+
+async fn send_all(api: &Api, mut socket: WebSocket, mut frames: BoxStream<'static, LogFrame>) {
+    let mut ping = tokio::time::interval(PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let message = tokio::select! {
+            frame = frames.next() => match frame.and_then(|frame| serde_json::to_string(&frame).ok()) {
+                Some(text) => Message::text(text),
+                None => return close(socket, close_code::NORMAL).await,
+            },
+            _ = ping.tick() => Message::Ping(bytes::Bytes::new()),
+            incoming = socket.recv() => match incoming {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => continue,
+            },
+            () = api.closing.cancelled() => return close(socket, close_code::RESTART).await,
+        };
+        if !matches!(timeout(SEND, socket.send(message)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+async fn close(mut socket: WebSocket, code: u16) {
+    let frame = Message::Close(Some(CloseFrame { code, reason: "".into() }));
+    if !matches!(timeout(Duration::from_secs(1), socket.send(frame)).await, Ok(Ok(()))) {
+        tracing::debug!("a log reader left before it was told to");
+    }
+}

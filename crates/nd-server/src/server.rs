@@ -1,0 +1,121 @@
+//! The server: what it stands on, and one instance of it for every listener.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use axum::Router;
+use nd_core::engine::EngineHandle;
+use nd_core::ports::LogStore;
+use nd_supervise::{CancellationToken, Clock, Mono, Supervisor};
+use nd_types::Timestamp;
+
+use crate::auth::Token;
+use crate::counters::ErrorLog;
+use crate::host::Host;
+use crate::listen::{self, Listener};
+use crate::routes;
+use crate::tally::Tally;
+use crate::usage::UsageBook;
+
+/// What the server stands on.
+pub struct Services {
+    /// Edits and shows what should be.
+    pub engine: EngineHandle,
+    /// The lines that apps wrote.
+    pub logs: Arc<dyn LogStore>,
+    /// The workers of the daemon.
+    pub supervisor: Supervisor,
+    /// The process around the server.
+    pub host: Arc<dyn Host>,
+    /// Where the time is read.
+    pub clock: Arc<dyn Clock>,
+    /// Counts errors of the daemon.
+    pub errors: Arc<ErrorLog>,
+    /// The token of the TCP port.
+    pub token: Token,
+}
+
+/// What does not change while the daemon runs.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The daemon's version.
+    pub version: String,
+    /// The commit it was built from, where that is known.
+    pub commit: Option<String>,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// The host's name.
+    pub host: String,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Its control socket.
+    pub socket: PathBuf,
+    /// Where the API listens on TCP.
+    pub listen: Option<SocketAddr>,
+    /// The user it runs as.
+    pub uid: u32,
+}
+
+/// Answers API requests.
+#[derive(Clone)]
+pub struct Server {
+    api: Arc<Api>,
+    router: Router,
+}
+
+/// What every handler shares.
+pub(crate) struct Api {
+    pub(crate) facts: Facts,
+    pub(crate) services: Services,
+    pub(crate) started: Mono,
+    /// Requests answered so far.
+    pub(crate) requests: AtomicU64,
+    pub(crate) usage: UsageBook,
+    pub(crate) tally: Tally,
+    /// Ends every stream.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Server {
+    /// A server that listens nowhere yet.
+    #[must_use]
+    pub fn new(facts: Facts, services: Services) -> Self {
+        let api = Arc::new(Api {
+            started: services.clock.mono(),
+            facts,
+            services,
+            requests: AtomicU64::new(0),
+            usage: UsageBook::default(),
+            tally: Tally::default(),
+            closing: CancellationToken::new(),
+        });
+        Self { router: routes::router(&api), api }
+    }
+
+    /// Answers the listener's requests until `shutdown`; then requests under way get 2 s.
+    pub async fn serve(&self, listener: Listener, shutdown: CancellationToken) {
+        listen::serve(listener, self.router.clone(), &self.api.closing, shutdown).await;
+    }
+
+    /// Counts restarts and crashes of apps, from what is stored and then live, until `shutdown`.
+    pub async fn count_restarts(&self, shutdown: CancellationToken) {
+        self.api.tally.run(&self.api.services.engine, shutdown).await;
+    }
+}
+
+impl Api {
+    pub(crate) fn engine(&self) -> &EngineHandle {
+        &self.services.engine
+    }
+
+    /// How long the daemon runs.
+    pub(crate) fn uptime(&self) -> std::time::Duration {
+        self.services.clock.mono().saturating_since(self.started)
+    }
+
+    pub(crate) fn count_error(&self) {
+        self.services.errors.record(self.services.clock.mono());
+    }
+}

@@ -1,0 +1,103 @@
+//! When a unit is ready, when it is started again, how it stops, and how releases replace each other.
+
+use std::num::{NonZeroU16, NonZeroU32};
+
+use nd_api::Manifest;
+use nd_api::manifest::{CommandLine, RestartPolicy as WrittenPolicy, TcpProbe};
+use nd_core::spec::{AppSpec, ProbeKind, RestartPolicy, StatusRange};
+
+pub(super) fn readiness(manifest: &Manifest, spec: &mut AppSpec) {
+    let written = &manifest.deployment.container.healthcheck;
+    let readiness = &mut spec.readiness;
+    let accept = written
+        .status
+        .map_or(StatusRange::DEFAULT, |range| StatusRange { first: range.from(), last: range.to() });
+    if let Some(path) = &written.path {
+        readiness.kind = ProbeKind::Http { path: path.clone(), accept };
+    } else if let Some(tcp) = written.tcp {
+        readiness.kind = ProbeKind::Tcp;
+        if let TcpProbe::Port(port) = tcp {
+            readiness.port = NonZeroU16::new(port.get());
+        }
+    } else if let Some(command) = &written.cmd {
+        readiness.kind = ProbeKind::Command(CommandLine::argv(command));
+    } else if written.status.is_some() {
+        let path = match &readiness.kind {
+            ProbeKind::Http { path, .. } => path.clone(),
+            ProbeKind::Auto | ProbeKind::Tcp | ProbeKind::Command(_) => "/".to_owned(),
+        };
+        readiness.kind = ProbeKind::Http { path, accept };
+    }
+    if let Some(port) = written.port {
+        readiness.port = NonZeroU16::new(port.get());
+    }
+    readiness.start_period = written.start_period.unwrap_or(readiness.start_period);
+    readiness.interval = written.interval.unwrap_or(readiness.interval);
+    if let Some(timeout) = written.timeout {
+        readiness.timeout = timeout;
+        // Given alone it raises the interval; both written were checked against each other.
+        readiness.interval = readiness.interval.max(timeout);
+    } else {
+        readiness.timeout = readiness.timeout.min(readiness.interval);
+    }
+    if let Some(retries) = written.retries {
+        readiness.retries = u16::try_from(retries).unwrap_or(u16::MAX);
+    }
+}
+
+pub(super) fn restart(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
+    let (written, restart) = (&manifest.restart, &mut spec.restart);
+    if let Some(policy) = manifest.deployment.container.restart {
+        restart.policy = core_policy(policy);
+    }
+    if let Some(max) = written.max {
+        restart.max_restarts = max.limit().map(NonZeroU32::get);
+    }
+    restart.min_uptime = written.min_uptime.unwrap_or(restart.min_uptime);
+    if let Some(delay) = written.delay {
+        (restart.delay, restart.delay_declared) = (delay, true);
+    }
+    if let Some(factor) = written.backoff {
+        restart.backoff_factor = factor.hundredths().div_ceil(100);
+        if factor.hundredths() % 100 != 0 {
+            notes.push(format!("restart.backoff {factor} counts as {}x", restart.backoff_factor));
+        }
+    }
+    restart.max_delay = written.max_delay.unwrap_or(restart.max_delay).max(restart.delay);
+    restart.crash_threshold = written.crash_threshold.unwrap_or(restart.crash_threshold);
+    restart.crash_window = written.crash_window.unwrap_or(restart.crash_window);
+    if !written.stop_exit_codes.is_empty() {
+        restart.stop_exit_codes.clone_from(&written.stop_exit_codes);
+    }
+    if written.max_memory.is_some() {
+        notes.push("restart.max_memory has no effect yet in this version".to_owned());
+    }
+}
+
+pub(super) fn rollout(manifest: &Manifest, spec: &mut AppSpec) {
+    let (rollout, stop) = (&manifest.deployment.rollout, &manifest.deployment.stop);
+    spec.strategy = rollout.strategy.or(spec.strategy);
+    spec.keep_releases = rollout.keep.unwrap_or(spec.keep_releases);
+    spec.drain = rollout.drain.unwrap_or(spec.drain);
+    spec.stop.signal = stop.signal.map(nd_api::manifest::StopSignal::number).or(spec.stop.signal);
+    spec.stop.grace = stop.grace.unwrap_or(spec.stop.grace);
+}
+
+fn core_policy(policy: WrittenPolicy) -> RestartPolicy {
+    match policy {
+        WrittenPolicy::Always => RestartPolicy::Always,
+        WrittenPolicy::OnFailure => RestartPolicy::OnFailure,
+        WrittenPolicy::UnlessStopped => RestartPolicy::UnlessStopped,
+        WrittenPolicy::Never => RestartPolicy::Never,
+    }
+}
+
+/// The policy as the API writes it.
+pub(crate) fn written_policy(policy: RestartPolicy) -> WrittenPolicy {
+    match policy {
+        RestartPolicy::Always => WrittenPolicy::Always,
+        RestartPolicy::OnFailure => WrittenPolicy::OnFailure,
+        RestartPolicy::UnlessStopped => WrittenPolicy::UnlessStopped,
+        RestartPolicy::Never => WrittenPolicy::Never,
+    }
+}

@@ -1,0 +1,102 @@
+use std::path::Path;
+use std::time::Duration;
+
+use nd_core::spec::{ProbeKind, RestartPolicy, VolumeSource, Workload};
+use serde_json::json;
+
+use super::*;
+
+const ROOT: u32 = 0;
+
+fn manifest(value: &serde_json::Value) -> Manifest {
+    nd_config::manifest_from_json(value, nd_config::Workload::Optional).unwrap().manifest
+}
+
+fn ana() -> Caller {
+    Caller::Peer { uid: 1000, gid: 1000, name: Some("ana".to_owned()) }
+}
+
+fn context(caller: &Caller) -> Context<'_> {
+    Context {
+        base: None,
+        base_dir: Some(Path::new("/srv/shop")),
+        search_path: Some("/bin"),
+        caller,
+        daemon_uid: ROOT,
+    }
+}
+
+#[test]
+fn an_image_with_everything_becomes_a_spec() {
+    let manifest = manifest(&json!({
+        "app": {"name": "shop", "port": 3000, "domain": "shop.example", "resources": {"cpu_quota": "80%"}},
+        "image": "node:22",
+        "env": {"A": "1"},
+        "deployment": {"container": {
+            "volumes": ["./data:/data", "up:/up:ro"],
+            "ports": ["80:3000", "8080:3000"],
+            "healthcheck": {"path": "/health", "timeout": "30s"},
+            "restart": "on-failure",
+        }},
+        "scale": {"instances": 3},
+    }));
+    let built = build(&manifest, &context(&ana())).unwrap();
+    let spec = built.spec;
+    assert_eq!(built.replicas, Some(3));
+    assert_eq!(spec.resources.cpu_millis.map(std::num::NonZeroU32::get), Some(800));
+    assert_eq!(spec.routes.len(), 1);
+    assert_eq!(spec.host_ports.len(), 1, "port 80 is the proxy's");
+    assert_eq!(
+        spec.volumes.first().map(|volume| &volume.source),
+        Some(&VolumeSource::Path("/srv/shop/data".into()))
+    );
+    assert!(matches!(&spec.readiness.kind, ProbeKind::Http { path, .. } if path == "/health"));
+    assert_eq!(spec.readiness.interval, Duration::from_secs(30), "a timeout given alone raises the interval");
+    assert_eq!(spec.restart.policy, RestartPolicy::OnFailure);
+}
+
+#[test]
+fn what_is_left_out_stays_as_the_app_has_it() {
+    let full = json!({"app": {"name": "shop", "port": 3000, "domain": "a.example"}, "image": "node:20", "env": {"A": "1"}});
+    let caller = ana();
+    let base = build(&manifest(&full), &context(&caller)).unwrap().spec;
+    let swap = manifest(&json!({"app": {"name": "shop"}, "image": "node:22"}));
+    let spec = build(&swap, &Context { base: Some(&base), ..context(&caller) }).unwrap().spec;
+    assert_eq!(changes(&base, &spec), ["image node:20 → node:22"]);
+    let policy = json!({"app": {"name": "shop"}, "deployment": {"container": {"restart": "never"}}});
+    let spec = build(&manifest(&policy), &Context { base: Some(&base), ..context(&caller) }).unwrap().spec;
+    assert_eq!(changes(&base, &spec), ["restart always → never"]);
+}
+
+#[test]
+fn a_process_runs_as_whoever_asks_and_never_as_root_by_accident() {
+    let plain = manifest(&json!({"app": {"name": "shop"}, "command": ["./serve"]}));
+    let as_root = manifest(&json!({"app": {"name": "shop"}, "command": ["./serve"], "user": "root"}));
+    let root = Caller::Peer { uid: 0, gid: 0, name: Some("root".to_owned()) };
+    let user = |manifest: &Manifest, caller: &Caller| match build(manifest, &context(caller)) {
+        Ok(Built { spec: AppSpec { workload: Workload::Command(command), .. }, .. }) => Ok(command.user),
+        Ok(_) => panic!("not a process"),
+        Err(refusal) => Err(refusal.title),
+    };
+    assert_eq!(user(&plain, &ana()), Ok(Some("ana".to_owned())));
+    assert_eq!(user(&plain, &root), Err("the process would run as root".to_owned()));
+    assert_eq!(user(&as_root, &root), Ok(Some("root".to_owned())));
+    assert!(user(&as_root, &ana()).is_err());
+    assert_eq!(user(&plain, &Caller::Dev), Ok(None));
+}
+
+#[test]
+fn a_relative_path_needs_a_place_to_start_from() {
+    let manifest = manifest(&json!({"app": {"name": "shop"}, "command": ["./serve"], "cwd": "sub"}));
+    let caller = ana();
+    let here = build(&manifest, &context(&caller)).unwrap().spec.workload;
+    assert!(matches!(here, Workload::Command(command) if command.cwd == Path::new("/srv/shop/sub")));
+    let refusal = build(&manifest, &Context { base_dir: None, ..context(&caller) }).unwrap_err();
+    assert!(refusal.title.contains("is relative"), "{}", refusal.title);
+}
+
+#[test]
+fn nothing_to_run_is_refused() {
+    let empty = manifest(&json!({"app": {"name": "shop"}}));
+    assert!(build(&empty, &context(&ana())).unwrap_err().title.contains("nothing says what runs"));
+}

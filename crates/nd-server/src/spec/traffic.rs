@@ -1,0 +1,86 @@
+//! How requests reach the app: its port, hosts, paths and host ports.
+
+use std::num::NonZeroU16;
+
+use nd_api::Manifest;
+use nd_api::manifest::PortMapping;
+use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec};
+use nd_types::{HostPattern, HostPortProtocol, PathPrefix};
+
+use super::mistake;
+use crate::refusal::Refusal;
+
+pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) -> Result<(), Refusal> {
+    if manifest.proxy.enabled == Some(false) {
+        return Err(mistake(
+            "/proxy/enabled",
+            "`proxy.enabled: false` is not supported yet by this version",
+            "leave it out: the proxy serves host ports without a gap in swaps",
+        ));
+    }
+    ports(manifest, spec, notes);
+    routes(manifest, spec)?;
+    if let Some(limit) = manifest.proxy.body_limit {
+        spec.limits.body_bytes = limit.0;
+    }
+    Ok(())
+}
+
+fn ports(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
+    let mappings = &manifest.deployment.container.ports;
+    let first = mappings.first().map(|mapping| mapping.container);
+    if let Some(port) = manifest.app.port.or(first.filter(|_| spec.port.is_none())) {
+        spec.port = NonZeroU16::new(port.get());
+    }
+    if mappings.is_empty() {
+        return;
+    }
+    spec.host_ports = mappings.iter().filter(|mapping| !is_web(mapping)).filter_map(host_port).collect();
+    let unsaid = mappings.iter().any(|mapping| !is_web(mapping) && mapping.address.is_none());
+    if unsaid {
+        notes.push(
+            "host ports listen on 127.0.0.1; write 0.0.0.0:HOST:CONTAINER to reach them from elsewhere"
+                .into(),
+        );
+    }
+}
+
+/// Ports 80 and 443 are the proxy's and serve every app by its name.
+fn is_web(mapping: &PortMapping) -> bool {
+    matches!(mapping.host.get(), 80 | 443) && mapping.protocol != Some(HostPortProtocol::Tcp)
+}
+
+fn host_port(mapping: &PortMapping) -> Option<HostPortSpec> {
+    let port = NonZeroU16::new(mapping.container.get())?;
+    let protocol = mapping.protocol.unwrap_or(HostPortProtocol::Http);
+    Some(HostPortSpec { bind: mapping.bind(), port, protocol })
+}
+
+fn routes(manifest: &Manifest, spec: &mut AppSpec) -> Result<(), Refusal> {
+    let written = &manifest.proxy.routes;
+    if manifest.app.domain.is_none() && written.is_empty() {
+        return Ok(());
+    }
+    let mut routes: Vec<RouteSpec> = Vec::new();
+    if let Some(host) = &manifest.app.domain {
+        routes.push(RouteSpec { host: host.clone(), path: PathPrefix::root() });
+    }
+    for (index, route) in written.iter().enumerate() {
+        let host = route.host.clone().or_else(|| manifest.app.domain.clone());
+        let host = host.or_else(|| local_host(manifest)).ok_or_else(|| {
+            let pointer = format!("/proxy/routes/{index}/host");
+            mistake(&pointer, "the route has no host", "write `host: app.example.com`, or `app.domain`")
+        })?;
+        let path = route.path.clone().unwrap_or_else(PathPrefix::root);
+        let route = RouteSpec { host, path };
+        if !routes.contains(&route) {
+            routes.push(route);
+        }
+    }
+    spec.routes = routes;
+    Ok(())
+}
+
+fn local_host(manifest: &Manifest) -> Option<HostPattern> {
+    HostPattern::new(&format!("{}.localhost", manifest.app.name)).ok()
+}

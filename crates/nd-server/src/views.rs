@@ -1,0 +1,11 @@
+//! What the core knows, as the API shows it.
+
+mod app;
+mod deployment;
+mod event;
+mod log;
+
+pub(crate) use app::{app_view, flat_status, instances};
+pub(crate) use deployment::{deployment_view, step_record};
+pub(crate) use event::event_view;
+pub(crate) use log::log_line;

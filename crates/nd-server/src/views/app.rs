@@ -1,0 +1,180 @@
+//! Apps and their instances.
+
+use nd_api::flat::{AppStatus as FlatStatus, Status};
+use nd_api::v1::{AppView, DesiredState, InstanceState, InstanceView, InstancesView, Phase};
+use nd_core::model::{AppPhase, AppStatus, UnitView};
+use nd_core::records::RunIntent;
+use nd_core::spec::{AppSpec, RestartPolicy, Workload};
+use nd_types::{ExitStatus, RuntimeKind};
+
+use crate::server::Api;
+use crate::spec::{ENVIRONMENT, written_policy};
+
+/// An app as `/api/v1` shows it, without instances and log lines.
+pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
+    let services = &api.services;
+    let now = services.clock.wall();
+    let (cpu, memory) = api.usage.of(&services.engine, &*services.clock, status).await;
+    let (total, restarts_24h) = api.tally.of(&status.app, now);
+    let spec = status.spec.as_deref();
+    let urls = urls(api, status);
+    let started = status.units.iter().filter_map(|unit| unit.started).min();
+    let notes = status.deployment.as_ref().map(|deployment| deployment.notes.clone()).unwrap_or_default();
+    AppView {
+        name: status.app.clone(),
+        phase: phase(status.phase),
+        status: word(status),
+        reason: status.reason.clone(),
+        desired_state: match status.run {
+            RunIntent::Running => DesiredState::Running,
+            RunIntent::Stopped | RunIntent::Removed => DesiredState::Stopped,
+        },
+        policy: written_policy(spec.map_or(RestartPolicy::Always, |spec| spec.restart.policy)),
+        instances: InstancesView { ready: status.ready.into(), desired: status.replicas.into() },
+        release: status.release.clone(),
+        runtime: spec.map_or(RuntimeKind::Process, AppSpec::runtime),
+        image: spec.and_then(image),
+        command: spec.and_then(command),
+        url: urls.first().cloned(),
+        urls,
+        port: spec.and_then(|spec| spec.port).map(std::num::NonZeroU16::get),
+        domain: domain(spec),
+        environment: spec.and_then(|spec| spec.env.get(ENVIRONMENT).cloned()),
+        uptime_ms: started.map(|started| millis(now.duration_since(started).unsigned_abs())),
+        restarts: total.restarts,
+        restarts_24h,
+        crashes: total.crashes,
+        cpu,
+        memory,
+        last_checked: Some(now),
+        updated_at: status.updated_at,
+        units: Vec::new(),
+        logs: Vec::new(),
+        notes,
+    }
+}
+
+/// An app as the flat paths show it.
+pub(crate) fn flat_status(status: &AppStatus) -> FlatStatus {
+    let spec = status.spec.as_deref();
+    FlatStatus {
+        app_name: status.app.clone(),
+        image: spec.and_then(image).unwrap_or_default(),
+        status: word(status),
+        port: spec.and_then(|spec| spec.port).map(std::num::NonZeroU16::get),
+        domain: domain(spec),
+        updated_at: status.updated_at,
+        phase: Some(phase(status.phase)),
+        reason: status.reason.clone(),
+        deployment_id: status.deployment.as_ref().map(|deployment| deployment.id.clone()),
+        notes: Vec::new(),
+    }
+}
+
+/// The app's instances.
+pub(crate) fn instances(status: &AppStatus) -> Vec<InstanceView> {
+    let runtime = status.spec.as_deref().map_or(RuntimeKind::Process, AppSpec::runtime);
+    status.units.iter().map(|unit| instance(unit, runtime)).collect()
+}
+
+fn instance(unit: &UnitView, runtime: RuntimeKind) -> InstanceView {
+    InstanceView {
+        id: unit.id.clone(),
+        slot: unit.id.slot(),
+        release: unit.id.release().clone(),
+        runtime,
+        state: state(unit),
+        since: unit.started,
+        restarts: unit.restarts.into(),
+        exit: unit.exit,
+        address: unit.address.map(|address| address.to_string()),
+        pid: unit.pid,
+        container: (runtime == RuntimeKind::Docker).then(|| unit.id.to_string()),
+    }
+}
+
+fn state(unit: &UnitView) -> InstanceState {
+    match unit.state {
+        "absent" | "removing" => InstanceState::Gone,
+        "creating" => InstanceState::Preparing,
+        "created" => InstanceState::Created,
+        "warming" => InstanceState::Warming,
+        "ready" => InstanceState::Ready,
+        "draining" => InstanceState::Draining,
+        "stopping" | "stopped" => InstanceState::Stopped,
+        "exited" | "crash loop" | "backoff" => InstanceState::Crashed,
+        _ if unit.ready => InstanceState::Ready,
+        _ => InstanceState::Starting,
+    }
+}
+
+fn phase(phase: AppPhase) -> Phase {
+    match phase {
+        AppPhase::Deploying => Phase::Deploying,
+        AppPhase::Running => Phase::Running,
+        AppPhase::Degraded => Phase::Degraded,
+        AppPhase::RollingBack => Phase::RollingBack,
+        AppPhase::Failed => Phase::Failed,
+        AppPhase::Stopping => Phase::Stopping,
+        AppPhase::Stopped => Phase::Stopped,
+        AppPhase::Removing => Phase::Removing,
+    }
+}
+
+/// One of four words. An app of which nothing serves is in error even while it is started again; one that ended well
+/// and is not to be started again has stopped.
+fn word(status: &AppStatus) -> Status {
+    if status.phase == AppPhase::Degraded && status.ready == 0 {
+        return Status::Error;
+    }
+    let ended = !status.units.is_empty()
+        && status.units.iter().all(|unit| unit.exit.is_some_and(ExitStatus::is_success));
+    if status.phase == AppPhase::Failed && ended {
+        return Status::Stopped;
+    }
+    phase(status.phase).into()
+}
+
+fn image(spec: &AppSpec) -> Option<String> {
+    match &spec.workload {
+        Workload::Image(image) => Some(image.reference.clone()),
+        Workload::Command(_) => None,
+    }
+}
+
+fn command(spec: &AppSpec) -> Option<String> {
+    let argv = match &spec.workload {
+        Workload::Image(image) => &image.command,
+        Workload::Command(command) => &command.argv,
+    };
+    (!argv.is_empty()).then(|| argv.join(" "))
+}
+
+fn domain(spec: Option<&AppSpec>) -> Option<String> {
+    spec?.routes.first().map(|route| route.host.to_string())
+}
+
+/// Everywhere an app answers, the engine's own choice first.
+fn urls(api: &Api, status: &AppStatus) -> Vec<String> {
+    let Some(first) = api.engine().url(status) else { return Vec::new() };
+    let Some(spec) = status.spec.as_deref() else { return vec![first] };
+    let port = api.engine().http_addr().port();
+    let suffix = if port == 80 { String::new() } else { format!(":{port}") };
+    let routes = spec
+        .routes
+        .iter()
+        .map(|route| format!("http://{}{suffix}{}", route.host, route.path.as_str().trim_end_matches('/')));
+    let ports = spec.host_ports.iter().map(|host_port| format!("http://{}", host_port.bind));
+    let local = format!("http://{}.localhost{suffix}", status.app);
+    let mut urls = vec![first];
+    for url in routes.chain(ports).chain([local]) {
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    urls
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
