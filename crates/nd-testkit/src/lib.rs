@@ -1,12 +1,17 @@
 //! What tests need and products must not have: contract suites and stand-ins for the outside world.
 //!
 //! - [`contract`]: one suite per port, which every adapter and every stand-in has to pass.
+//! - [`fake`]: a runtime, an ingress and a probe in memory, with faults on demand.
 //! - [`MemoryStore`]: a `StateStore` that forgets when it is dropped, and can be told to be full.
+//! - [`TestClock`]: time that goes by when the test says so.
 //!
 //! A dev-dependency only, used from `tests/` and examples. A broken expectation panics with what was expected, as a test
 //! does.
 
+mod clock;
 pub mod contract;
+pub mod fake;
 mod store;
 
+pub use clock::TestClock;
 pub use store::MemoryStore;
