@@ -9,7 +9,7 @@ use nd_api::endpoints::{self as rows, Endpoint};
 use nd_api::v1::{
     AppView, DaemonView, DeployBody, DeploymentView, DestroyQuery, EventQuery, EventView, ListPage, LogFrame,
     LogQuery, OperationView, PageQuery, PlanView, Problem, RollbackBody, ScaleBody, StepRecord, VersionView,
-    WorkerView,
+    WaitQuery, WorkerView,
 };
 use nd_types::{AppName, DeploymentId};
 use serde::Serialize;
@@ -23,6 +23,9 @@ use crate::wire::{self, Answer};
 
 /// How long the daemon may take to begin an answer.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// How long the daemon keeps a deployment waiting for the one before it, where the body does not say.
+const QUEUE: Duration = Duration::from_secs(600);
 
 /// A client of one daemon.
 #[derive(Clone)]
@@ -68,7 +71,8 @@ impl Client {
     /// # Errors
     /// [`ClientError`], as for every method.
     pub async fn workers(&self) -> Result<Vec<WorkerView>> {
-        self.get(&rows::WORKERS, &[], &()).await
+        let page: ListPage<WorkerView> = self.get(&rows::WORKERS, &[], &()).await?;
+        Ok(page.items)
     }
 
     /// All apps, every page of them.
@@ -102,39 +106,40 @@ impl Client {
     /// [`ClientError`], as for every method.
     pub async fn destroy(&self, app: &AppName, how: DestroyQuery) -> Result<OperationView> {
         let target = format!("{}{}", rows::APP_DESTROY.path_with(&[app.as_str()]), query(&how));
-        self.ask(&rows::APP_DESTROY, &target, None, ANSWER).await
+        let wait = Duration::from_millis(how.wait_ms.unwrap_or(0));
+        self.ask(&rows::APP_DESTROY, &target, None, ANSWER.saturating_add(wait)).await
     }
 
-    /// Starts a stopped app.
+    /// Starts a stopped app, and waits until it runs.
     ///
     /// # Errors
     /// [`ClientError`], as for every method.
-    pub async fn start(&self, app: &AppName) -> Result<OperationView> {
-        self.post(&rows::APP_START, app.as_str(), &Empty {}, ANSWER).await
+    pub async fn start(&self, app: &AppName, wait: Duration) -> Result<OperationView> {
+        self.edit(&rows::APP_START, app, &Empty {}, wait).await
     }
 
-    /// Stops an app and keeps it.
+    /// Stops an app and keeps it, and waits until nothing of it runs.
     ///
     /// # Errors
     /// [`ClientError`], as for every method.
-    pub async fn stop(&self, app: &AppName) -> Result<OperationView> {
-        self.post(&rows::APP_STOP, app.as_str(), &Empty {}, ANSWER).await
+    pub async fn stop(&self, app: &AppName, wait: Duration) -> Result<OperationView> {
+        self.edit(&rows::APP_STOP, app, &Empty {}, wait).await
     }
 
-    /// Replaces every instance by a fresh one.
+    /// Replaces every instance by a fresh one, and waits until all are ready.
     ///
     /// # Errors
     /// [`ClientError`], as for every method.
-    pub async fn restart(&self, app: &AppName) -> Result<OperationView> {
-        self.post(&rows::APP_RESTART, app.as_str(), &Empty {}, ANSWER).await
+    pub async fn restart(&self, app: &AppName, wait: Duration) -> Result<OperationView> {
+        self.edit(&rows::APP_RESTART, app, &Empty {}, wait).await
     }
 
-    /// Changes the number of instances.
+    /// Changes the number of instances, and waits until that many are ready.
     ///
     /// # Errors
     /// [`ClientError`], as for every method.
-    pub async fn scale(&self, app: &AppName, body: ScaleBody) -> Result<OperationView> {
-        self.post(&rows::APP_SCALE, app.as_str(), &body, ANSWER).await
+    pub async fn scale(&self, app: &AppName, body: ScaleBody, wait: Duration) -> Result<OperationView> {
+        self.edit(&rows::APP_SCALE, app, &body, wait).await
     }
 
     /// Brings an earlier release back.
@@ -151,7 +156,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`], as for every method.
     pub async fn deploy(&self, app: &AppName, body: &DeployBody) -> Result<DeploymentView> {
-        let wait = Duration::from_millis(body.lock_wait_ms.unwrap_or(0));
+        let wait = body.lock_wait_ms.map_or(QUEUE, Duration::from_millis);
         self.post(&rows::DEPLOY, app.as_str(), body, ANSWER.saturating_add(wait)).await
     }
 
@@ -184,7 +189,8 @@ impl Client {
     /// # Errors
     /// [`ClientError`], as for every method.
     pub async fn deployment_log(&self, id: &DeploymentId) -> Result<Vec<StepRecord>> {
-        self.get(&rows::DEPLOYMENT_LOG, &[id.as_str()], &()).await
+        let page: ListPage<StepRecord> = self.get(&rows::DEPLOYMENT_LOG, &[id.as_str()], &()).await?;
+        Ok(page.items)
     }
 
     /// The steps of a deployment, from its start to its end.
@@ -228,6 +234,19 @@ impl Client {
     pub async fn follow_events(&self, asked: &EventQuery) -> Result<Lines<EventView>> {
         let asked = EventQuery { follow: true, ..asked.clone() };
         self.stream(&rows::EVENTS, &format!("{}{}", rows::EVENTS.path, query(&asked))).await
+    }
+
+    async fn edit(
+        &self,
+        row: &Endpoint,
+        app: &AppName,
+        body: &impl Serialize,
+        wait: Duration,
+    ) -> Result<OperationView> {
+        let wait_ms = u64::try_from(wait.as_millis()).ok().filter(|ms| *ms > 0);
+        let target = format!("{}{}", row.path_with(&[app.as_str()]), query(&WaitQuery { wait_ms }));
+        let body = serde_json::to_vec(body).map_err(|error| garbled(row, &error.to_string()))?;
+        self.ask(row, &target, Some(body), ANSWER.saturating_add(wait)).await
     }
 
     async fn get<T: DeserializeOwned>(
