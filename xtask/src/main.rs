@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod demo;
 mod process;
 mod test;
 mod testapp;
@@ -14,7 +15,7 @@ mod tidy;
 mod workspace;
 
 /// What goes wrong here is told to a person, and handled by nobody.
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own tools", disable_help_subcommand = true)]
@@ -25,6 +26,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// See it work: deploy, swap versions under load, kill the app, kill the daemon
+    Demo(demo::Args),
     /// Check everything: format, house rules, lints, all tests, docs
     Test(test::Args),
     /// Check the house rules: layers, sizes, docs, what is forbidden
@@ -35,6 +38,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().verb {
+        Verb::Demo(args) => demo::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Tidy => tidy::run(),
         Verb::Testapp => testapp::run(),

@@ -40,13 +40,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("nd-cli", &["nd-api", "nd-client", "nd-config", "nd-types"]),
     ("nextdeploy", &["nd-api", "nd-cli", "nd-client", "nd-config", "nd-types"]),
     ("nd-testapp", &[]),
+    ("nd-e2e", &["nd-testapp"]),
     ("nd-testkit", &["nd-api", "nd-client", "nd-core", "nd-supervise", "nd-testapp", "nd-types"]),
-    ("xtask", &["nd-api", "nd-client", "nd-testapp", "nd-types"]),
+    ("xtask", &["nd-e2e", "nd-testapp"]),
 ];
 
 /// The one program that puts all together; only what serves tests is out of its reach.
 const DAEMON: &str = "nextdeployd";
-const FOR_TESTS: [&str; 3] = ["nd-testapp", "nd-testkit", "xtask"];
+const FOR_TESTS: [&str; 4] = ["nd-e2e", "nd-testapp", "nd-testkit", "xtask"];
 
 /// Crates from outside that have one home: nobody else names them.
 const HOMES: &[(&str, &[&str])] = &[

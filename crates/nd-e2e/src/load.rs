@@ -1,0 +1,343 @@
+//! Load over kept-alive connections, every answer checked: nothing lost, truncated, or from the wrong version.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nd_testapp::pattern;
+
+use crate::Result;
+use crate::http::{Answer, Connection, Target};
+use crate::websocket::Socket;
+
+/// How long an answer may pause. Far above what a swap may hold a request.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two tries to connect where nobody listens.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// The bytes of one download, which takes [`DOWNLOAD_TIME`].
+const DOWNLOAD: u64 = 256 * 1024;
+const DOWNLOAD_TIME: Duration = Duration::from_secs(2);
+
+/// How often a WebSocket sends a message.
+const CHATTER: Duration = Duration::from_millis(50);
+
+/// More failures than this are counted and no longer described.
+const DESCRIBED: usize = 50;
+
+/// What the load has seen so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests that were begun, downloads and WebSockets included.
+    pub sent: u64,
+    /// Those without their whole and right answer.
+    pub failed: u64,
+}
+
+/// Clients that go on until they are told to stop.
+#[derive(Debug)]
+pub struct Load {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    target: Target,
+    host: String,
+    stop: AtomicBool,
+    sent: AtomicU64,
+    failed: AtomicU64,
+    closed_1012: AtomicU64,
+    allowed: Mutex<Arc<BTreeSet<String>>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Which release each instance said it runs.
+    instances: HashMap<String, String>,
+    /// When each release first answered.
+    first: HashMap<String, Instant>,
+    failures: Vec<String>,
+}
+
+impl Load {
+    /// Begins without any client; answers may come from the releases in `allowed` alone.
+    #[must_use]
+    pub fn new(target: &Target, host: &str, allowed: &[&str]) -> Self {
+        let shared = Shared {
+            target: target.clone(),
+            host: host.to_owned(),
+            stop: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            closed_1012: AtomicU64::new(0),
+            allowed: Mutex::new(Arc::new(names(allowed))),
+            seen: Mutex::new(Seen::default()),
+        };
+        Self { shared: Arc::new(shared), threads: Vec::new() }
+    }
+
+    /// Adds clients that ask for `/` on one connection each, with `pause` between answer and next request.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn requests(&mut self, clients: usize, pause: Duration) -> Result {
+        self.add("request", clients, move |shared| shared.request_in_a_row(pause))
+    }
+
+    /// Adds clients that download two seconds long, again and again.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn downloads(&mut self, clients: usize) -> Result {
+        self.add("download", clients, Shared::download)
+    }
+
+    /// Adds WebSockets with a message and its echo every 50 ms, which come back after a Close 1012.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn websockets(&mut self, clients: usize) -> Result {
+        self.add("websocket", clients, Shared::chat)
+    }
+
+    /// From now on, requests that begin are answered by these releases alone; forgets who has answered first.
+    pub fn allow(&self, releases: &[&str]) {
+        lock(&self.shared.seen).first.clear();
+        *lock(&self.shared.allowed) = Arc::new(names(releases));
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        // Failures first: none of a request that is not yet counted.
+        let failed = self.shared.failed.load(Ordering::SeqCst);
+        Tally { sent: self.shared.sent.load(Ordering::SeqCst), failed }
+    }
+
+    /// WebSockets that were closed with 1012 (service restart) so far.
+    #[must_use]
+    pub fn closed_1012(&self) -> u64 {
+        self.shared.closed_1012.load(Ordering::SeqCst)
+    }
+
+    /// When a release first answered since the last [`Load::allow`].
+    #[must_use]
+    pub fn first_answer(&self, release: &str) -> Option<Instant> {
+        lock(&self.shared.seen).first.get(release).copied()
+    }
+
+    /// The first failures, described.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        lock(&self.shared.seen).failures.clone()
+    }
+
+    /// Stops all clients after their current request.
+    #[must_use]
+    pub fn stop(mut self) -> Tally {
+        self.join();
+        self.tally()
+    }
+
+    fn add(&mut self, name: &str, clients: usize, work: impl Fn(&Shared) + Clone + Send + 'static) -> Result {
+        for _ in 0..clients {
+            let (shared, work) = (Arc::clone(&self.shared), work.clone());
+            let client = move || {
+                while !shared.stop.load(Ordering::Relaxed) {
+                    work(&shared);
+                }
+            };
+            self.threads
+                .push(thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(client)?);
+        }
+        Ok(())
+    }
+
+    fn join(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                self.shared.fail("a client panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+impl Shared {
+    /// One connection, for as long as it lasts.
+    fn request_in_a_row(&self, pause: Duration) {
+        let Some(mut connection) = self.connect() else { return };
+        while !self.stop.load(Ordering::Relaxed) {
+            let (begun, at) = (self.begin(), Instant::now());
+            let answer = connection.request("GET", "/", &[], b"");
+            let result = answer.map_err(|error| error.to_string()).and_then(|answer| {
+                self.check(&begun, &answer)?;
+                let expected =
+                    format!("hello from release {}\n", answer.header("x-release").unwrap_or_default());
+                match answer.text() == expected {
+                    true => Ok(answer.closes()),
+                    false => Err(format!("wrong body {:?}", answer.text())),
+                }
+            });
+            match result {
+                Ok(true) => return,
+                Ok(false) => thread::sleep(pause),
+                Err(why) => {
+                    self.fail(&format!("GET /, after {} ms: {why}", at.elapsed().as_millis()));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn download(&self) {
+        let Some(mut connection) = self.connect() else { return };
+        let begun = self.begin();
+        let rate = DOWNLOAD / DOWNLOAD_TIME.as_secs();
+        let path = format!("/download?bytes={DOWNLOAD}&rate={rate}");
+        let mut offset = 0;
+        let mut wrong = None;
+        let result = connection.send("GET", &path, &[], b"").and_then(|()| {
+            let head = connection.read_head()?;
+            connection.read_body(&head, |bytes| {
+                wrong = wrong.or(pattern::check(offset, bytes).err());
+                offset += bytes.len() as u64;
+            })?;
+            Ok(head)
+        });
+        let result = result.map_err(|error| error.to_string()).and_then(|head| self.check(&begun, &head));
+        let result = result.and_then(|()| match wrong {
+            None if offset == DOWNLOAD => Ok(()),
+            None => Err(format!("ends at byte {offset}")),
+            Some(byte) => Err(format!("byte {byte} is wrong")),
+        });
+        if let Err(why) = result {
+            self.fail(&format!("download at byte {offset}: {why}"));
+        }
+    }
+
+    fn chat(&self) {
+        let begun = self.begin();
+        let mut socket = match Socket::open(&self.target, &self.host, "/ws", PATIENCE) {
+            Ok(socket) => socket,
+            Err(error) => return self.refused("WebSocket", &error),
+        };
+        if let Err(why) = self.check_head(&begun, &socket.head) {
+            return self.fail(&format!("WebSocket: {why}"));
+        }
+        match self.converse(&mut socket) {
+            Ok(None) => {}
+            Ok(Some(1012)) => {
+                self.closed_1012.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(Some(code)) => self.fail(&format!("WebSocket closed with {code}")),
+            Err(error) => self.fail(&format!("WebSocket: {error}")),
+        }
+    }
+
+    /// Sends and hears until the other side closes, or this one is to stop.
+    fn converse(&self, socket: &mut Socket) -> io::Result<Option<u16>> {
+        let mut count = 0_u64;
+        while !self.stop.load(Ordering::Relaxed) {
+            count += 1;
+            let message = format!("message {count}");
+            socket.send_text(&message)?;
+            let frame = socket.read()?;
+            if let Some(code) = frame.close_code() {
+                socket.send_close(code).ok(); // the other side may be gone already
+                return Ok(Some(code));
+            }
+            if frame.text() != message {
+                return Err(io::Error::other(format!("{message:?} came back as {:?}", frame.text())));
+            }
+            thread::sleep(CHATTER);
+        }
+        socket.send_close(1000)?;
+        Ok(None)
+    }
+
+    /// Counts a request; gives the releases that may answer one that begins now.
+    fn begin(&self) -> Arc<BTreeSet<String>> {
+        let allowed = Arc::clone(&lock(&self.allowed));
+        self.sent.fetch_add(1, Ordering::SeqCst);
+        allowed
+    }
+
+    fn connect(&self) -> Option<Connection> {
+        match Connection::open(&self.target, &self.host, PATIENCE) {
+            Ok(connection) => Some(connection),
+            Err(error) => {
+                self.sent.fetch_add(1, Ordering::SeqCst);
+                self.refused("connect", &error);
+                None
+            }
+        }
+    }
+
+    fn refused(&self, what: &str, error: &io::Error) {
+        self.fail(&format!("{what}: {error}"));
+        thread::sleep(RETRY);
+    }
+
+    fn check(&self, begun: &BTreeSet<String>, answer: &Answer) -> std::result::Result<(), String> {
+        if answer.status != 200 {
+            return Err(format!(
+                "status {}: {}",
+                answer.status,
+                answer.text().chars().take(200).collect::<String>()
+            ));
+        }
+        self.check_head(begun, answer)
+    }
+
+    /// Who answered: an allowed release, and an instance that runs this release alone.
+    fn check_head(&self, begun: &BTreeSet<String>, head: &Answer) -> std::result::Result<(), String> {
+        let (Some(release), Some(instance)) = (head.header("x-release"), head.header("x-instance")) else {
+            return Err("the app did not say who it is".to_owned());
+        };
+        if !begun.contains(release) && !lock(&self.allowed).contains(release) {
+            return Err(format!("answered by release {release}, instance {instance}"));
+        }
+        let mut seen = lock(&self.seen);
+        if !seen.first.contains_key(release) {
+            seen.first.insert(release.to_owned(), Instant::now());
+        }
+        match seen.instances.get(instance) {
+            Some(known) if known == release => Ok(()),
+            Some(known) => Err(format!("instance {instance} says release {release}, and was {known}")),
+            None => {
+                seen.instances.insert(instance.to_owned(), release.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn fail(&self, why: &str) {
+        self.failed.fetch_add(1, Ordering::SeqCst);
+        let mut seen = lock(&self.seen);
+        if seen.failures.len() < DESCRIBED {
+            seen.failures.push(why.to_owned());
+        }
+    }
+}
+
+fn names(releases: &[&str]) -> BTreeSet<String> {
+    releases.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
