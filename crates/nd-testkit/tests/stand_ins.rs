@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use nd_core::ports::StateStore;
+use nd_core::ports::{Ingress, StateStore};
 use nd_testkit::MemoryStore;
-use nd_testkit::contract::{ContractResult, store};
+use nd_testkit::contract::{ContractResult, ingress, store};
+use nd_testkit::fake::FakeIngress;
 
 #[tokio::test]
 async fn the_store_in_memory_keeps_the_contract() -> ContractResult {
@@ -13,4 +14,9 @@ async fn the_store_in_memory_keeps_the_contract() -> ContractResult {
         move || std::future::ready(Arc::new(store.clone()) as Arc<dyn StateStore>)
     };
     store::run(place).await
+}
+
+#[tokio::test]
+async fn the_ingress_in_memory_keeps_the_contract_as_far_as_it_has_no_visitors() -> ContractResult {
+    ingress::bookkeeping(&|| Arc::new(FakeIngress::new()) as Arc<dyn Ingress>).await
 }

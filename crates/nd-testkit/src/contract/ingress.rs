@@ -1,0 +1,125 @@
+//! The contract of [`Ingress`].
+
+mod http;
+mod traffic;
+mod upstream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_core::ports::{DrainReport, Ingress, PortErrorKind};
+use nd_types::{
+    AppName, Availability, Backend, EdgeState, Generation, HostPort, HostPortProtocol, PathPrefix, ReleaseId,
+    Route, Service, ServiceLimits, UnitId,
+};
+
+use super::ContractResult;
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+/// Runs the whole contract, over real connections. Each call of `start` answers a new ingress that serves nothing yet and
+/// whose `http_addr` can be reached from here.
+///
+/// # Errors
+/// The first error of the ingress or of a connection.
+///
+/// # Panics
+/// When the ingress breaks the contract.
+pub async fn run(start: impl Fn() -> Arc<dyn Ingress>) -> ContractResult {
+    bookkeeping(&start).await?;
+    traffic::a_request_after_an_apply_sees_it(&*start()).await?;
+    traffic::an_apply_closes_no_connection_of_a_client(&*start()).await?;
+    traffic::an_unknown_host_reaches_no_app(&*start()).await?;
+    traffic::a_stopped_app_answers_unavailable(&*start()).await?;
+    traffic::a_request_without_a_unit_waits_for_one(start()).await?;
+    traffic::a_drain_lasts_as_long_as_a_request_is_in_flight(start()).await?;
+    traffic::a_drain_cuts_what_is_left_at_its_deadline(&*start()).await?;
+    traffic::a_host_port_opens_and_closes_with_its_state(&*start()).await?;
+    traffic::a_taken_host_port_is_a_fault_of_its_app_alone(&*start()).await
+}
+
+/// Runs the part that needs no connections, for stand-ins.
+///
+/// # Errors
+/// The first error of the ingress.
+///
+/// # Panics
+/// When the ingress breaks the contract.
+pub async fn bookkeeping(start: &impl Fn() -> Arc<dyn Ingress>) -> ContractResult {
+    what_was_applied_is_what_serves(&*start()).await?;
+    an_older_state_is_refused_and_changes_nothing(&*start()).await?;
+    draining_what_has_no_request_is_done_at_once(&*start()).await
+}
+
+async fn what_was_applied_is_what_serves(ingress: &dyn Ingress) -> ContractResult {
+    assert_eq!(ingress.serving().await?, Generation(0), "nothing serves before the first apply");
+    for generation in [1, 2, 7] {
+        let applied = ingress.apply(state(generation, vec![])).await?;
+        assert_eq!((applied.generation, applied.faults), (Generation(generation), vec![]));
+        assert_eq!(ingress.serving().await?, Generation(generation));
+    }
+    Ok(())
+}
+
+async fn an_older_state_is_refused_and_changes_nothing(ingress: &dyn Ingress) -> ContractResult {
+    ingress.apply(state(5, vec![])).await?;
+    let refused = ingress.apply(state(4, vec![])).await;
+    assert_eq!(refused.map_err(|error| error.kind), Err(PortErrorKind::Conflict));
+    assert_eq!(ingress.serving().await?, Generation(5));
+    Ok(())
+}
+
+async fn draining_what_has_no_request_is_done_at_once(ingress: &dyn Ingress) -> ContractResult {
+    let units = [UnitId::new(&app("shop")?, &release()?, 1)];
+    let drain = ingress.drain(&units, Duration::from_secs(60));
+    let report = tokio::time::timeout(Duration::from_secs(5), drain).await??;
+    assert_eq!(report, DrainReport::default());
+    Ok(())
+}
+
+fn app(name: &str) -> Result<AppName> {
+    Ok(name.parse()?)
+}
+
+fn release() -> Result<ReleaseId> {
+    Ok("8f3k2a".parse()?)
+}
+
+/// The host that leads to an app in these states.
+fn host(app: &AppName) -> String {
+    format!("{app}.localhost")
+}
+
+/// An app that serves from these backends.
+fn service(app: &AppName, backends: Vec<Backend>) -> Result<Service> {
+    Ok(Service {
+        app: app.clone(),
+        release: release()?,
+        backends,
+        availability: Availability::Serving,
+        limits: ServiceLimits::default(),
+    })
+}
+
+/// A state in which each app is found under its own host.
+fn state(generation: u64, services: Vec<Service>) -> Arc<EdgeState> {
+    Arc::new(edge(generation, services, &[]))
+}
+
+fn edge(generation: u64, services: Vec<Service>, ports: &[(std::net::SocketAddr, &AppName)]) -> EdgeState {
+    let route = |service: &Service| {
+        let host = nd_types::HostPattern::new(&host(&service.app)).ok()?;
+        Some(Route { host, path: PathPrefix::root(), app: service.app.clone() })
+    };
+    let host_port = |(bind, app): &(std::net::SocketAddr, &AppName)| HostPort {
+        bind: *bind,
+        app: (*app).clone(),
+        protocol: HostPortProtocol::Http,
+    };
+    EdgeState {
+        generation: Generation(generation),
+        routes: services.iter().filter_map(route).collect(),
+        services,
+        host_ports: ports.iter().map(host_port).collect(),
+    }
+}

@@ -1,0 +1,195 @@
+//! The part of the contract that visitors notice.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_core::ports::{DrainReport, Ingress};
+use nd_supervise::TaskSet;
+use nd_types::{Availability, Service};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+
+use super::http::{Client, get};
+use super::upstream::Upstream;
+use super::{Result, app, edge, host, service, state};
+use crate::contract::ContractResult;
+
+/// Longer than anything takes that is not waiting for something.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Long enough to see that something does wait.
+const A_WHILE: Duration = Duration::from_millis(150);
+
+pub(super) async fn a_request_after_an_apply_sees_it(ingress: &dyn Ingress) -> ContractResult {
+    let shop = app("shop")?;
+    let upstreams = [Upstream::start(&shop, 1).await?, Upstream::start(&shop, 2).await?];
+    let mut generation = 0;
+    for _ in 0..25 {
+        for upstream in &upstreams {
+            generation += 1;
+            ingress.apply(state(generation, vec![service(&shop, vec![upstream.backend.clone()])?])).await?;
+            for _ in 0..4 {
+                let answer = get(ingress.http_addr(), &host(&shop)).await?;
+                assert_eq!(answer.body, upstream.backend.unit.slot().to_string(), "generation {generation}");
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn an_apply_closes_no_connection_of_a_client(ingress: &dyn Ingress) -> ContractResult {
+    let shop = app("shop")?;
+    let upstreams = [Upstream::start(&shop, 1).await?, Upstream::start(&shop, 2).await?];
+    ingress
+        .apply(state(1, vec![service(&shop, vec![upstreams.first().ok_or("none")?.backend.clone()])?]))
+        .await?;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = Client::connect(ingress.http_addr()).await?;
+        client.get(&host(&shop)).await?;
+        clients.push(client);
+    }
+    for (generation, upstream) in (2..20).zip(upstreams.iter().cycle()) {
+        ingress.apply(state(generation, vec![service(&shop, vec![upstream.backend.clone()])?])).await?;
+        for client in &mut clients {
+            let answer = client.get(&host(&shop)).await?;
+            assert_eq!(answer.body, upstream.backend.unit.slot().to_string(), "generation {generation}");
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn an_unknown_host_reaches_no_app(ingress: &dyn Ingress) -> ContractResult {
+    let shop = app("shop")?;
+    let upstream = Upstream::start(&shop, 1).await?;
+    ingress.apply(state(1, vec![service(&shop, vec![upstream.backend.clone()])?])).await?;
+    for unknown in ["blog.localhost", "localhost", "shop.localhost.example.com"] {
+        let status = get(ingress.http_addr(), unknown).await?.status;
+        assert!(matches!(status, 404 | 421), "{unknown} got {status}");
+    }
+    Ok(())
+}
+
+pub(super) async fn a_stopped_app_answers_unavailable(ingress: &dyn Ingress) -> ContractResult {
+    let shop = app("shop")?;
+    let stopped = Service { availability: Availability::Stopped, ..service(&shop, vec![])? };
+    ingress.apply(state(1, vec![stopped])).await?;
+    assert_eq!(get(ingress.http_addr(), &host(&shop)).await?.status, 503);
+    Ok(())
+}
+
+pub(super) async fn a_request_without_a_unit_waits_for_one(ingress: Arc<dyn Ingress>) -> ContractResult {
+    let shop = app("shop")?;
+    ingress.apply(state(1, vec![service(&shop, vec![])?])).await?;
+    let mut client = Client::connect(ingress.http_addr()).await?;
+    client.ask(&host(&shop)).await?;
+    assert!(timeout(A_WHILE, client.answer()).await.is_err(), "nobody can have answered yet");
+
+    let upstream = Upstream::start(&shop, 1).await?;
+    ingress.apply(state(2, vec![service(&shop, vec![upstream.backend.clone()])?])).await?;
+    let answer = client.answer().await?;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "1"));
+    Ok(())
+}
+
+pub(super) async fn a_drain_lasts_as_long_as_a_request_is_in_flight(
+    ingress: Arc<dyn Ingress>,
+) -> ContractResult {
+    let shop = app("shop")?;
+    let (old, new) = (Upstream::start(&shop, 1).await?, Upstream::start(&shop, 2).await?);
+    ingress.apply(state(1, vec![service(&shop, vec![old.backend.clone()])?])).await?;
+    old.hold();
+    let mut client = Client::connect(ingress.http_addr()).await?;
+    client.ask(&host(&shop)).await?;
+    timeout(SOON, old.asked(1)).await??;
+
+    ingress.apply(state(2, vec![service(&shop, vec![new.backend.clone()])?])).await?;
+    let tasks = TaskSet::new("contract");
+    let (draining, units) = (Arc::clone(&ingress), [old.backend.unit.clone()]);
+    let mut drain =
+        tasks.spawn_with("drain", async move { draining.drain(&units, Duration::from_secs(60)).await });
+    assert!(timeout(A_WHILE, &mut drain).await.is_err(), "the request is still in flight");
+    assert_eq!(get(ingress.http_addr(), &host(&shop)).await?.body, "2", "others are served meanwhile");
+
+    old.release();
+    assert_eq!(client.answer().await?.body, "1", "the request ends where it began");
+    let report = timeout(SOON, drain).await???;
+    assert_eq!(report, DrainReport { finished: 1, ..DrainReport::default() });
+    Ok(())
+}
+
+pub(super) async fn a_drain_cuts_what_is_left_at_its_deadline(ingress: &dyn Ingress) -> ContractResult {
+    let shop = app("shop")?;
+    let old = Upstream::start(&shop, 1).await?;
+    ingress.apply(state(1, vec![service(&shop, vec![old.backend.clone()])?])).await?;
+    old.hold();
+    let mut client = Client::connect(ingress.http_addr()).await?;
+    client.ask(&host(&shop)).await?;
+    timeout(SOON, old.asked(1)).await??;
+
+    ingress.apply(state(2, vec![service(&shop, vec![])?])).await?;
+    let begin = Instant::now();
+    let report = timeout(SOON, ingress.drain(std::slice::from_ref(&old.backend.unit), A_WHILE)).await??;
+    assert!(begin.elapsed() >= A_WHILE, "the request had its time");
+    assert_eq!(report, DrainReport { cut: 1, ..DrainReport::default() });
+    // An error page or a closed connection: anything but an answer that looks whole.
+    let answer = client.answer().await;
+    assert!(!matches!(&answer, Ok(answer) if answer.status < 500), "{answer:?}");
+    Ok(())
+}
+
+pub(super) async fn a_host_port_opens_and_closes_with_its_state(ingress: &dyn Ingress) -> ContractResult {
+    let shop = app("shop")?;
+    let upstream = Upstream::start(&shop, 1).await?;
+    let services =
+        || Ok::<_, Box<dyn std::error::Error>>(vec![service(&shop, vec![upstream.backend.clone()])?]);
+    let bind = free_port().await?;
+    let applied = ingress.apply(Arc::new(edge(1, services()?, &[(bind, &shop)]))).await?;
+    assert_eq!(applied.faults, []);
+    assert_eq!(
+        get(bind, "whatever.example.com").await?.body,
+        "1",
+        "a host port leads to its app whatever the host"
+    );
+
+    ingress.apply(state(2, services()?)).await?;
+    let refused = Client::connect(bind)
+        .await
+        .err()
+        .and_then(|error| Some(error.downcast::<std::io::Error>().ok()?.kind()));
+    assert_eq!(refused, Some(std::io::ErrorKind::ConnectionRefused));
+    ingress.apply(Arc::new(edge(3, services()?, &[(bind, &shop)]))).await?;
+    assert_eq!(get(bind, "whatever.example.com").await?.body, "1", "the port can be opened again");
+    Ok(())
+}
+
+pub(super) async fn a_taken_host_port_is_a_fault_of_its_app_alone(ingress: &dyn Ingress) -> ContractResult {
+    let (shop, blog) = (app("shop")?, app("blog")?);
+    let (one, two) = (Upstream::start(&shop, 1).await?, Upstream::start(&blog, 2).await?);
+    let services = || {
+        let services = [service(&shop, vec![one.backend.clone()]), service(&blog, vec![two.backend.clone()])];
+        services.into_iter().collect::<Result<Vec<Service>>>()
+    };
+    let holder = TcpListener::bind("127.0.0.1:0").await?;
+    let (taken, free) = (holder.local_addr()?, free_port().await?);
+    let ports = [(taken, &shop), (free, &blog)];
+
+    let applied = ingress.apply(Arc::new(edge(1, services()?, &ports))).await?;
+    let faults: Vec<_> = applied.faults.iter().map(|fault| (fault.bind, &fault.app)).collect();
+    assert_eq!(faults, [(taken, &shop)]);
+    assert!(applied.faults.iter().all(|fault| !fault.error.is_empty()));
+    assert_eq!(get(free, "any").await?.body, "2");
+    assert_eq!(get(ingress.http_addr(), &host(&shop)).await?.body, "1", "the app is still found by its host");
+
+    drop(holder);
+    let applied = ingress.apply(Arc::new(edge(2, services()?, &ports))).await?;
+    assert_eq!(applied.faults, [], "each apply tries again");
+    assert_eq!(get(taken, "any").await?.body, "1");
+    Ok(())
+}
+
+/// A port that nobody listens on now.
+async fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
+}
