@@ -4,10 +4,11 @@
 //! itself killed. What was seen is reported; what was made is removed, also on Ctrl-C.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Load, Options, Programs, Tally, interruption, until};
+use nd_e2e::{Daemon, Load, Options, Programs, interruption, until};
 
 use crate::workspace::Workspace;
 use crate::{Result, process, testapp};
@@ -85,8 +86,7 @@ fn build(release: bool) -> Result<Programs> {
 }
 
 fn play(args: &Args, programs: &Programs, daemon: &mut Daemon, sample: &Sample) -> Result<Report> {
-    let folder = daemon.site().folder().join("demo");
-    fs::create_dir(&folder)?;
+    fs::create_dir(folder(daemon))?;
     step("deploy v1");
     let url = deploy(daemon, sample, "v1")?;
     let (target, host, _) = daemon.route(&url)?;
@@ -94,73 +94,80 @@ fn play(args: &Args, programs: &Programs, daemon: &mut Daemon, sample: &Sample) 
     let mut load = Load::new(&target, &host, &["v1"]);
     load.requests(args.connections, PAUSE)?;
     linger(&load)?;
-
-    let mut swaps = Vec::new();
-    for (from, to, rollback) in [("v1", "v2", false), ("v2", "v1", true)] {
-        step(&if rollback { "rollback to v1".to_owned() } else { format!("deploy {to} under load") });
-        let begun = Instant::now();
-        load.allow(&[from, to]);
-        match rollback {
-            false => drop(deploy(daemon, sample, to)?),
-            true => drop(daemon.type_in(&folder, &["rollback", sample::APP])?.wait(ANSWER * 4)?.ok()?),
-        }
-        let first = load.first_answer(to);
-        // Acknowledged: from here on the old version answers nothing that begins.
-        load.allow(&[to]);
-        linger(&load)?;
-        let first = first.ok_or_else(|| format!("{to} did not answer although the swap was over"))?;
-        swaps.push(first.duration_since(begun));
-        step(&format!(
-            "{to} answered after {} ms; {}",
-            report::ms(first.duration_since(begun)),
-            told(load.tally())
-        ));
-    }
-    let swapped = load.tally();
-    let failures = load.failures();
+    step("deploy v2 under load");
+    let swap = change(&load, "v1", "v2", || deploy(daemon, sample, "v2").map(drop))?;
+    step("rollback to v1");
+    let rollback = change(&load, "v2", "v1", || {
+        let words = ["rollback", sample::APP];
+        daemon.type_in(&folder(daemon), &words)?.wait(ANSWER * 4)?.ok().map(drop)
+    })?;
+    let (swapped, failures) = (load.tally(), load.failures());
 
     step("kill the app (SIGKILL)");
     let app_recovery = sample.kill_app(daemon, &url)?;
     step(&format!("it answered again after {} ms", report::ms(app_recovery)));
     linger(&load)?;
     step("kill the daemon (SIGKILL), and start it again");
-    let killed = Instant::now();
-    daemon.kill();
-    daemon.spawn()?;
-    answers(daemon, &url)?;
-    let daemon_recovery = killed.elapsed();
+    let daemon_recovery = kill_daemon(daemon, &url)?;
     step(&format!("the app answered again after {} ms", report::ms(daemon_recovery)));
-    daemon.wait_phase(sample::APP, "running")?;
     linger(&load)?;
-    let all = load.stop();
-
+    let failed_during_kills = load.stop().failed - swapped.failed;
     Ok(Report {
         runtime: sample.runtime(),
         requests_sent: swapped.sent,
         requests_failed: swapped.failed,
         failures,
-        swap: swaps.first().copied().unwrap_or_default(),
-        rollback: swaps.last().copied().unwrap_or_default(),
-        failed_during_kills: all.failed - swapped.failed,
+        swap,
+        rollback,
+        failed_during_kills,
         app_recovery,
         daemon_recovery,
         play_on: commands(args, programs, daemon, &url),
     })
 }
 
+/// Changes the version under load; gives the time from the command to the first answer of the new one.
+fn change(load: &Load, from: &str, to: &str, command: impl FnOnce() -> Result) -> Result<Duration> {
+    let begun = Instant::now();
+    load.allow(&[from, to]);
+    command()?;
+    let first = load.first_answer(to);
+    // Acknowledged: from here on the old version answers nothing that begins.
+    load.allow(&[to]);
+    linger(load)?;
+    let first = first.ok_or_else(|| format!("{to} did not answer although the swap was over"))?;
+    let (swap, tally) = (first.duration_since(begun), load.tally());
+    step(&format!(
+        "{to} answered after {} ms; {} requests, {} failed",
+        report::ms(swap),
+        tally.sent,
+        tally.failed
+    ));
+    Ok(swap)
+}
+
+/// Kills the daemon and starts it again; gives the time until the app answers.
+fn kill_daemon(daemon: &mut Daemon, url: &str) -> Result<Duration> {
+    let killed = Instant::now();
+    daemon.kill();
+    daemon.spawn()?;
+    until("an answer of the app", ANSWER, || daemon.get(url).is_ok_and(|answer| answer.status == 200))?;
+    let recovery = killed.elapsed();
+    daemon.wait_phase(sample::APP, "running")?;
+    Ok(recovery)
+}
+
 /// Deploys a release of the sample from its `nextdeploy.yml`; gives the URL, which is all of stdout.
 fn deploy(daemon: &Daemon, sample: &Sample, release: &str) -> Result<String> {
-    let folder = daemon.site().folder().join("demo");
+    let folder = folder(daemon);
     fs::write(folder.join("nextdeploy.yml"), sample.manifest(release))?;
     let outcome = daemon.type_in(&folder, &["deploy"])?.wait(ANSWER * 4)?.ok()?;
     Ok(outcome.stdout.trim().to_owned())
 }
 
-/// Waits until the app answers.
-fn answers(daemon: &Daemon, url: &str) -> Result {
-    let healthy = || daemon.get(url).is_ok_and(|answer| answer.status == 200);
-    until("an answer of the app", ANSWER, healthy)?;
-    Ok(())
+/// Where the sample's `nextdeploy.yml` is.
+fn folder(daemon: &Daemon) -> PathBuf {
+    daemon.site().folder().join("demo")
 }
 
 /// Lets the load go on for a while, and at least until it has got further.
@@ -185,10 +192,6 @@ fn commands(args: &Args, programs: &Programs, daemon: &Daemon, url: &str) -> Vec
         format!("{cli} deploy -- {}", programs.testapp.display()),
         format!("{cli} ls"),
     ]
-}
-
-fn told(tally: Tally) -> String {
-    format!("{} requests, {} failed", tally.sent, tally.failed)
 }
 
 /// Says how far it is. On stderr: stdout is for the report.
