@@ -1,4 +1,4 @@
-//! Lines on disk, through the port.
+//! Lines on disk, through the port: what is kept, found, followed, compressed, dropped and repaired.
 
 use std::fs;
 use std::io::Write;
