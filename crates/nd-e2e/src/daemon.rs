@@ -243,6 +243,24 @@ impl Daemon {
         Typed::start(program, words, folder, &variables)
     }
 
+    /// Deploys the test application as a plain process, answering as `release`; gives the URL. `flags` stand before
+    /// the command.
+    ///
+    /// # Errors
+    /// When the deployment fails.
+    pub fn deploy(&self, app: &str, release: &str, flags: &[&str]) -> Result<String> {
+        let variable = format!("TESTAPP_RELEASE={release}");
+        let program = self.programs.testapp.display().to_string();
+        let words = [&["deploy", "--name", app, "-e", &variable], flags, &["--", &program]].concat();
+        Ok(self.cli_words(&words)?.ok()?.stdout.trim().to_owned())
+    }
+
+    /// The programs that it and its commands are.
+    #[must_use]
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
     /// A connection to its API over the control socket.
     ///
     /// # Errors
