@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Load, Options, Programs, interruption, until};
+use nd_e2e::{Daemon, Load, Options, Programs, interruption, runs_as_root, until};
 
 use crate::workspace::Workspace;
 use crate::{Result, process, testapp};
@@ -185,11 +185,12 @@ fn commands(args: &Args, programs: &Programs, daemon: &Daemon, url: &str) -> Vec
         let typed = verbs.iter().map(|verb| format!("{cli} {host} {verb}"));
         return std::iter::once(format!("curl -i {url}")).chain(typed).collect();
     }
+    let user = if runs_as_root() { "--user root " } else { "" };
     vec![
         "cargo xtask demo --stay".to_owned(),
         format!("{server} run --dev --data-dir /tmp/nextdeploy &"),
         "export NEXTDEPLOY_HOST=unix:///tmp/nextdeploy/nextdeployd.sock".to_owned(),
-        format!("{cli} deploy -- {}", programs.testapp.display()),
+        format!("{cli} deploy --name hello {user}-- {}", programs.testapp.display()),
         format!("{cli} ls"),
     ]
 }

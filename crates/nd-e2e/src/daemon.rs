@@ -251,7 +251,8 @@ impl Daemon {
     pub fn deploy(&self, app: &str, release: &str, flags: &[&str]) -> Result<String> {
         let variable = format!("TESTAPP_RELEASE={release}");
         let program = self.programs.testapp.display().to_string();
-        let words = [&["deploy", "--name", app, "-e", &variable], flags, &["--", &program]].concat();
+        let user: &[&str] = if runs_as_root() { &["--user", "root"] } else { &[] };
+        let words = [&["deploy", "--name", app, "-e", &variable], user, flags, &["--", &program]].concat();
         Ok(self.cli_words(&words)?.ok()?.stdout.trim().to_owned())
     }
 
@@ -380,6 +381,12 @@ impl Drop for Daemon {
         }
         until("the end of all units", WAIT, || self.unit_processes().is_empty()).ok();
     }
+}
+
+/// Whether this is root, whose plain processes must be told that they may be root too.
+#[must_use]
+pub fn runs_as_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Shows what the daemon wrote beside the failure of a test.

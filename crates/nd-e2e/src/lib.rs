@@ -18,7 +18,7 @@ mod wait;
 mod websocket;
 
 pub use cli::{Outcome, Typed};
-pub use daemon::{Daemon, Options, Site};
+pub use daemon::{Daemon, Options, Site, runs_as_root};
 pub use docker::{Docker, NETWORK};
 pub use error::{Error, Result};
 pub use http::{Answer, Connection, Target, get};

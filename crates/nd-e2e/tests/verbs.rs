@@ -12,6 +12,12 @@ fn instance(daemon: &Daemon, url: &str) -> Result<String> {
     Ok(answer.header("x-instance").ok_or("no x-instance")?.to_owned())
 }
 
+/// Whoever runs the tests; a plain process runs as root only where that is written.
+fn user() -> Result<String> {
+    let id = std::process::Command::new("id").arg("-un").output()?;
+    Ok(String::from_utf8(id.stdout)?.trim().to_owned())
+}
+
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
@@ -20,7 +26,7 @@ fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 fn deploy_prints_exactly_the_url_and_the_app_answers_there() -> Result {
     let daemon = daemon()?;
     let program = daemon.programs().testapp.display().to_string();
-    let words = ["deploy", "--name", "shop", "-e", "TESTAPP_RELEASE=v1", "--", &program];
+    let words = ["deploy", "--name", "shop", "--user", &user()?, "-e", "TESTAPP_RELEASE=v1", "--", &program];
     let outcome = daemon.cli_words(&words)?.ok()?;
     let url = outcome.stdout.strip_suffix('\n').ok_or("stdout has no line")?;
     assert!(url.starts_with("http://shop.localhost:") && !url.contains(char::is_whitespace), "{url:?}");
@@ -37,8 +43,9 @@ fn deploy_reads_the_file_in_its_directory() -> Result {
     std::fs::create_dir(&folder)?;
     let program = daemon.programs().testapp.display().to_string();
     let manifest = format!(
-        "version: \"1.0\"\napp: {{name: filed, domain: filed.example.com}}\ncommand: [\"{program}\"]\n\
-         env: {{TESTAPP_RELEASE: r7}}\nscale: {{instances: 2}}\n"
+        "version: \"1.0\"\napp: {{name: filed, domain: filed.example.com}}\ncommand: [\"{program}\"]\nuser: \"{}\"\n\
+         env: {{TESTAPP_RELEASE: r7}}\nscale: {{instances: 2}}\n",
+        user()?
     );
     std::fs::write(folder.join("nextdeploy.yml"), manifest)?;
     let url = daemon.type_in(&folder, &["deploy"])?.wait(WAIT)?.ok()?.stdout;
@@ -213,10 +220,12 @@ fn destroy_asks_for_yes_and_leaves_nothing() -> Result {
 fn plan_says_what_would_change_and_does_nothing() -> Result {
     let daemon = daemon()?;
     let program = daemon.programs().testapp.display().to_string();
-    let plan = daemon.cli_words(&["plan", "--name", "shop", "--", &program])?.expect_code(8)?;
+    let plan =
+        daemon.cli_words(&["plan", "--name", "shop", "--user", &user()?, "--", &program])?.expect_code(8)?;
     assert!(plan.stdout.contains("shop"), "{}", plan.stdout);
     daemon.cli("status shop")?.expect_code(3)?;
-    let dry = daemon.cli_words(&["deploy", "--dry-run", "--name", "shop", "--", &program])?;
+    let dry =
+        daemon.cli_words(&["deploy", "--dry-run", "--name", "shop", "--user", &user()?, "--", &program])?;
     assert!(matches!(dry.code, Some(0 | 8)), "{dry:?}");
     daemon.cli("status shop")?.expect_code(3)?;
     Ok(())

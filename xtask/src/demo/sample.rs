@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Docker, NETWORK, Programs, kill, until, until_some};
+use nd_e2e::{Daemon, Docker, NETWORK, Programs, kill, runs_as_root, until, until_some};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -48,7 +48,9 @@ impl Sample {
         match self {
             Self::Container { image, .. } => format!("{head}  port: 3000\nimage: {image}:{release}\n"),
             Self::Process { program } => {
-                format!("{head}command: [\"{}\"]\nenv:\n  TESTAPP_RELEASE: {release}\n", program.display())
+                let user = if runs_as_root() { "user: root\n" } else { "" };
+                let program = program.display();
+                format!("{head}command: [\"{program}\"]\n{user}env:\n  TESTAPP_RELEASE: {release}\n")
             }
         }
     }
