@@ -1,0 +1,133 @@
+//! What the API asks of the process around it.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use nd_config::DaemonSettings;
+use nd_proxy::{AppTraffic, Proxy};
+use nd_server::{AppFigures, Figures, Host, HostSample};
+use parking_lot::Mutex;
+
+use crate::options::{Chosen, read_file};
+use crate::paths::Paths;
+
+/// This process and the host it runs on.
+pub(crate) struct DaemonHost {
+    config: Option<PathBuf>,
+    settings: Mutex<DaemonSettings>,
+    notes: Vec<String>,
+    metrics: nd_metrics::HostMetrics,
+    proxy: Proxy,
+}
+
+impl DaemonHost {
+    pub(crate) fn new(chosen: &Chosen, paths: &Paths, notes: Vec<String>, proxy: Proxy) -> Self {
+        Self {
+            config: chosen.config.clone(),
+            settings: Mutex::new(chosen.settings.clone()),
+            notes,
+            metrics: nd_metrics::HostMetrics::new(paths.data.clone()),
+            proxy,
+        }
+    }
+
+    /// Reads the settings again, because of SIGHUP.
+    pub(crate) async fn reload_and_log(&self) {
+        match self.reload().await {
+            Ok(changes) if changes.is_empty() => tracing::info!("settings read again: nothing changed"),
+            Ok(changes) => tracing::info!("settings read again: {}", changes.join("; ")),
+            Err(error) => tracing::error!("the settings were not taken: {error}"),
+        }
+    }
+}
+
+#[async_trait]
+impl Host for DaemonHost {
+    async fn sample(&self) -> HostSample {
+        let host = self.metrics.sample().await;
+        HostSample {
+            cpu_percent: host.cpu_percent,
+            memory_percent: host.memory_percent(),
+            disk_percent: host.disk_percent(),
+            rss_bytes: host.rss_bytes,
+            details: serde_json::json!({
+                "cpus": host.cpus,
+                "load": host.load,
+                "memory_total_bytes": host.memory_total_bytes,
+                "memory_used_bytes": host.memory_used_bytes,
+                "disk_total_bytes": host.disk_total_bytes,
+                "disk_used_bytes": host.disk_used_bytes,
+                "uptime_seconds": host.uptime.as_secs(),
+                "received_bytes": host.received_bytes,
+                "sent_bytes": host.sent_bytes,
+            }),
+        }
+    }
+
+    async fn exposition(&self, figures: Figures) -> String {
+        let traffic = self.proxy.stats();
+        let snapshot = nd_metrics::Snapshot {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: figures.uptime,
+            api_requests: figures.api_requests,
+            errors: figures.errors,
+            workers_down: figures.workers_down,
+            proxy_connections: traffic.connections,
+            host: self.metrics.sample().await,
+            apps: figures.apps.iter().map(|app| series(app, traffic.apps.get(&app.app))).collect(),
+        };
+        match nd_metrics::exposition(&snapshot) {
+            Ok(text) => text,
+            Err(error) => format!("# the metrics could not be written: {error}\n"),
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    async fn reload(&self) -> Result<Vec<String>, String> {
+        let Some(path) = self.config.clone() else {
+            return Err("this daemon was started without a settings file".to_owned());
+        };
+        let read = nd_supervise::blocking("read the settings", move || read_file(&path)).await;
+        let fresh = read.map_err(|failure| failure.to_string())?.map_err(|error| error.to_string())?;
+        let mut settings = self.settings.lock();
+        let changes = changes(&settings, &fresh);
+        *settings = fresh;
+        Ok(changes)
+    }
+}
+
+/// What differs, and that it counts from the next start: listeners and directories cannot move under their users.
+fn changes(old: &DaemonSettings, new: &DaemonSettings) -> Vec<String> {
+    let rows = [
+        ("data_dir", old.data_dir != new.data_dir),
+        ("socket", old.socket != new.socket),
+        ("listen", old.listen != new.listen),
+        ("http", old.http != new.http),
+        ("dev", old.dev != new.dev),
+        ("log", old.log != new.log),
+        ("docker", old.docker != new.docker),
+        ("shutdown.apps", old.on_shutdown != new.on_shutdown),
+        ("adapter tables", old.adapters != new.adapters),
+    ];
+    let changed = rows.into_iter().filter(|(_, changed)| *changed);
+    changed.map(|(key, _)| format!("{key} changed, restart the daemon for it to count")).collect()
+}
+
+fn series(app: &AppFigures, traffic: Option<&AppTraffic>) -> nd_metrics::AppSeries {
+    let traffic = traffic.cloned().unwrap_or_default();
+    nd_metrics::AppSeries {
+        app: app.app.to_string(),
+        ready: app.ready,
+        desired: app.desired,
+        restarts: app.restarts,
+        crashes: app.crashes,
+        deployments: [app.deployments_succeeded, app.deployments_failed],
+        responses: traffic.responses,
+        traffic_bytes: [traffic.bytes_in, traffic.bytes_out],
+        in_flight: traffic.in_flight,
+        held: traffic.held,
+    }
+}

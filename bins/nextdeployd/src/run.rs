@@ -1,0 +1,246 @@
+//! The daemon: start everything, serve, and end in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_core::EngineHandle;
+use nd_server::{ErrorLog, Facts, ListenError, Listener, Server, Services, Token, unix_listener};
+use nd_supervise::{CancellationToken, RestartWhen, Supervisor, SystemClock, TaskSet, WorkerSpec};
+use nd_types::Timestamp;
+use sd_notify::NotifyState;
+
+use crate::host::DaemonHost;
+use crate::lock::{DataLock, LockError};
+use crate::logging;
+use crate::options::{Chosen, RunOptions};
+use crate::paths::Paths;
+use crate::signals::{Asked, Signals};
+use crate::wiring::{self, Parts};
+
+/// How long `--stop-apps` may take; the whole daemon has 25 s.
+const STOP_APPS: Duration = Duration::from_secs(14);
+
+/// How long requests through the proxy may take to finish when the daemon ends.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long the workers may take.
+const STOP_WORKERS: Duration = Duration::from_secs(5);
+
+/// How often logs that are kept long enough are removed.
+const RETENTION: Duration = Duration::from_secs(600);
+
+/// The group whose members may use the control socket.
+const GROUP: &str = "nextdeploy";
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// The settings are wrong.
+    #[error("{0}")]
+    Config(String),
+    /// Another daemon has the data directory.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Something could not be set up.
+    #[error("{0}")]
+    Start(String),
+    /// The API has nowhere to listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl RunError {
+    /// 2 for what the user wrote, 5 for a conflict with another daemon, else 1.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            Self::Lock(LockError::Held { .. }) => 5,
+            Self::Lock(_) | Self::Start(_) | Self::Listen(_) | Self::System { .. } => 1,
+        }
+    }
+}
+
+/// Runs the daemon until a signal ends it.
+pub(crate) fn run(options: &RunOptions) -> Result<(), RunError> {
+    let chosen = options.choose()?;
+    logging::init(&chosen.settings.log);
+    let paths = Paths::new(&chosen).map_err(system("find the data directory"))?;
+    paths.create().map_err(system("make the data directory"))?;
+    let _lock = DataLock::take(&paths.data)?;
+    // Two threads: the daemon mostly waits, and the proxy has threads of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(system("start the runtime"))?;
+    let result = runtime.block_on(serve(&chosen, &paths));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+fn system(what: &'static str) -> impl Fn(std::io::Error) -> RunError {
+    move |source| RunError::System { what, source }
+}
+
+async fn serve(chosen: &Chosen, paths: &Paths) -> Result<(), RunError> {
+    let mut signals = Signals::new().map_err(system("listen to signals"))?;
+    let mut parts = wiring::build(chosen, paths).await?;
+    for note in &parts.notes {
+        tracing::warn!("{note}");
+    }
+    let unix = Listener::unix(unix_listener(&paths.socket, group_id(GROUP))?);
+    let tcp = Listener::tcp(chosen.listen, chosen.dev).await?;
+    let listen = tcp.local_addr();
+    let supervisor = Supervisor::new(Arc::new(SystemClock));
+    let host =
+        Arc::new(DaemonHost::new(chosen, paths, std::mem::take(&mut parts.notes), parts.proxy.clone()));
+    let server = server(chosen, paths, listen, &parts, &supervisor, Arc::clone(&host))?;
+    let (engine, proxy) = (parts.engine.handle(), parts.proxy.clone());
+    let api = CancellationToken::new();
+    let tasks = TaskSet::new("daemon");
+    start_workers(&supervisor, parts, &server)?;
+    for listener in [unix, tcp] {
+        let (server, until) = (server.clone(), api.clone());
+        tasks.spawn("api", async move { server.serve(listener, until).await });
+    }
+    announce(paths, listen, &engine);
+    let signal = wait_for_end(&mut signals, &host).await;
+    tracing::info!("Received {signal}, starting graceful shutdown...");
+    notify(&[NotifyState::Stopping]);
+    api.cancel();
+    if chosen.stop_apps {
+        stop_apps(&engine).await;
+    }
+    proxy.shutdown(DRAIN).await;
+    let report = supervisor.shutdown(STOP_WORKERS).await;
+    tasks.shutdown(Duration::from_secs(2)).await;
+    if !report.is_clean() {
+        tracing::warn!(aborted = ?report.aborted, "workers did not end in time");
+    }
+    std::fs::remove_file(&paths.socket).ok();
+    tracing::info!("ended; {}", if chosen.stop_apps { "apps are stopped" } else { "apps go on running" });
+    Ok(())
+}
+
+fn server(
+    chosen: &Chosen,
+    paths: &Paths,
+    listen: Option<std::net::SocketAddr>,
+    parts: &Parts,
+    supervisor: &Supervisor,
+    host: Arc<DaemonHost>,
+) -> Result<Server, RunError> {
+    let token = Token::load_or_create(&paths.token()).map_err(|error| RunError::Start(error.to_string()))?;
+    let facts = Facts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: None,
+        started_at: Timestamp::now(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        data_dir: paths.data.clone(),
+        socket: paths.socket.clone(),
+        listen: listen.or(Some(chosen.listen)),
+        uid: rustix::process::geteuid().as_raw(),
+    };
+    let services = Services {
+        engine: parts.engine.handle(),
+        logs: Arc::clone(&parts.logs) as _,
+        supervisor: supervisor.clone(),
+        host,
+        clock: Arc::new(SystemClock),
+        errors: Arc::new(ErrorLog::default()),
+        token,
+    };
+    Ok(Server::new(facts, services))
+}
+
+fn start_workers(supervisor: &Supervisor, parts: Parts, server: &Server) -> Result<(), RunError> {
+    let engine = Arc::new(parts.engine);
+    let failed = |error: nd_supervise::SupervisorError| RunError::Start(error.to_string());
+    let spec =
+        WorkerSpec::new("engine").restart(RestartWhen::OnFailure).critical().grace(Duration::from_secs(11));
+    supervisor
+        .add(spec, move |context| {
+            let engine = Arc::clone(&engine);
+            async move {
+                engine.run(context.shutdown).await;
+                Ok(())
+            }
+        })
+        .map_err(failed)?;
+    let server = server.clone();
+    supervisor
+        .add(WorkerSpec::new("restart-count"), move |context| {
+            let server = server.clone();
+            async move {
+                server.count_restarts(context.shutdown).await;
+                Ok(())
+            }
+        })
+        .map_err(failed)?;
+    let logs = parts.logs;
+    supervisor
+        .add(WorkerSpec::new("log-retention"), move |context| {
+            let logs = Arc::clone(&logs);
+            async move {
+                loop {
+                    logs.sweep().await?;
+                    tokio::select! {
+                        () = tokio::time::sleep(RETENTION) => {}
+                        () = context.shutdown.cancelled() => return Ok(()),
+                    }
+                }
+            }
+        })
+        .map_err(failed)
+}
+
+fn announce(paths: &Paths, listen: Option<std::net::SocketAddr>, engine: &EngineHandle) {
+    let listen = listen.map_or_else(String::new, |listen| format!(" and http://{listen}"));
+    tracing::info!(
+        "API on unix://{}{listen}; proxy on http://{}",
+        paths.socket.display(),
+        engine.http_addr()
+    );
+    notify(&[NotifyState::Ready]);
+}
+
+async fn wait_for_end(signals: &mut Signals, host: &DaemonHost) -> &'static str {
+    loop {
+        match signals.next().await {
+            Asked::End(signal) => return signal,
+            Asked::Reload => {
+                notify(&[NotifyState::Reloading]);
+                host.reload_and_log().await;
+                notify(&[NotifyState::Ready]);
+            }
+        }
+    }
+}
+
+/// Stops every app as `--stop-apps` asks; the next daemon starts them again.
+async fn stop_apps(engine: &EngineHandle) {
+    for app in engine.suspend(STOP_APPS).await {
+        tracing::warn!(%app, "did not stop in time");
+    }
+}
+
+/// Tells systemd; without one, nothing happens.
+fn notify(state: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "systemd could not be told");
+    }
+}
+
+/// The id of a group of this host, from `/etc/group`.
+fn group_id(name: &str) -> Option<u32> {
+    let groups = std::fs::read_to_string("/etc/group").ok()?;
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
+    })
+}

@@ -1,0 +1,90 @@
+//! The adapters of this daemon, and the engine on top of them. The only place that names two of them.
+
+use std::sync::Arc;
+
+use nd_bluegreen::{BlueGreen, Recreate};
+use nd_core::ports::LogStore;
+use nd_core::{Engine, Registry};
+use nd_docker::DockerRuntime;
+use nd_ingress::EmbeddedIngress;
+use nd_logs::{Collector, SegmentLog};
+use nd_probe::NetworkProbe;
+use nd_process::{ProcessRuntime, ShimCommand};
+use nd_proxy::Proxy;
+use nd_store::SqliteStore;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::options::Chosen;
+use crate::paths::Paths;
+use crate::run::RunError;
+use crate::{fail_point, proxy};
+
+/// Everything the daemon runs.
+pub(crate) struct Parts {
+    pub(crate) engine: Engine,
+    pub(crate) proxy: Proxy,
+    pub(crate) logs: Arc<SegmentLog>,
+    /// What the user should know about how it started.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Builds every adapter and the engine; nothing runs yet but the proxy, which has no routes.
+pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunError> {
+    let store = SqliteStore::open(paths.state()).map_err(|error| {
+        let fix = error.fix().map_or_else(String::new, |fix| format!("; {fix}"));
+        RunError::Start(format!("open the state: {error}{fix}"))
+    })?;
+    let logs = SegmentLog::open(paths.data.join("logs"), adapter(chosen, "logs")?)
+        .map_err(|error| start_failed("open the logs", &error))?;
+    let logs = Arc::new(logs);
+    let process = Arc::new(process_runtime(chosen, paths)?);
+    let docker = Arc::new(DockerRuntime::new(docker_settings(chosen), Some(paths.data.join("docker"))));
+    let (proxy, notes) = proxy::start(chosen, adapter(chosen, "proxy")?)
+        .map_err(|error| start_failed("start the proxy", &error))?;
+    let collector = Collector::new(
+        vec![docker.clone() as _, process.clone() as _],
+        Arc::clone(&logs) as Arc<dyn LogStore>,
+    );
+    let registry = Registry::builder()
+        .runtime(docker)
+        .runtime(process)
+        .ingress(Arc::new(EmbeddedIngress::new(proxy.clone())))
+        .probe(Arc::new(NetworkProbe))
+        .strategy(Arc::new(BlueGreen))
+        .strategy(Arc::new(Recreate))
+        .build()
+        .map_err(|error| start_failed("register the adapters", &error))?;
+    let mut builder = Engine::builder(registry).store(Arc::new(store)).collector(Arc::new(collector));
+    if let Some(fail_point) = fail_point::from_environment() {
+        builder = builder.fail_point(fail_point);
+    }
+    let engine = builder.build().await.map_err(|error| start_failed("read the stored state", &error))?;
+    Ok(Parts { engine, proxy, logs, notes })
+}
+
+fn process_runtime(chosen: &Chosen, paths: &Paths) -> Result<ProcessRuntime, RunError> {
+    let program =
+        std::env::current_exe().map_err(|error| start_failed("find this program's own file", &error))?;
+    let shim = ShimCommand { program, args: vec!["shim".into()] };
+    let settings: nd_process::Settings = adapter(chosen, "process")?;
+    ProcessRuntime::new(&settings, paths.data.join("units"), paths.run.clone(), shim)
+        .map_err(|error| start_failed("set up plain processes", &error))
+}
+
+fn docker_settings(chosen: &Chosen) -> nd_docker::Settings {
+    nd_docker::Settings { host: chosen.settings.docker.socket.clone(), ..nd_docker::Settings::default() }
+}
+
+/// An adapter's own table of `nextdeployd.toml`.
+fn adapter<T: DeserializeOwned + Default>(chosen: &Chosen, name: &str) -> Result<T, RunError> {
+    match chosen.settings.adapters.get(name) {
+        None => Ok(T::default()),
+        Some(table) => Deserialize::deserialize(table.clone())
+            .map_err(|error: toml::de::Error| RunError::Config(format!("[{name}] {}", error.message()))),
+    }
+}
+
+fn start_failed(what: &str, error: &dyn std::error::Error) -> RunError {
+    RunError::Start(format!("{what}: {error}"))
+}
