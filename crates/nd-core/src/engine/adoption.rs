@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nd_supervise::Mono;
 use nd_types::{DeploymentId, StrategyName, UnitId};
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +18,17 @@ use crate::records::{AppRecord, DeploymentRecord, DeploymentStatus, Record, Rele
 /// How often units without an owner are looked for.
 const PERIOD: Duration = Duration::from_secs(30);
 
+/// How long events are kept, and how often older ones are removed.
+const EVENTS_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+const COMPACT_EVERY: Duration = Duration::from_secs(24 * 3600);
+
 /// How long one look at a whole runtime may take.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// Looks for units without an owner until `shutdown`. This is also what keeps an engine running.
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut absent = BTreeSet::new();
+    let mut compacted = None;
     loop {
         for (kind, runtime) in shared.registry.runtimes() {
             let scope = Scope::All(shared.daemon.clone());
@@ -40,10 +46,24 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
                 Err(_) => {}
             }
         }
+        forget_old_events(&shared, &mut compacted).await;
         tokio::select! {
             () = tokio::time::sleep(PERIOD) => {}
             () = shutdown.cancelled() => return,
         }
+    }
+}
+
+/// Once a day, events that are older than anybody asks for go.
+async fn forget_old_events(shared: &Shared, compacted: &mut Option<Mono>) {
+    let now = shared.clock.mono();
+    if compacted.is_some_and(|at| now.saturating_since(at) < COMPACT_EVERY) {
+        return;
+    }
+    *compacted = Some(now);
+    let before = shared.clock.wall().saturating_sub(EVENTS_KEPT).unwrap_or(nd_types::Timestamp::MIN);
+    if let Err(error) = shared.store.compact(before).await {
+        tracing::warn!(%error, "old events could not be removed; trying again tomorrow");
     }
 }
 

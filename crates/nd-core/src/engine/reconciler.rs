@@ -12,7 +12,7 @@ use super::error::EngineError;
 use super::shared::{Message, Shared};
 use crate::events::Event;
 use crate::model::edit::{Edit, EditError};
-use crate::model::{Action, AppModel, AppStatus, Decision, Fact};
+use crate::model::{Action, ActionEnd, AppModel, AppStatus, Decision, Fact};
 use crate::records::{Record, RunIntent};
 
 /// How often everything is looked at, whatever was hinted; plus up to a tenth by chance.
@@ -108,7 +108,13 @@ impl Reconciler {
         match message {
             Message::Look => self.model.look_again(),
             Message::Suspend => self.model.suspend(),
-            Message::Ended(end) => self.model.absorb(*end, self.shared.now()),
+            Message::Ended(end) => {
+                let looked = matches!(*end, ActionEnd::Observed { .. });
+                self.model.absorb(*end, self.shared.now());
+                if looked {
+                    self.follow_output();
+                }
+            }
             Message::Edit { edit, actor, reply } => {
                 let result = self.edit(*edit, actor).await;
                 // Whoever asked may have gone away; the wish counts all the same.
@@ -226,10 +232,13 @@ impl Reconciler {
         self.shared.bus.publish(self.model.app(), fact, actor, self.shared.clock.wall());
     }
 
-    fn follow_output(&self, fact: &Fact, collector: &dyn crate::ports::LogCollector) {
-        let Some(unit) = &fact.unit else { return };
-        if let Some(release) = self.model.release(unit.release()) {
-            collector.follow(unit, release.spec.runtime());
+    /// Keeps the output of every unit that runs, also of those that ran before this daemon did.
+    fn follow_output(&self) {
+        let Some(collector) = &self.shared.collector else { return };
+        for (id, _) in self.model.units().iter().filter(|(_, unit)| unit.state.is_running()) {
+            if let Some(release) = self.model.release(id.release()) {
+                collector.follow(id, release.spec.runtime());
+            }
         }
     }
 
