@@ -1,6 +1,7 @@
 //! Contract suites: what an adapter must do to earn its port.
 
 pub mod ingress;
+pub mod runtime;
 pub mod store;
 
 /// What a suite answers: errors of the port come back as they are, broken expectations panic.

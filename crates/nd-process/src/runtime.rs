@@ -1,0 +1,351 @@
+//! The daemon's side: `Runtime` on directories and shims.
+
+mod changes;
+mod hints;
+mod io;
+mod shims;
+mod units;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream;
+use nd_core::ports::{
+    PortError, PortErrorKind, PortResult, Prepared, Progress, RegistryAuth, Runtime, RuntimeCaps, Scope,
+    Signal, UnitObserved, UnitSpec, UnitStatus,
+};
+use nd_core::spec::{AppSpec, CommandSpec, Workload};
+use nd_supervise::blocking;
+use nd_types::{ExitStatus, RuntimeKind, Timestamp, UnitId};
+use parking_lot::Mutex;
+
+use crate::command;
+use crate::error::ProcessError;
+use crate::launch;
+use crate::leases::{LeaseBook, is_free};
+use crate::protocol::{Phase, Request, Status};
+use crate::record::UnitRecord;
+use crate::settings::Settings;
+use changes::Changes;
+use hints::Hints;
+use shims::Shims;
+use units::Units;
+
+/// How to start a shim: a program that calls [`shim_main`](crate::shim_main) when it is given these arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShimCommand {
+    /// The program, absolute: `nextdeployd` itself.
+    pub program: PathBuf,
+    /// Its arguments: `shim`.
+    pub args: Vec<String>,
+}
+
+/// Shims that are asked at once.
+const ASKED_AT_ONCE: usize = 16;
+
+/// SIGTERM, as POSIX numbers it.
+const SIGTERM: i32 = 15;
+
+/// Runs units as plain processes of this host, each under a shim.
+///
+/// Dropping it leaves the units running; a new one on the same directory finds them.
+#[derive(Debug)]
+pub struct ProcessRuntime {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    units: Units,
+    shims: Shims,
+    leases: Mutex<LeaseBook>,
+    /// One change of a unit at a time.
+    turns: Mutex<HashMap<UnitId, Arc<tokio::sync::Mutex<()>>>>,
+    hints: Hints,
+    changes: Changes,
+}
+
+impl ProcessRuntime {
+    /// A runtime whose units lie in `dir` (`<data dir>/units`). Sockets whose path would be too long there go to `run_dir`.
+    /// Touches no unit. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or read, or the settings' range of ports is empty.
+    pub fn new(
+        settings: &Settings,
+        dir: PathBuf,
+        run_dir: PathBuf,
+        shim: ShimCommand,
+    ) -> Result<Self, ProcessError> {
+        let units = Units::open(dir, run_dir)?;
+        let leased = units.list(|_| true)?.iter().map(|record| record.port.get()).collect();
+        let leases = LeaseBook::open(&units.ports_file(), settings.first_port, settings.last_port, leased)?;
+        let inner = Inner {
+            shims: Shims::new(shim, settings.output_bytes),
+            leases: Mutex::new(leases),
+            turns: Mutex::new(HashMap::new()),
+            hints: Hints::new(),
+            changes: Changes::new(),
+            units,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+impl Inner {
+    /// The unit's record.
+    async fn record(self: &Arc<Self>, unit: &UnitId) -> Result<UnitRecord, ProcessError> {
+        self.find(unit).await?.ok_or_else(|| ProcessError::NoUnit(unit.clone()))
+    }
+
+    async fn find(self: &Arc<Self>, unit: &UnitId) -> Result<Option<UnitRecord>, ProcessError> {
+        let (inner, unit) = (Arc::clone(self), unit.clone());
+        blocking("read a unit's record", move || inner.units.read(&unit)).await?
+    }
+
+    /// Waits for the turn to change this unit.
+    async fn turn(&self, unit: &UnitId) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = Arc::clone(self.turns.lock().entry(unit.clone()).or_default());
+        turn.lock_owned().await
+    }
+
+    /// How the unit is: asked of its shim, else as it was last recorded.
+    async fn status(self: &Arc<Self>, record: &UnitRecord) -> Result<Option<Status>, ProcessError> {
+        match self.shims.ask(record, &Request::Status).await {
+            Ok(Some(status)) => return Ok(Some(status)),
+            // A shim that hangs says nothing about its unit; what it recorded last is the best there is.
+            Err(ProcessError::Timeout { .. }) => return self.recorded(record).await,
+            Err(error) => return Err(error),
+            Ok(None) => {}
+        }
+        Ok(self.recorded(record).await?.map(Status::without_shim))
+    }
+
+    async fn recorded(self: &Arc<Self>, record: &UnitRecord) -> Result<Option<Status>, ProcessError> {
+        let (inner, unit) = (Arc::clone(self), record.id.clone());
+        let dir = self.units.dir(&record.id);
+        match blocking("read a unit's status", move || inner.units.dir(&unit).status()).await? {
+            Ok(status) => Ok(status),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                tracing::warn!(unit = %record.id, %error, "the recorded status is damaged");
+                let phase = Phase::Ended { exit: ExitStatus::Unknown, started: None, finished: None };
+                Ok(Some(Status { shim: 0, run: 0, phase }))
+            }
+            Err(error) => Err(ProcessError::file("read the status in", dir.path(), error)),
+        }
+    }
+
+    async fn observe_one(self: &Arc<Self>, record: &UnitRecord) -> Result<UnitObserved, ProcessError> {
+        let status = self.status(record).await?;
+        Ok(observed(record, status.as_ref()))
+    }
+
+    async fn create(self: &Arc<Self>, unit: &UnitSpec) -> Result<UnitObserved, ProcessError> {
+        let Workload::Command(command) = &unit.spec.workload else {
+            return Err(ProcessError::NoCommand(unit.id.clone()));
+        };
+        let _turn = self.turn(&unit.id).await;
+        if let Some(record) = self.find(&unit.id).await? {
+            return self.observe_one(&record).await;
+        }
+        let socket = self.units.socket(&unit.id)?;
+        let (inner, unit, command) = (Arc::clone(self), unit.clone(), command.clone());
+        let record = blocking("create a unit", move || {
+            let port = inner.leases.lock().lease(Timestamp::now(), is_free)?;
+            let record = UnitRecord::new(unit.id, unit.daemon, port, socket, &unit.spec, &command);
+            inner
+                .units
+                .write(&record)
+                .inspect_err(|_| inner.leases.lock().release(port, Timestamp::now()))?;
+            Ok::<_, ProcessError>(record)
+        });
+        Ok(observed(&record.await??, None))
+    }
+
+    async fn start(self: &Arc<Self>, unit: &UnitId) -> Result<UnitObserved, ProcessError> {
+        let _turn = self.turn(unit).await;
+        let record = self.record(unit).await?;
+        let launch = {
+            let record = record.clone();
+            blocking("find a unit's program", move || launch::of_record(&record, &record.argv)).await??
+        };
+        let request = Request::Start(Box::new(launch));
+        let status = self.shims.ask_or_start(&record, &self.units.dir(unit), &request).await?;
+        self.hints.follow(&self.shims, &record, true);
+        Ok(observed(&record, Some(&status)))
+    }
+
+    async fn signal(self: &Arc<Self>, unit: &UnitId, signal: Signal) -> Result<(), ProcessError> {
+        let record = self.record(unit).await?;
+        let request = match signal {
+            Signal::Stop(number) => Request::Signal(number.unwrap_or(SIGTERM)),
+            Signal::Kill => Request::Kill,
+        };
+        if self.shims.ask(&record, &request).await?.is_none() && signal == Signal::Kill {
+            self.shims.kill_strays(&record, &self.units.dir(unit)).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait(self: &Arc<Self>, unit: &UnitId) -> Result<ExitStatus, ProcessError> {
+        let record = self.record(unit).await?;
+        if let Some(mut watch) = self.shims.watch(&record).await? {
+            while let Some(status) = watch.next().await? {
+                if !status.phase.is_running() {
+                    return Ok(exit_of(Some(&status)));
+                }
+            }
+        }
+        let status = self.recorded(&record).await?.map(Status::without_shim);
+        Ok(exit_of(status.as_ref()))
+    }
+
+    async fn remove(self: &Arc<Self>, unit: &UnitId) -> Result<(), ProcessError> {
+        let _turn = self.turn(unit).await;
+        let Some(record) = self.find(unit).await? else { return Ok(()) };
+        let dir = self.units.dir(unit);
+        self.shims.end(&record, &dir).await?;
+        let inner = Arc::clone(self);
+        blocking("remove a unit", move || {
+            inner.units.remove(&record)?;
+            inner.leases.lock().release(record.port, Timestamp::now());
+            Ok::<_, ProcessError>(())
+        })
+        .await??;
+        self.turns.lock().remove(unit);
+        self.hints.removed(unit);
+        Ok(())
+    }
+
+    async fn observe(self: &Arc<Self>, scope: &Scope) -> Result<Vec<UnitObserved>, ProcessError> {
+        let (inner, scope) = (Arc::clone(self), scope.clone());
+        let records = blocking("list units", move || {
+            let (daemon, app) = match &scope {
+                Scope::All(daemon) => (daemon, None),
+                Scope::App(daemon, app) => (daemon, Some(app)),
+            };
+            let mut records = inner.units.list(|unit| app.is_none_or(|app| unit.app() == app))?;
+            records.retain(|record| record.daemon == *daemon);
+            Ok::<_, ProcessError>(records)
+        });
+        let mut units: Vec<UnitObserved> = stream::iter(records.await??)
+            .map(|record| async move { self.observe_one(&record).await })
+            .buffer_unordered(ASKED_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        units.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(units)
+    }
+}
+
+#[async_trait]
+impl Runtime for ProcessRuntime {
+    fn caps(&self) -> RuntimeCaps {
+        RuntimeCaps { kind: RuntimeKind::Process, own_address: false }
+    }
+
+    async fn prepare(
+        &self,
+        spec: &AppSpec,
+        _auth: Option<&RegistryAuth>,
+        progress: &Progress,
+    ) -> PortResult<Prepared> {
+        let Workload::Command(command) = spec.workload.clone() else {
+            return Err(PortError::new(
+                PortErrorKind::Invalid,
+                "prepare a release as a process: it names an image, not a command",
+            ));
+        };
+        let (env, notes) = (spec.env.clone(), notes(spec));
+        let program = blocking("find a program", move || {
+            let CommandSpec { argv, cwd, user, path } = &command;
+            launch::find_user(user.as_deref())?;
+            launch::find(argv, cwd, path.as_deref(), &env).map(|(program, _)| program)
+        })
+        .await
+        .map_err(ProcessError::from)??;
+        progress.say(format!("found {}", program.display()));
+        Ok(Prepared { notes, ..Prepared::default() })
+    }
+
+    async fn create(&self, unit: &UnitSpec) -> PortResult<UnitObserved> {
+        Ok(self.inner.create(unit).await?)
+    }
+
+    async fn start(&self, unit: &UnitId) -> PortResult<UnitObserved> {
+        Ok(self.inner.start(unit).await?)
+    }
+
+    async fn signal(&self, unit: &UnitId, signal: Signal) -> PortResult<()> {
+        Ok(self.inner.signal(unit, signal).await?)
+    }
+
+    async fn wait(&self, unit: &UnitId) -> PortResult<ExitStatus> {
+        Ok(self.inner.wait(unit).await?)
+    }
+
+    async fn remove(&self, unit: &UnitId) -> PortResult<()> {
+        Ok(self.inner.remove(unit).await?)
+    }
+
+    async fn observe(&self, scope: &Scope) -> PortResult<Vec<UnitObserved>> {
+        Ok(self.inner.observe(scope).await?)
+    }
+}
+
+fn exit_of(status: Option<&Status>) -> ExitStatus {
+    match status.map(|status| &status.phase) {
+        Some(Phase::Ended { exit, .. }) => *exit,
+        _ => ExitStatus::Unknown,
+    }
+}
+
+fn observed(record: &UnitRecord, status: Option<&Status>) -> UnitObserved {
+    let (status, pid) = match status.map(|status| &status.phase) {
+        None | Some(Phase::Idle) => (UnitStatus::Created, None),
+        Some(Phase::Running { pid, since }) => {
+            (UnitStatus::Running { since: *since, healthy: None }, Some(*pid))
+        }
+        Some(Phase::Ended { exit, started, finished }) => {
+            (UnitStatus::Exited { exit: *exit, started: *started, finished: *finished }, None)
+        }
+    };
+    UnitObserved {
+        id: Some(record.id.clone()),
+        name: record.id.to_string(),
+        daemon: Some(record.daemon.clone()),
+        app: Some(record.id.app().to_string()),
+        release: Some(record.id.release().clone()),
+        ip: status.is_running().then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        status,
+        port: Some(record.port),
+        exposed: Vec::new(),
+        pid,
+        runs: command::display(&record.argv),
+        adoptable: None,
+    }
+}
+
+/// What the user wrote that a plain process does not get.
+fn notes(spec: &AppSpec) -> Vec<String> {
+    let resources = &spec.resources;
+    let mut notes = Vec::new();
+    if resources.cpu_millis.is_some() || resources.memory.is_some() || resources.pids.is_some() {
+        notes.push("limits of cpu, memory and processes are not enforced for plain processes".to_owned());
+    }
+    if !spec.volumes.is_empty() {
+        notes.push("volumes have no effect on a plain process: it sees the files of the host".to_owned());
+    }
+    if spec.env.contains_key("PORT") {
+        notes.push(
+            "PORT in the environment is replaced by the port that is leased for each instance".to_owned(),
+        );
+    }
+    notes
+}

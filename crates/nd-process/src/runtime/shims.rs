@@ -1,0 +1,306 @@
+//! Talking to shims, and starting them.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nd_core::ports::{ExecOutcome, PortErrorKind};
+use nd_supervise::blocking;
+use nd_types::{ExitStatus, UnitId};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::ShimCommand;
+use crate::error::ProcessError;
+use crate::files::UnitDir;
+use crate::proc;
+use crate::protocol::{
+    self, Answer, ExecReport, ExecTask, Launch, RefusalKind, Request, Status, Task, UnitTask,
+};
+use crate::record::UnitRecord;
+
+/// Time for what a wrapper has left behind to end by itself after a wish to stop.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A shim without a running unit ends after this time: longer than the longest pause between two restarts.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How long a shim has to take a request and to answer it. Executing a program is the longest thing it does, and what
+/// is left of a killed unit is given up after half of this time.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a shim has to say how its unit is: it does nothing for that, and others wait for the answer.
+const STATUS_LIMIT: Duration = Duration::from_secs(2);
+
+/// Between two tries, while one shim ends and the next one may not start yet.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// The longest answer: the report of an exec, with 64 KiB of output.
+const MAX_REPORT: u64 = 256 << 10;
+
+/// All shims of this daemon.
+#[derive(Clone, Debug)]
+pub(super) struct Shims {
+    command: Arc<ShimCommand>,
+    segment_bytes: u64,
+}
+
+impl Shims {
+    pub(super) fn new(command: ShimCommand, output_bytes: u64) -> Self {
+        Self { command: Arc::new(command), segment_bytes: (output_bytes / 2).max(64 << 10) }
+    }
+
+    /// Asks the unit's shim; `None` when there is none.
+    pub(super) async fn ask(
+        &self,
+        record: &UnitRecord,
+        request: &Request,
+    ) -> Result<Option<Status>, ProcessError> {
+        let asked = async {
+            match Watch::open(record, request).await? {
+                Some(mut connection) => connection.next().await,
+                None => Ok(None),
+            }
+        };
+        let limit = if matches!(request, Request::Status) { STATUS_LIMIT } else { ANSWER_LIMIT };
+        in_time(limit, "the state", record, asked).await
+    }
+
+    /// Every change of the unit, beginning with how it is; `None` when it has no shim.
+    pub(super) async fn watch(&self, record: &UnitRecord) -> Result<Option<Watch>, ProcessError> {
+        in_time(STATUS_LIMIT, "the state", record, Watch::open(record, &Request::Watch)).await
+    }
+
+    /// Asks the unit's shim, and starts one where there is none.
+    pub(super) async fn ask_or_start(
+        &self,
+        record: &UnitRecord,
+        dir: &UnitDir,
+        request: &Request,
+    ) -> Result<Status, ProcessError> {
+        let until = Instant::now() + ANSWER_LIMIT;
+        loop {
+            if let Some(status) = self.ask(record, request).await? {
+                return Ok(status);
+            }
+            self.kill_strays(record, dir).await?;
+            match self.start(record, dir).await {
+                // Its predecessor is on its way out.
+                Err(ProcessError::Refused { kind: PortErrorKind::Conflict, .. })
+                    if Instant::now() < until =>
+                {
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => {}
+            }
+            if Instant::now() >= until {
+                return Err(ProcessError::Timeout {
+                    what: "the start",
+                    unit: record.id.clone(),
+                    limit: ANSWER_LIMIT,
+                });
+            }
+        }
+    }
+
+    /// Ends shim and unit, and waits until both are gone.
+    pub(super) async fn end(&self, record: &UnitRecord, dir: &UnitDir) -> Result<(), ProcessError> {
+        let ended = async {
+            if let Some(mut connection) = Watch::open(record, &Request::Quit).await? {
+                while connection.next().await?.is_some() {}
+            }
+            Ok(())
+        };
+        in_time(ANSWER_LIMIT, "the end", record, ended).await?;
+        self.kill_strays(record, dir).await
+    }
+
+    /// Kills what a shim that was killed itself has left of its unit.
+    pub(super) async fn kill_strays(&self, record: &UnitRecord, dir: &UnitDir) -> Result<(), ProcessError> {
+        let (id, dir) = (record.id.clone(), dir.clone());
+        let marks: Vec<String> = record.marks().map(|(name, value)| format!("{name}={value}")).into();
+        blocking("kill strays", move || {
+            // Never started: the common case, in which there is nothing to look for.
+            if matches!(dir.status(), Ok(None)) {
+                return Ok(());
+            }
+            let until = Instant::now() + ANSWER_LIMIT;
+            loop {
+                let mut left = proc::marked(&marks)?;
+                left.retain(|process| !process.zombie);
+                if left.is_empty() || Instant::now() >= until {
+                    return Ok(());
+                }
+                tracing::warn!(unit = %id, processes = left.len(), "the unit outlived its shim and is killed");
+                proc::kill_and_wait(&left, until)?;
+            }
+        })
+        .await?
+        .map_err(|source| ProcessError::Shim { what: "kill what is left", unit: record.id.clone(), source })
+    }
+
+    /// Runs a command to its end.
+    pub(super) async fn exec(
+        &self,
+        unit: &UnitId,
+        launch: Launch,
+        deadline: Duration,
+    ) -> Result<ExecOutcome, ProcessError> {
+        let program = launch.argv.first().cloned().unwrap_or_default();
+        let task = Task::Exec(ExecTask { launch, deadline });
+        let failed = |source| ProcessError::Shim { what: "run a command", unit: unit.clone(), source };
+        let run = async {
+            let mut child = self.spawn(&task, unit, Stdio::null()).await?;
+            let mut report = Vec::new();
+            if let Some(stdout) = child.stdout.take() {
+                stdout.take(MAX_REPORT).read_to_end(&mut report).await?;
+            }
+            child.wait().await?;
+            let end = report.iter().position(|byte| *byte == b'\n').ok_or(io::ErrorKind::UnexpectedEof)?;
+            let output = report.split_off(end + 1);
+            Ok::<_, io::Error>((protocol::from_line::<ExecReport>(&report)?, output))
+        };
+        // The command's own deadline is the shim's to keep.
+        let limit = deadline.saturating_add(ANSWER_LIMIT);
+        let (report, output) = timeout(limit, run)
+            .await
+            .map_err(|_| ProcessError::Timeout { what: "run a command", unit: unit.clone(), limit })?
+            .map_err(failed)?;
+        match report {
+            ExecReport::Ended(exit) => Ok(ExecOutcome { exit, output }),
+            ExecReport::TimedOut => {
+                Err(ProcessError::ExecTimeout { program, unit: unit.clone(), limit: deadline })
+            }
+            ExecReport::Refused(refusal) if refusal.kind == RefusalKind::Internal => Err(refusal.into()),
+            ExecReport::Refused(refusal) => Ok(not_executed(&refusal.message)),
+        }
+    }
+
+    /// Starts the unit's shim and waits until it is ready.
+    async fn start(&self, record: &UnitRecord, dir: &UnitDir) -> Result<(), ProcessError> {
+        let task = Task::Unit(UnitTask {
+            unit: record.id.clone(),
+            dir: dir.path().to_owned(),
+            socket: record.socket.clone(),
+            segment_bytes: self.segment_bytes,
+            linger: LINGER,
+            idle: IDLE,
+        });
+        let failed = |source| ProcessError::Shim { what: "start the shim", unit: record.id.clone(), source };
+        let log =
+            OpenOptions::new().append(true).create(true).mode(0o600).open(dir.shim_log()).map_err(failed)?;
+        let started = async {
+            let mut child = self.spawn(&task, &record.id, log.into()).await?;
+            let mut answer = Vec::new();
+            if let Some(stdout) = child.stdout.take() {
+                BufReader::new(stdout).take(MAX_REPORT).read_until(b'\n', &mut answer).await?;
+            }
+            match answer.is_empty() {
+                true => Err(io::Error::other(format!("it said nothing and ended: {}", child.wait().await?))),
+                false => protocol::from_line::<Answer>(&answer),
+            }
+        };
+        let answer = timeout(ANSWER_LIMIT, started)
+            .await
+            .map_err(|_| ProcessError::Timeout {
+                what: "the start",
+                unit: record.id.clone(),
+                limit: ANSWER_LIMIT,
+            })?
+            .map_err(failed)?;
+        match answer {
+            Answer::Status(_) => Ok(()),
+            Answer::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Starts a shim and hands it its task. Nobody has to wait for the child: the runtime reaps it when it ends, and it
+    /// outlives the daemon.
+    async fn spawn(&self, task: &Task, unit: &UnitId, stderr: Stdio) -> io::Result<Child> {
+        let mut command = Command::new(&self.command.program);
+        // What `ps` shows.
+        command.arg0(format!("nextdeployd-shim[{unit}]")).args(&self.command.args);
+        // The daemon's own variables are not the shim's business.
+        command.env_clear().current_dir("/");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(&protocol::to_line(task)?).await?;
+            stdin.shutdown().await?;
+        }
+        Ok(child)
+    }
+}
+
+/// A connection to a shim, and what comes out of it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    unit: UnitId,
+    stream: BufReader<UnixStream>,
+    line: Vec<u8>,
+}
+
+impl Watch {
+    /// Connects and sends one request; `None` when nobody listens.
+    async fn open(record: &UnitRecord, request: &Request) -> Result<Option<Self>, ProcessError> {
+        let unit = record.id.clone();
+        let failed = |source| ProcessError::Shim { what: "ask the shim", unit: unit.clone(), source };
+        let mut stream = match UnixStream::connect(&record.socket).await {
+            Ok(stream) => stream,
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let line = protocol::to_line(request).map_err(failed)?;
+        match stream.write_all(&line).await {
+            Ok(()) => Ok(Some(Self { unit, stream: BufReader::new(stream), line: Vec::new() })),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The next status; `None` when the shim has gone. Waits without a limit. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Option<Status>, ProcessError> {
+        let failed =
+            |unit: &UnitId, source| ProcessError::Shim { what: "ask the shim", unit: unit.clone(), source };
+        match self.stream.read_until(b'\n', &mut self.line).await {
+            Ok(_) if !self.line.ends_with(b"\n") => return Ok(None),
+            Ok(_) => {}
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(failed(&self.unit, error)),
+        }
+        let answer = protocol::from_line(&self.line);
+        self.line.clear();
+        match answer.map_err(|error| failed(&self.unit, error))? {
+            Answer::Status(status) => Ok(Some(status)),
+            Answer::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+}
+
+/// What a command gets that cannot be executed: the exit code of a shell for one that does not exist.
+pub(super) fn not_executed(message: &str) -> ExecOutcome {
+    ExecOutcome { exit: ExitStatus::Code(127), output: message.as_bytes().to_vec() }
+}
+
+/// How a socket looks whose shim has ended, before, while or after it was talked to.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
+    matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset | BrokenPipe)
+}
+
+async fn in_time<T>(
+    limit: Duration,
+    what: &'static str,
+    record: &UnitRecord,
+    future: impl Future<Output = Result<T, ProcessError>>,
+) -> Result<T, ProcessError> {
+    match timeout(limit, future).await {
+        Ok(result) => result,
+        Err(_) => Err(ProcessError::Timeout { what, unit: record.id.clone(), limit }),
+    }
+}
