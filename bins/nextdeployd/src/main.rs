@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Some(mode) if mode == "shim" => nd_process::shim_main(),
         Some(mode) if mode == "run" => run_daemon(args.iter().take(1).chain(args.iter().skip(2))),
         first if first.is_none_or(is_daemon_flag) => run_daemon(args.iter()),
-        _ => ExitCode::from(2),
+        _ => nd_cli::run("nextdeployd"),
     }
 }
 

@@ -1,89 +1,66 @@
-//! What can go wrong between a client and its daemon.
+//! Why a call failed.
 
 use std::io;
 use std::time::Duration;
 
 use nd_api::v1::Problem;
+use nd_types::format_duration;
 
 use crate::host::Host;
 
-/// Why there is no answer, or not the one that was hoped for.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers there.
-    #[error("the daemon at {host} cannot be reached: {source}")]
+    #[error("the daemon is not reachable at {host}: {source}")]
     Unreachable {
-        /// Where it was looked for.
+        /// Where.
         host: Host,
-        /// Why the connection failed.
+        /// What the system says.
         source: io::Error,
     },
-    /// The answer took too long.
-    #[error("the daemon did not answer {doing} within {within:?}")]
-    Timeout {
-        /// The request, as in `GET /api/v1/apps`.
-        doing: String,
-        /// How long it was waited for.
-        within: Duration,
-    },
-    /// The connection ended before the answer did.
-    #[error("the connection to the daemon broke during {doing}: {reason}")]
+    /// The connection broke in the middle of a call.
+    #[error("the connection to the daemon at {host} broke off: {reason}")]
     Broken {
-        /// The request, as in `GET /api/v1/apps`.
-        doing: String,
+        /// Where.
+        host: Host,
         /// What happened.
         reason: String,
     },
-    /// The daemon refused, and says why.
+    /// No answer in time; the daemon may do it all the same.
+    #[error("the daemon at {host} did not answer within {}", format_duration(*.within))]
+    Timeout {
+        /// Where.
+        host: Host,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// The daemon refused.
     #[error("{0}")]
     Refused(Box<Problem>),
-    /// The answer is none that this version understands.
-    #[error("the answer to {doing} is not understood: {reason}; `nextdeploy version` shows both versions")]
-    Garbled {
-        /// The request, as in `GET /api/v1/apps`.
-        doing: String,
+    /// The answer is not what this version expects.
+    #[error("the daemon at {host} answered something else than expected: {reason}")]
+    Unexpected {
+        /// Where.
+        host: Host,
         /// What is wrong with it.
         reason: String,
     },
 }
 
 impl ClientError {
-    /// The status of a refusal.
+    /// What the daemon said, if it was the daemon that refused.
     #[must_use]
-    pub fn status(&self) -> Option<u16> {
+    pub fn problem(&self) -> Option<&Problem> {
         match self {
-            Self::Refused(problem) => Some(problem.status),
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Broken { .. } | Self::Garbled { .. } => {
-                None
-            }
+            Self::Refused(problem) => Some(problem),
+            _ => None,
         }
     }
 
-    /// Whether the daemon went away, so that asking again later may help.
+    /// Whether nothing was heard of the daemon, so that asking again may help.
     #[must_use]
-    pub fn is_lost(&self) -> bool {
+    pub fn is_connection(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Broken { .. } | Self::Timeout { .. })
-    }
-
-    /// What to type next.
-    #[must_use]
-    pub fn fix(&self) -> Vec<String> {
-        match self {
-            Self::Refused(problem) => problem.fix.clone(),
-            Self::Unreachable { host, source } => unreachable_fix(host, source),
-            Self::Timeout { .. } | Self::Broken { .. } | Self::Garbled { .. } => Vec::new(),
-        }
-    }
-}
-
-fn unreachable_fix(host: &Host, source: &io::Error) -> Vec<String> {
-    let start = "nextdeployd run --dev".to_owned();
-    let elsewhere = "--host unix:///PATH or NEXTDEPLOY_HOST, for a daemon that is elsewhere".to_owned();
-    match (host, source.kind()) {
-        (Host::Unix(_), io::ErrorKind::PermissionDenied) => {
-            vec!["sudo usermod -aG nextdeploy $USER, then log in again".to_owned()]
-        }
-        (host, _) if host.is_local() => vec![start, elsewhere],
-        _ => vec![elsewhere],
     }
 }

@@ -1,125 +1,84 @@
-//! Answers that go on: NDJSON, and server-sent events (WHATWG HTML, section 9.2).
+//! A stream of typed values, one JSON object a line.
 
-use std::collections::VecDeque;
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
+use futures_util::Stream;
 use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
-use crate::wire::Answer;
+use crate::host::Host;
+use crate::transport::Answer;
 
-/// The longest line; a daemon that sends more is not ours.
-const LONGEST: usize = 8 * 1024 * 1024;
+/// The longest line; the daemon cuts log lines at 256 KiB.
+const LONGEST: usize = 4 * 1024 * 1024;
 
-/// A stream of values, one a line. Dropping it closes the connection.
+/// Values that come as they happen. It ends when the daemon ends it, and after an error.
 pub struct Lines<T> {
-    answer: Answer,
-    splitter: Splitter,
-    value: PhantomData<fn() -> T>,
+    host: Host,
+    /// Gone after the end.
+    answer: Option<Answer>,
+    waiting: BytesMut,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Lines<T> {
+    pub(crate) fn new(host: Host, answer: Answer) -> Self {
+        Self { host, answer: Some(answer), waiting: BytesMut::new(), kind: PhantomData }
+    }
+
+    /// Takes the next whole line out of what has arrived.
+    fn line(&mut self) -> Option<BytesMut> {
+        let end = self.waiting.iter().position(|byte| *byte == b'\n')?;
+        Some(self.waiting.split_to(end + 1))
+    }
 }
 
 impl<T: DeserializeOwned> Lines<T> {
-    pub(crate) fn new(answer: Answer) -> Self {
-        Self { answer, splitter: Splitter::default(), value: PhantomData }
+    fn parsed(&self, line: &[u8]) -> Result<T, ClientError> {
+        serde_json::from_slice(line)
+            .map_err(|error| ClientError::Unexpected { host: self.host.clone(), reason: error.to_string() })
     }
+}
 
-    /// The next value; nothing when the daemon ended the stream. Dropping the future loses no value.
-    ///
-    /// # Errors
-    /// [`ClientError::Broken`] when the connection ends in the middle, [`ClientError::Garbled`] for a line that is no value.
-    pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
+impl<T: DeserializeOwned> Stream for Lines<T> {
+    type Item = Result<T, ClientError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
         loop {
-            while let Some(line) = self.splitter.line() {
-                if let Some(json) = self.splitter.payload(&line) {
-                    return serde_json::from_str(json)
-                        .map(Some)
-                        .map_err(|error| self.garbled(error.to_string()));
+            if let Some(line) = this.line() {
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
                 }
+                let parsed = this.parsed(&line);
+                if parsed.is_err() {
+                    this.answer = None;
+                }
+                return Poll::Ready(Some(parsed));
             }
-            match self.answer.piece().await? {
-                Some(piece) => self.splitter.feed(&piece),
-                None => return Ok(None),
-            }
-            if self.splitter.rest.len() > LONGEST {
-                return Err(self.garbled(format!("a line is longer than {LONGEST} bytes")));
-            }
-        }
-    }
-
-    fn garbled(&self, reason: String) -> ClientError {
-        ClientError::Garbled { doing: self.answer.doing().to_owned(), reason }
-    }
-}
-
-impl<T> std::fmt::Debug for Lines<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lines").field("of", &self.answer.doing()).finish_non_exhaustive()
-    }
-}
-
-/// Cuts bytes into lines, and lines of either form into their JSON.
-#[derive(Default)]
-struct Splitter {
-    rest: Vec<u8>,
-    lines: VecDeque<String>,
-    heartbeat: bool,
-}
-
-impl Splitter {
-    fn feed(&mut self, piece: &[u8]) {
-        self.rest.extend_from_slice(piece);
-        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return };
-        let whole: Vec<u8> = self.rest.drain(..=end).collect();
-        let text = String::from_utf8_lossy(&whole);
-        self.lines.extend(text.lines().map(|line| line.trim_end().to_owned()));
-    }
-
-    fn line(&mut self) -> Option<String> {
-        self.lines.pop_front()
-    }
-
-    /// The JSON of a line; nothing for blank lines, comments, field lines and heartbeats.
-    fn payload<'l>(&mut self, line: &'l str) -> Option<&'l str> {
-        if line.is_empty() {
-            self.heartbeat = false;
-            return None;
-        }
-        if let Some(kind) = line.strip_prefix("event:") {
-            self.heartbeat = kind.trim() == "heartbeat";
-            return None;
-        }
-        let json = line.strip_prefix("data:").map_or(line, str::trim_start);
-        (json.starts_with('{') && !self.heartbeat).then_some(json)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn payloads(pieces: &[&str]) -> Vec<String> {
-        let mut splitter = Splitter::default();
-        let mut found = Vec::new();
-        for piece in pieces {
-            splitter.feed(piece.as_bytes());
-            while let Some(line) = splitter.line() {
-                found.extend(splitter.payload(&line).map(str::to_owned));
+            let Some(answer) = &mut this.answer else { return Poll::Ready(None) };
+            match ready!(answer.poll_piece(context)) {
+                Some(Ok(piece)) if this.waiting.len() + piece.len() <= LONGEST => {
+                    this.waiting.extend_from_slice(&piece);
+                }
+                Some(Ok(_)) => {
+                    this.answer = None;
+                    let reason = format!("a line is longer than {LONGEST} bytes");
+                    return Poll::Ready(Some(Err(ClientError::Unexpected {
+                        host: this.host.clone(),
+                        reason,
+                    })));
+                }
+                Some(Err(error)) => {
+                    this.answer = None;
+                    let reason = error.to_string();
+                    return Poll::Ready(Some(Err(ClientError::Broken { host: this.host.clone(), reason })));
+                }
+                None => this.answer = None,
             }
         }
-        found
-    }
-
-    #[test]
-    fn lines_are_whole_however_they_arrive() {
-        assert_eq!(
-            payloads(&["{\"a\":1}\n{\"a\"", ":2}\r\n", "\n", "{\"a\":3}\n{"]),
-            [r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":3}"#]
-        );
-    }
-
-    #[test]
-    fn server_sent_events_are_their_data_without_heartbeats() {
-        let text = ": hello\n\nid: 7\nevent: app.crashed\ndata: {\"id\":7}\n\nevent: heartbeat\ndata: {}\n\ndata:{\"id\":8}\n\n";
-        assert_eq!(payloads(&[text]), [r#"{"id":7}"#, r#"{"id":8}"#]);
     }
 }

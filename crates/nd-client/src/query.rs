@@ -1,14 +1,14 @@
-//! Parameters of a request, from the same types that the server reads them into.
+//! Parameters of a request as a query string.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// `?name=value&…`, percent-encoded (RFC 3986, section 2.1); empty where nothing is set.
-pub(crate) fn query<T: Serialize>(parameters: &T) -> String {
+/// Writes the fields of a value as `?name=value&…`; nothing for a value without fields.
+pub(crate) fn query(parameters: &impl Serialize) -> String {
+    let Ok(Value::Object(fields)) = serde_json::to_value(parameters) else { return String::new() };
     let mut text = String::new();
-    let Ok(Value::Object(fields)) = serde_json::to_value(parameters) else { return text };
     for (name, value) in fields {
         let value = match value {
             Value::Null => continue,
@@ -23,6 +23,7 @@ pub(crate) fn query<T: Serialize>(parameters: &T) -> String {
     text
 }
 
+/// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
 fn encode(value: &str, out: &mut String) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -40,9 +41,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_set_travels_and_it_is_encoded() {
+    fn only_what_is_said_is_written() {
+        let asked = LogQuery {
+            app: Some("shop".to_owned()),
+            level: Some("warn+".to_owned()),
+            tail: Some(5),
+            follow: true,
+            ..LogQuery::default()
+        };
+        assert_eq!(query(&asked), "?app=shop&follow=true&level=warn%2B&tail=5");
         assert_eq!(query(&LogQuery::default()), "");
-        let asked = LogQuery { q: Some("a b&c+".into()), tail: Some(5), follow: true, ..LogQuery::default() };
-        assert_eq!(query(&asked), "?follow=true&q=a%20b%26c%2B&tail=5");
     }
 }

@@ -1,0 +1,144 @@
+//! The command tree of both binaries.
+
+mod deploy;
+mod look;
+mod verbs;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use nd_api::manifest::Environment;
+
+pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
+pub(crate) use look::{CheckArgs, CompletionArgs, DeploymentsArgs, EventsArgs, LogsArgs, StatusArgs};
+pub(crate) use verbs::{AppsArgs, DestroyArgs, RollbackArgs, ScaleArgs, WaitFlags};
+
+/// The tree, under the name that was typed.
+pub(crate) fn command(program: &'static str) -> clap::Command {
+    let command = Cli::command().name(program).bin_name(program);
+    if program == "nextdeployd" {
+        command.after_help("`nextdeployd run` (or no command) runs the daemon: see `nextdeployd run --help`")
+    } else {
+        command
+    }
+}
+
+/// Deploys apps, keeps them running and shows what they do.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// Where the daemon is: unix:///PATH or http://HOST:PORT [env: NEXTDEPLOY_HOST]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) host: Option<String>,
+    /// The API token; `-` reads it from standard input [env: NEXTDEPLOY_TOKEN]
+    #[arg(long, global = true, value_name = "T")]
+    pub(crate) token: Option<String>,
+    /// The project's file [default: nextdeploy.yml]
+    #[arg(short = 'c', long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The environment of the file: dev, staging or prod
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) env: Option<Environment>,
+    /// Print JSON: one object, an array for lists, a line each for streams
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print the result and errors alone
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorWhen,
+    /// The same as --color never
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// Never ask
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+    /// How long one answer of the daemon may take, as in 30s
+    #[arg(long, global = true, value_name = "D", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// In files and pipes too.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Deploy the project in this directory, an image, or a command
+    #[command(visible_alias = "ship")]
+    Deploy(Box<DeployArgs>),
+    /// Show what a deployment would do; exit code 8 when it would change something
+    Plan(Box<DeployArgs>),
+    /// Check a project's file; exit code 8 when it has mistakes
+    Check(CheckArgs),
+    /// List apps
+    #[command(name = "ls", visible_aliases = ["list", "l", "ps"])]
+    List,
+    /// Show an app with its instances and last log lines
+    #[command(visible_alias = "describe")]
+    Status(StatusArgs),
+    /// Show what apps write
+    Logs(LogsArgs),
+    /// Start an app; with --image or a command, deploy it first
+    Start(Box<StartArgs>),
+    /// Stop apps and keep them
+    Stop(AppsArgs),
+    /// Replace every instance of apps by a fresh one
+    Restart(AppsArgs),
+    /// Change the number of instances of an app
+    Scale(ScaleArgs),
+    /// Bring an earlier release back
+    Rollback(RollbackArgs),
+    /// Remove an app with its instances and releases
+    #[command(visible_aliases = ["delete", "remove"])]
+    Destroy(DestroyArgs),
+    /// List deployments of an app, or show one
+    Deployments(DeploymentsArgs),
+    /// End a deployment that is under way
+    Cancel {
+        /// The deployment, as in dpl_8f3k2a1
+        deployment: String,
+    },
+    /// Show what happened
+    Events(EventsArgs),
+    /// Show the workers inside the daemon
+    Workers,
+    /// Show the version of this program and of the daemon
+    Version,
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
+}
+
+/// Reads `30s`.
+pub(crate) fn duration(text: &str) -> Result<Duration, nd_types::InvalidMeasure> {
+    nd_types::parse_duration(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Verbs that edit what is wanted of apps.
+
+use std::time::Duration;
+
+use clap::Args;
+use nd_api::manifest::Instances;
+
+use super::duration;
+
+/// Which apps: `APP…`, `--name=APP`, `all`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AppsArgs {
+    /// The apps; `all` for all of them
+    #[arg(value_name = "APP")]
+    pub(crate) apps: Vec<String>,
+    /// The app
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    pub(crate) name: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitFlags,
+}
+
+/// How long a command waits.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WaitFlags {
+    /// Return as soon as the daemon has taken it over
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Wait until it is done, as by default
+    #[arg(long, conflicts_with = "no_wait", hide = true)]
+    pub(crate) wait: bool,
+    /// How long to wait; then exit code 7, and the work goes on
+    #[arg(long, value_name = "D", value_parser = duration, default_value = "5m")]
+    pub(crate) wait_timeout: Duration,
+}
+
+impl WaitFlags {
+    /// How long to wait; not at all with `--no-wait`.
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        (!self.no_wait).then_some(self.wait_timeout)
+    }
+}
+
+/// `scale`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  nextdeploy scale shop 3\n  nextdeploy scale --name=myapp --instances=3")]
+pub(crate) struct ScaleArgs {
+    /// The app, and how many instances shall run
+    #[arg(value_name = "APP N", num_args = 0..=2)]
+    pub(crate) words: Vec<String>,
+    /// The app
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// How many instances shall run, or `max`
+    #[arg(long, value_name = "N")]
+    pub(crate) instances: Option<Instances>,
+    #[command(flatten)]
+    pub(crate) wait: WaitFlags,
+}
+
+/// `rollback`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  nextdeploy rollback shop\n  nextdeploy rollback shop dpl_8f3k2a1\n  nextdeploy rollback --name=shop --steps=2"
+)]
+pub(crate) struct RollbackArgs {
+    /// The app, and the deployment or release to go back to
+    #[arg(value_name = "APP DPL", num_args = 0..=2)]
+    pub(crate) words: Vec<String>,
+    /// The app
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The deployment or release to go back to
+    #[arg(long, visible_alias = "toCommit", value_name = "DPL")]
+    pub(crate) to: Option<String>,
+    /// How many releases to go back
+    #[arg(long, value_name = "N", conflicts_with = "to")]
+    pub(crate) steps: Option<u32>,
+    /// What it is about
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitFlags,
+}
+
+/// `destroy`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DestroyArgs {
+    /// The app
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// The app
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Also one with deletion_protection
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitFlags,
+}

@@ -1,0 +1,91 @@
+//! `check`: reads the project's file and says what is wrong with it. The daemon is not asked.
+
+use std::path::{Path, PathBuf};
+
+use nd_config::{Report, Severity, Workload};
+use serde::Serialize;
+
+use super::Outcome;
+use crate::args::{CheckArgs, Global};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::project;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct CheckView {
+    file: String,
+    errors: usize,
+    warnings: usize,
+    mistakes: Vec<MistakeView>,
+}
+
+#[derive(Serialize)]
+struct MistakeView {
+    severity: &'static str,
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u32>,
+    /// In bytes, from and to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span: Option<[usize; 2]>,
+}
+
+pub(super) fn run(args: &CheckArgs, global: &Global, output: &Output) -> Outcome {
+    let path = file(args, global)?;
+    let report = match project::read(&path, global.env, Workload::Required) {
+        Ok(read) => read.notes,
+        Err(failure) => match failure.report {
+            Some(report) => report,
+            None => return Err(failure),
+        },
+    };
+    let (errors, warnings) = (count(&report, Severity::Error), count(&report, Severity::Warning));
+    if output.json {
+        let mistakes = report.mistakes().iter().map(|mistake| view(&report, mistake)).collect();
+        output.object(&CheckView { file: path.display().to_string(), errors, warnings, mistakes });
+    } else {
+        output.report(&report);
+        if errors == 0 && warnings == 0 {
+            output.result(&format!("{} is in order", path.display()));
+        } else {
+            output.result(&format!("{}: {errors} errors, {warnings} warnings", path.display()));
+        }
+    }
+    let found = errors > 0 || (args.strict && warnings > 0);
+    Ok(if found { Exit::Found } else { Exit::Ok })
+}
+
+fn file(args: &CheckArgs, global: &Global) -> Result<PathBuf, Failure> {
+    let named = args.file.as_deref().or(global.config.as_deref());
+    let found = match named {
+        Some(dir) if dir.is_dir() => project::find(None, dir),
+        named => project::find(named, Path::new("")),
+    };
+    found.ok_or_else(|| Failure::usage("there is no nextdeploy.yml here").fix("nextdeploy check FILE"))
+}
+
+fn count(report: &Report, severity: Severity) -> usize {
+    report.mistakes().iter().filter(|mistake| mistake.severity == severity).count()
+}
+
+fn view(report: &Report, mistake: &nd_config::Mistake) -> MistakeView {
+    let place = mistake.span.as_ref().map(|span| report.line_column(span.start));
+    MistakeView {
+        severity: mistake.severity.as_str(),
+        code: mistake.code.as_str(),
+        message: mistake.message.clone(),
+        help: mistake.help.clone(),
+        pointer: mistake.pointer.clone(),
+        line: place.map(|(line, _)| line),
+        column: place.map(|(_, column)| column),
+        span: mistake.span.as_ref().map(|span| [span.start, span.end]),
+    }
+}

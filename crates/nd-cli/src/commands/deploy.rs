@@ -1,0 +1,41 @@
+//! `deploy`.
+
+use std::time::Duration;
+
+use nd_api::v1::{DeployBody, DeploymentView};
+
+use super::{Context, Outcome, follow};
+use crate::args::DeployArgs;
+use crate::failure::Failure;
+use crate::project::{Asked, request};
+
+/// The daemon's code for "another deployment is under way".
+const BUSY: &str = "ND1101";
+
+pub(super) async fn run(args: &DeployArgs, context: &Context<'_>) -> Outcome {
+    let asked = Asked::of_deploy(args, context.global);
+    let body = request(&asked, context.global, context.client.host(), context.output).await?;
+    let body =
+        DeployBody { strategy: args.strategy, message: args.message.clone(), force: args.force, ..body };
+    let view = begin(&body, args.lock_wait, context).await?;
+    follow::finish(view, &args.wait, context).await
+}
+
+/// Begins a deployment; where another one is under way, says so and waits for its turn.
+pub(super) async fn begin(
+    body: &DeployBody,
+    lock_wait: Option<Duration>,
+    context: &Context<'_>,
+) -> Result<DeploymentView, Failure> {
+    let at_once = DeployBody { lock_wait_ms: Some(0), ..body.clone() };
+    let busy = match context.client.deploy(&at_once).await {
+        Ok(view) => return Ok(view),
+        Err(error) => Failure::from(error),
+    };
+    if !busy.has_code(BUSY) || lock_wait.is_some_and(|wait| wait.is_zero()) {
+        return Err(busy);
+    }
+    context.output.note(&format!("waiting: {}", busy.title));
+    let lock_wait_ms = lock_wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    Ok(context.client.deploy(&DeployBody { lock_wait_ms, ..body.clone() }).await?)
+}

@@ -1,0 +1,68 @@
+//! `start`: a stopped app again, or like PM2 an app from an image or a command.
+
+use std::path::Path;
+
+use nd_api::v1::DeployBody;
+use nd_types::AppName;
+
+use super::{Context, Outcome, deploy, follow, verbs};
+use crate::args::{StartArgs, WorkloadFlags};
+use crate::failure::{Exit, Failure};
+use crate::project::{Asked, request};
+use crate::targets;
+
+pub(super) async fn run(program: &str, args: &StartArgs, context: &Context<'_>) -> Outcome {
+    let file = args.targets.first().map(String::as_str).filter(|target| is_file(target));
+    let defines = args.workload.image.is_some() || !args.command.is_empty() || file.is_some();
+    if defines {
+        return deployed(&named(args, file.is_some())?, file, context, false).await;
+    }
+    if args.workload.says_something() || args.health.says_something() {
+        let args = named(args, false)?;
+        let app = targets::one(None, args.workload.name.as_ref().map(AppName::as_str), context.global)?;
+        let known = context.client.app(&app).await.map_err(Failure::from);
+        if known.as_ref().is_err_and(|failure| failure.exit == Exit::NotFound) {
+            return Err(unknown(program, &app, &args.workload));
+        }
+        known?;
+        let workload = WorkloadFlags { name: Some(app), ..args.workload.clone() };
+        return deployed(&StartArgs { workload, ..args }, None, context, true).await;
+    }
+    let flags: Vec<String> = args.workload.name.iter().map(ToString::to_string).collect();
+    let apps = targets::several(&args.targets, &flags, context.global, &context.client).await?;
+    let wait = args.wait.limit().unwrap_or_default();
+    verbs::each(&apps, "started", &args.wait, context, |app| context.client.start(app, wait)).await
+}
+
+async fn deployed(args: &StartArgs, file: Option<&str>, context: &Context<'_>, inherit: bool) -> Outcome {
+    let asked = Asked { inherit, ..Asked::of_start(args, context.global, file) };
+    let body: DeployBody = request(&asked, context.global, context.client.host(), context.output).await?;
+    let view = deploy::begin(&body, None, context).await?;
+    follow::finish(view, &args.wait, context).await
+}
+
+/// Takes the app that stands alone before the flags as its name: `start myapp --image=node:18`.
+fn named(args: &StartArgs, has_file: bool) -> Result<StartArgs, Failure> {
+    let names = args.targets.get(usize::from(has_file)..).unwrap_or_default();
+    match (names, &args.workload.name) {
+        ([], _) => Ok(args.clone()),
+        ([name], None) => {
+            let workload = WorkloadFlags { name: Some(targets::parse(name)?), ..args.workload.clone() };
+            Ok(StartArgs { workload, ..args.clone() })
+        }
+        _ => Err(Failure::usage("say one app, either by its name or with --name")),
+    }
+}
+
+fn is_file(target: &str) -> bool {
+    let yaml = Path::new(target).extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
+    yaml && Path::new(target).is_file()
+}
+
+/// An unknown app needs to be told what it runs; the flags that were typed stay in the command to type.
+fn unknown(program: &str, app: &AppName, flags: &WorkloadFlags) -> Failure {
+    let restart = flags.restart.map(|policy| format!(" --restart={policy}")).unwrap_or_default();
+    Failure::usage(format!("Application {app} not found in monitoring; to start a new one, say what it runs"))
+        .fix(format!("{program} start --name={app} --image=IMAGE --ports=PORT:PORT{restart}"))
+        .fix(format!("{program} start --name={app}{restart} -- COMMAND"))
+}

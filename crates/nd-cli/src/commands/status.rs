@@ -1,0 +1,34 @@
+//! `status`: one app with its instances and last lines; all of them without a name.
+
+use super::{Context, Outcome, list};
+use crate::args::StatusArgs;
+use crate::failure::Exit;
+use crate::render;
+use crate::render::log::LogStyle;
+use crate::targets;
+
+pub(super) async fn run(args: &StatusArgs, context: &Context<'_>) -> Outcome {
+    let word = args.app.as_deref().or(args.name.as_deref());
+    let app = match word {
+        Some(name) => targets::parse(name)?,
+        None => match targets::of_project(context.global)? {
+            Some(app) => app,
+            None => return list::run(context).await,
+        },
+    };
+    let view = context.client.app(&app).await?;
+    let output = context.output;
+    if output.json {
+        output.object(&view);
+        return Ok(Exit::Ok);
+    }
+    output.result(&render::app::one(&view, output));
+    if !view.logs.is_empty() {
+        output.result("");
+        for line in &view.logs {
+            let style = LogStyle { raw: false, time: true };
+            output.result(&format!("  {}", render::log::line(line, style, output)));
+        }
+    }
+    Ok(Exit::Ok)
+}

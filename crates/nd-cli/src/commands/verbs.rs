@@ -1,0 +1,96 @@
+//! `stop` and `restart`, of one app or several, and what they share with `start` and `scale`.
+
+use nd_api::v1::OperationView;
+use nd_client::ClientError;
+use nd_types::AppName;
+
+use super::{Context, Outcome};
+use crate::args::{AppsArgs, WaitFlags};
+use crate::failure::{Exit, Failure};
+use crate::targets;
+
+pub(super) async fn stop(args: &AppsArgs, context: &Context<'_>) -> Outcome {
+    let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
+    let wait = args.wait.limit().unwrap_or_default();
+    each(&apps, "stopped", &args.wait, context, |app| context.client.stop(app, wait)).await
+}
+
+pub(super) async fn restart(args: &AppsArgs, context: &Context<'_>) -> Outcome {
+    let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
+    let wait = args.wait.limit().unwrap_or_default();
+    each(&apps, "restarted", &args.wait, context, |app| context.client.restart(app, wait)).await
+}
+
+/// Does one thing to each app, and goes on when one of them fails.
+pub(super) async fn each<'a, F>(
+    apps: &'a [AppName],
+    done: &str,
+    wait: &WaitFlags,
+    context: &Context<'_>,
+    act: impl Fn(&'a AppName) -> F,
+) -> Outcome
+where
+    F: Future<Output = Result<OperationView, ClientError>>,
+{
+    let mut views = Vec::new();
+    let mut failures = Vec::new();
+    let mut exit = Exit::Ok;
+    for app in apps {
+        match act(app).await {
+            Ok(view) => {
+                if said(&view, done, wait, context) != Exit::Ok {
+                    exit = Exit::TimedOut;
+                }
+                views.push(view);
+            }
+            Err(error) => failures.push(Failure::from(error)),
+        }
+    }
+    if context.output.json {
+        match views.as_slice() {
+            [view] if apps.len() == 1 => context.output.object(view),
+            [] if apps.len() == 1 => {}
+            views => context.output.list(views),
+        }
+    }
+    match failures.pop() {
+        None => Ok(exit),
+        Some(failure) if views.is_empty() && failures.is_empty() => Err(failure),
+        Some(failure) => {
+            failures.push(failure);
+            failures.iter().for_each(|failure| context.output.failure(failure));
+            let worst = failures.first().map_or(Exit::Failed, |failure| failure.exit);
+            Ok(if views.is_empty() { worst } else { Exit::Partial })
+        }
+    }
+}
+
+/// Says how it ended, and whether it has.
+pub(super) fn said(view: &OperationView, done: &str, wait: &WaitFlags, context: &Context<'_>) -> Exit {
+    let output = context.output;
+    view.notes.iter().for_each(|note| output.warning(note));
+    let (text, exit) = if view.settled {
+        let ready = view.status.as_ref().map(|status| status.instances);
+        let count = ready.filter(|count| count.desired > 1 || count.ready != count.desired);
+        let count =
+            count.map(|count| format!(", {}/{} ready", count.ready, count.desired)).unwrap_or_default();
+        (format!("{} {done}{}", view.app, if done == "stopped" { String::new() } else { count }), Exit::Ok)
+    } else if wait.no_wait {
+        (format!("{}: {} begun", view.app, view.operation), Exit::Ok)
+    } else {
+        let limit = nd_types::format_duration(wait.wait_timeout);
+        let text = format!(
+            "{}: {} is not done after {limit}; it goes on: nextdeploy status {0}",
+            view.app, view.operation
+        );
+        output.note(&text);
+        return Exit::TimedOut;
+    };
+    if !output.json {
+        output.result(&text);
+    }
+    if let Some(reason) = view.status.as_ref().and_then(|status| status.reason.as_ref()) {
+        output.warning(reason);
+    }
+    exit
+}

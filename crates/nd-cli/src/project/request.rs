@@ -1,0 +1,168 @@
+//! A deploy request: file, flags and surroundings in one body.
+
+use std::path::{Path, PathBuf};
+
+use nd_api::Manifest;
+use nd_api::manifest::{Environment, ImageRef};
+use nd_api::v1::DeployBody;
+use nd_client::Host;
+use nd_config::Workload;
+use nd_types::RuntimeKind;
+
+use super::{env_files, file, flags, name, registry};
+use crate::args::{DeployArgs, Global, HealthFlags, StartArgs, WorkloadFlags};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// What the user asks for, whichever command it was typed with.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) source: Option<&'a str>,
+    pub(crate) workload: &'a WorkloadFlags,
+    pub(crate) health: &'a HealthFlags,
+    pub(crate) command: &'a [String],
+    pub(crate) environment: Option<Environment>,
+    /// Whether a file in this directory counts although nobody named it.
+    pub(crate) looks_for_file: bool,
+    /// Whether what is not said stays as the app has it.
+    pub(crate) inherit: bool,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn of_deploy(args: &'a DeployArgs, global: &Global) -> Self {
+        let environment = global.env.or(args.prod.then_some(Environment::Prod));
+        Self {
+            source: args.source.as_deref(),
+            workload: &args.workload,
+            health: &args.health,
+            command: &args.command,
+            environment,
+            looks_for_file: true,
+            inherit: false,
+        }
+    }
+
+    pub(crate) fn of_start(args: &'a StartArgs, global: &Global, source: Option<&'a str>) -> Self {
+        Self {
+            source,
+            workload: &args.workload,
+            health: &args.health,
+            command: &args.command,
+            environment: global.env,
+            looks_for_file: false,
+            inherit: false,
+        }
+    }
+}
+
+/// Makes the body of a deploy request, and prints what there is to say about the file.
+pub(crate) async fn request(
+    asked: &Asked<'_>,
+    global: &Global,
+    host: &Host,
+    output: &Output,
+) -> Result<DeployBody, Failure> {
+    let source = Source::of(asked, global)?;
+    let here =
+        std::env::current_dir().map_err(|error| Failure::usage(format!("find this directory: {error}")))?;
+    let (mut manifest, dir) = match &source.file {
+        Some(path) => from_file(path, asked, output)?,
+        None => (Manifest::new(named(asked, &source, &here)?), here),
+    };
+    if let Some(name) = &asked.workload.name {
+        manifest.app.name = name.clone();
+    }
+    manifest.app.environment = asked.environment.or(manifest.app.environment);
+    env_files::fold_in(&mut manifest, &dir)?;
+    let image = source.image.or_else(|| asked.workload.image.clone());
+    let workload = WorkloadFlags { image, ..asked.workload.clone() };
+    flags::apply(&mut manifest, &workload, asked.health, asked.command)?;
+    let is_process = manifest.runtime() == RuntimeKind::Process && manifest.command.is_some();
+    if is_process && manifest.user.is_none() {
+        manifest.user = caller_behind_sudo();
+    }
+    let mut notes = Vec::new();
+    let auth = match &manifest.image {
+        Some(image) => registry::login(image.as_str(), &mut notes).await,
+        None => None,
+    };
+    notes.iter().for_each(|note| output.warning(note));
+    let local = host.is_local();
+    Ok(DeployBody {
+        inherit: asked.inherit,
+        registry_auth: auth,
+        base_dir: local.then(|| dir.to_string_lossy().into_owned()),
+        search_path: std::env::var("PATH").ok().filter(|_| local),
+        ..DeployBody::new(manifest)
+    })
+}
+
+/// Where the app is described.
+struct Source {
+    file: Option<PathBuf>,
+    image: Option<ImageRef>,
+}
+
+impl Source {
+    /// `deploy DIR`, `deploy IMAGE`, or this directory.
+    fn of(asked: &Asked<'_>, global: &Global) -> Result<Self, Failure> {
+        let config = global.config.as_deref();
+        let Some(text) = asked.source else {
+            let here = config.is_some() || asked.looks_for_file;
+            let file = if here { file::find(config, Path::new("")) } else { None };
+            return Ok(Self { file, image: None });
+        };
+        let path = Path::new(text);
+        if path.is_dir() {
+            let file = file::find(config, path);
+            let says = asked.workload.image.is_some() || !asked.command.is_empty();
+            if file.is_none() && !says {
+                return Err(Failure::usage(format!("there is no nextdeploy.yml in {}", path.display())));
+            }
+            return Ok(Self { file, image: None });
+        }
+        if path.is_file() {
+            return Ok(Self { file: Some(path.to_owned()), image: None });
+        }
+        let image = text.parse().map_err(|error| {
+            Failure::usage(format!("`{text}` is neither a directory nor an image: {error}"))
+        })?;
+        Ok(Self { file: config.map(Path::to_owned), image: Some(image) })
+    }
+}
+
+fn from_file(path: &Path, asked: &Asked<'_>, output: &Output) -> Result<(Manifest, PathBuf), Failure> {
+    let says = asked.workload.image.is_some() || !asked.command.is_empty() || asked.source.is_some();
+    let workload = if says || asked.inherit { Workload::Optional } else { Workload::Required };
+    let read = file::read(path, asked.environment, workload)?;
+    if !read.notes.is_empty() && !output.quiet {
+        output.report(&read.notes);
+    }
+    Ok((read.manifest, read.dir))
+}
+
+/// The name that was given, else the image's or this directory's.
+fn named(asked: &Asked<'_>, source: &Source, here: &Path) -> Result<nd_types::AppName, Failure> {
+    if let Some(name) = &asked.workload.name {
+        return Ok(name.clone());
+    }
+    let image = source.image.as_ref().or(asked.workload.image.as_ref());
+    let name = match image {
+        Some(image) => name::of_image(image.as_str()),
+        None if !asked.command.is_empty() => name::of_directory(here),
+        None => {
+            return Err(Failure::usage(
+                "there is no nextdeploy.yml here, and nothing else says what to deploy",
+            )
+            .fix("nextdeploy deploy --image REF --name APP --port PORT")
+            .fix("nextdeploy deploy --name APP -- CMD"));
+        }
+    };
+    name.ok_or_else(|| Failure::usage("the app needs a name").fix("--name APP"))
+}
+
+/// Who typed `sudo`, so that the app does not run as root for it.
+fn caller_behind_sudo() -> Option<String> {
+    let behind = rustix::process::geteuid().is_root().then(|| std::env::var("SUDO_USER").ok())?;
+    behind.filter(|user| !user.is_empty() && user != "root")
+}

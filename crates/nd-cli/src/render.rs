@@ -1,0 +1,7 @@
+//! How answers are shown to people.
+
+pub(crate) mod app;
+pub(crate) mod log;
+pub(crate) mod steps;
+pub(crate) mod table;
+pub(crate) mod time;

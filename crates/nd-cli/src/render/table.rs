@@ -1,0 +1,110 @@
+//! Tables that fit the terminal.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, Color, ContentArrangement, Table};
+use nd_types::format_duration;
+use rustix::termios::tcgetwinsize;
+
+use crate::output::Output;
+
+/// The width where nobody knows it: a file or a pipe takes long lines.
+const UNKNOWN: usize = 160;
+
+/// How a cell is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Odd,
+    Bad,
+    Dim,
+}
+
+/// One cell.
+#[derive(Clone, Debug)]
+pub(crate) struct Text(pub(crate) String, pub(crate) Tone);
+
+impl Text {
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self(text.into(), Tone::Plain)
+    }
+
+    /// `—` for nothing.
+    pub(crate) fn or_dash(text: Option<String>) -> Self {
+        text.map_or_else(|| Self("—".to_owned(), Tone::Dim), Self::plain)
+    }
+}
+
+/// A table without lines around it.
+pub(crate) fn render(header: &[&str], rows: Vec<Vec<Text>>, output: &Output) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if output.paints_results() {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.set_header(header.iter().map(|name| Cell::new(name).fg(Color::DarkGrey)));
+    for row in rows {
+        table.add_row(row.into_iter().map(|Text(text, tone)| match tone {
+            Tone::Plain => Cell::new(text),
+            Tone::Good => Cell::new(text).fg(Color::Green),
+            Tone::Odd => Cell::new(text).fg(Color::Yellow),
+            Tone::Bad => Cell::new(text).fg(Color::Red),
+            Tone::Dim => Cell::new(text).fg(Color::DarkGrey),
+        }));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Columns of the terminal that results are shown on.
+pub(crate) fn width() -> usize {
+    let from_terminal = tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    let from_env = || std::env::var("COLUMNS").ok()?.parse().ok();
+    from_terminal.filter(|width| *width > 0).or_else(from_env).unwrap_or(UNKNOWN)
+}
+
+/// Cuts a text that is too long, with `…` in the place of its end.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    let width = width.max(2);
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut head: String = text.chars().take(width - 1).collect();
+    head.push('…');
+    head
+}
+
+/// `310M`.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [("G", 1u64 << 30), ("M", 1 << 20), ("K", 1 << 10)];
+    match units.iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) if bytes / unit >= 10 => format!("{}{name}", bytes / unit),
+        Some((name, unit)) => format!("{}.{}{name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes}B"),
+    }
+}
+
+/// `3d4h`, of milliseconds.
+pub(crate) fn uptime(ms: u64) -> String {
+    format_duration(std::time::Duration::from_secs(ms / 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character() {
+        assert_eq!(cut("prismaclient", 6), "prism…");
+        assert_eq!(cut("größe", 5), "größe");
+        assert_eq!(cut("größer als", 4), "grö…");
+    }
+
+    #[test]
+    fn a_size_has_at_most_one_digit_behind_its_point() {
+        assert_eq!(size(310 << 20), "310M");
+        assert_eq!(size((3 << 30) + (1 << 29)), "3.5G");
+        assert_eq!(size(512), "512B");
+    }
+}

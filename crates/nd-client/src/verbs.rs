@@ -1,0 +1,149 @@
+//! One method for each endpoint.
+
+use std::time::Duration;
+
+use nd_api::endpoints;
+use nd_api::manifest::Instances;
+use nd_api::v1::{
+    AppView, DaemonView, DeployBody, DeploymentView, DestroyQuery, EventQuery, EventView, ListPage, LogFrame,
+    LogQuery, OperationView, PageQuery, PlanView, RollbackBody, ScaleBody, StepRecord, VersionView,
+    WaitQuery, WorkerView,
+};
+use nd_types::{AppName, DeploymentId};
+
+use crate::client::{Call, Client};
+use crate::error::ClientError;
+use crate::lines::Lines;
+
+type Answer<T> = Result<T, ClientError>;
+
+/// Each method fails as [`ClientError`] says.
+#[allow(clippy::missing_errors_doc, reason = "they all fail in the same ways")]
+impl Client {
+    /// The daemon's version.
+    pub async fn version(&self) -> Answer<VersionView> {
+        self.call(Call::new(endpoints::VERSION, &[])).await
+    }
+
+    /// The daemon itself.
+    pub async fn daemon(&self) -> Answer<DaemonView> {
+        self.call(Call::new(endpoints::DAEMON, &[])).await
+    }
+
+    /// The workers inside the daemon.
+    pub async fn workers(&self) -> Answer<ListPage<WorkerView>> {
+        self.call(Call::new(endpoints::WORKERS, &[])).await
+    }
+
+    /// All apps, by name.
+    pub async fn apps(&self) -> Answer<Vec<AppView>> {
+        let page: ListPage<AppView> = self.call(Call::new(endpoints::APPS, &[])).await?;
+        Ok(page.items)
+    }
+
+    /// One app with its instances and last lines.
+    pub async fn app(&self, app: &AppName) -> Answer<AppView> {
+        self.call(Call::new(endpoints::APP, &[app.as_str()])).await
+    }
+
+    /// Runs a stopped app, and waits for it at most `wait`.
+    pub async fn start(&self, app: &AppName, wait: Duration) -> Answer<OperationView> {
+        let values = [app.as_str()];
+        self.call(waiting(Call::new(endpoints::APP_START, &values), wait)).await
+    }
+
+    /// Stops an app, and waits for it at most `wait`.
+    pub async fn stop(&self, app: &AppName, wait: Duration) -> Answer<OperationView> {
+        let values = [app.as_str()];
+        self.call(waiting(Call::new(endpoints::APP_STOP, &values), wait)).await
+    }
+
+    /// Replaces every instance of an app by a fresh one, and waits for it at most `wait`.
+    pub async fn restart(&self, app: &AppName, wait: Duration) -> Answer<OperationView> {
+        let values = [app.as_str()];
+        self.call(waiting(Call::new(endpoints::APP_RESTART, &values), wait)).await
+    }
+
+    /// Changes the number of instances of an app, and waits for it at most `wait`.
+    pub async fn scale(&self, app: &AppName, instances: Instances, wait: Duration) -> Answer<OperationView> {
+        let values = [app.as_str()];
+        let call = waiting(Call::new(endpoints::APP_SCALE, &values), wait);
+        self.call(call.body(self, &ScaleBody { instances })?).await
+    }
+
+    /// Destroys an app, and waits for it at most `wait`.
+    pub async fn destroy(&self, app: &AppName, force: bool, wait: Duration) -> Answer<OperationView> {
+        let values = [app.as_str()];
+        let query = DestroyQuery { force, wait_ms: Some(millis(wait)) };
+        self.call(Call::new(endpoints::APP_DESTROY, &values).query(&query).patience(wait)).await
+    }
+
+    /// Begins a deployment. Waits for its turn as long as the body says.
+    pub async fn deploy(&self, body: &DeployBody) -> Answer<DeploymentView> {
+        let values = [body.manifest.app.name.as_str()];
+        // Without a wish of its own it is queued for up to ten minutes.
+        let patience = body.lock_wait_ms.map_or(Duration::from_secs(600), Duration::from_millis);
+        self.call(Call::new(endpoints::DEPLOY, &values).body(self, body)?.patience(patience)).await
+    }
+
+    /// What a deployment would do.
+    pub async fn plan(&self, body: &DeployBody) -> Answer<PlanView> {
+        self.call(Call::new(endpoints::PLAN, &[]).body(self, body)?).await
+    }
+
+    /// Brings an earlier release back.
+    pub async fn rollback(&self, app: &AppName, body: &RollbackBody) -> Answer<DeploymentView> {
+        let values = [app.as_str()];
+        let call = Call::new(endpoints::APP_ROLLBACK, &values).patience(Duration::from_secs(60));
+        self.call(call.body(self, body)?).await
+    }
+
+    /// Deployments of an app, newest first.
+    pub async fn deployments(&self, app: &AppName, page: &PageQuery) -> Answer<ListPage<DeploymentView>> {
+        self.call(Call::new(endpoints::DEPLOYMENTS, &[app.as_str()]).query(page)).await
+    }
+
+    /// One deployment.
+    pub async fn deployment(&self, id: &DeploymentId) -> Answer<DeploymentView> {
+        self.call(Call::new(endpoints::DEPLOYMENT, &[id.as_str()])).await
+    }
+
+    /// The steps of a deployment from its start to its end, as they happen.
+    pub async fn steps(&self, id: &DeploymentId) -> Answer<Lines<StepRecord>> {
+        self.stream(Call::new(endpoints::DEPLOYMENT_STREAM, &[id.as_str()])).await
+    }
+
+    /// Ends a deployment that is under way.
+    pub async fn cancel(&self, id: &DeploymentId) -> Answer<DeploymentView> {
+        self.call(Call::new(endpoints::DEPLOYMENT_CANCEL, &[id.as_str()])).await
+    }
+
+    /// Log lines: the last ones, and with `follow` what is written.
+    pub async fn logs(&self, query: &LogQuery) -> Answer<Lines<LogFrame>> {
+        self.stream(Call::new(endpoints::LOGS, &[]).query(query)).await
+    }
+
+    /// A page of events, newest first.
+    pub async fn events(&self, query: &EventQuery) -> Answer<ListPage<EventView>> {
+        self.call(Call::new(endpoints::EVENTS, &[]).query(query)).await
+    }
+
+    /// Events as they happen.
+    pub async fn follow_events(&self, query: &EventQuery) -> Answer<Lines<EventView>> {
+        let query = EventQuery { follow: true, ..query.clone() };
+        self.stream(Call::new(endpoints::EVENTS, &[]).query(&query)).await
+    }
+
+    /// Has the daemon read its settings again; answers what changed.
+    pub async fn reload(&self) -> Answer<ListPage<String>> {
+        self.call(Call::new(endpoints::RELOAD, &[])).await
+    }
+}
+
+fn waiting(call: Call<'_>, wait: Duration) -> Call<'_> {
+    call.query(&WaitQuery { wait_ms: Some(millis(wait)) }).patience(wait)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
