@@ -47,7 +47,21 @@ pub struct Site {
     pub api: SocketAddr,
     /// Where the proxy listens.
     pub http: SocketAddr,
+    ports: Ports,
 }
+
+/// Ports for plain processes that no other site has. The last one is held, and so claims all.
+#[derive(Debug)]
+struct Ports {
+    first: u16,
+    claim: TcpListener,
+}
+
+/// How many ports a site has for plain processes.
+const PORTS: u16 = 50;
+
+/// Below the ports that a daemon takes by itself.
+const FIRST_PORTS: std::ops::Range<u16> = 10_000..20_000;
 
 /// A daemon of one's own.
 #[derive(Debug)]
@@ -67,7 +81,11 @@ impl Site {
         // Short, because the path of a unix socket has little room.
         let folder = tempfile::Builder::new().prefix("nd-").tempdir_in("/tmp")?;
         let [api, http] = free_addresses()?;
-        Ok(Self { folder, api, http })
+        let site = Self { folder, api, http, ports: Ports::claim()? };
+        let last = site.ports.claim.local_addr()?.port() - 1;
+        let settings = format!("[process]\nfirst_port = {}\nlast_port = {last}\n", site.ports.first);
+        fs::write(site.settings(), settings)?;
+        Ok(site)
     }
 
     /// What the daemon keeps.
@@ -82,6 +100,12 @@ impl Site {
         self.folder.path()
     }
 
+    /// The daemon's `nextdeployd.toml`.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.folder.path().join("nextdeployd.toml")
+    }
+
     /// The control socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -92,6 +116,17 @@ impl Site {
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default()
+    }
+}
+
+impl Ports {
+    fn claim() -> Result<Self> {
+        for first in FIRST_PORTS.step_by(PORTS.into()) {
+            if let Ok(claim) = TcpListener::bind(("127.0.0.1", first + PORTS - 1)) {
+                return Ok(Self { first, claim });
+            }
+        }
+        Err("no free ports for plain processes".into())
     }
 }
 
@@ -164,6 +199,7 @@ impl Daemon {
             File::options().create(true).append(true).open(self.site.folder.path().join("daemon.log"))?;
         let mut command = Command::new(&self.programs.daemon);
         command.arg("run").arg("--data-dir").arg(self.site.data());
+        command.arg("--config").arg(self.site.settings());
         command.args(["--listen", &self.site.api.to_string(), "--http", &self.site.http.to_string()]);
         command.args(self.options.dev.then_some("--dev")).args(&self.options.flags);
         command.envs(self.options.variables.iter().map(|(key, value)| (key, value)));
@@ -338,8 +374,7 @@ impl Daemon {
     /// The processes that shims of this daemon stand over, shims included.
     #[must_use]
     pub fn unit_processes(&self) -> Vec<i32> {
-        let data = self.site.data().display().to_string();
-        let shims = processes::named(&data).into_iter().filter(|pid| Some(*pid) != self.pid());
+        let shims = processes::holding(&self.site.data()).into_iter().filter(|pid| Some(*pid) != self.pid());
         shims.flat_map(|shim| [vec![shim], processes::descendants(shim)].concat()).collect()
     }
 
@@ -363,9 +398,8 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let units = self.unit_processes();
         self.kill();
-        for pid in units.into_iter().chain(self.unit_processes()) {
+        for pid in self.unit_processes() {
             processes::kill(pid, Signal::KILL);
         }
         let left = Docker::find().and_then(|docker| Some((self.containers(&docker).ok()?, docker)));

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The processes whose command line contains `text`, the calling one aside.
+/// The processes that hold a file of this directory open, the calling one aside.
 #[must_use]
-pub(crate) fn named(text: &str) -> Vec<i32> {
+pub(crate) fn holding(directory: &Path) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
-    let runs = |pid: &i32| {
-        fs::read(format!("/proc/{pid}/cmdline"))
-            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(text))
+    let holds = |pid: &i32| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+        files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).any(|file| file.starts_with(directory))
     };
-    all().into_keys().filter(|pid| *pid != own).filter(runs).collect()
+    all().into_keys().filter(|pid| *pid != own).filter(holds).collect()
 }
 
 /// The direct children of a process.

@@ -22,6 +22,7 @@ fn sigterm_leaves_apps_running_and_the_next_daemon_finds_them() -> Result {
     daemon.signal(Signal::TERM);
     assert!(daemon.wait_end(SHUTDOWN)?.success());
     assert!(daemon.site().log().contains("Received SIGTERM, starting graceful shutdown..."));
+    assert!(running.len() >= 2, "a shim and its app: {running:?}");
     assert_eq!(daemon.unit_processes(), running);
     daemon.launch()?;
     until("an answer", WAIT, || daemon.get(&url).is_ok_and(|answer| answer.status == 200))?;
