@@ -69,7 +69,7 @@ pub(super) async fn login(image: &str, notes: &mut Vec<String>) -> Option<Regist
             Ok(Some(credentials)) => return Some(from_helper(server, credentials)),
             Ok(None) => {}
             Err(reason) => {
-                notes.push(format!("docker-credential-{helper} gave no login for {server}: {reason}"))
+                notes.push(format!("docker-credential-{helper} gave no login for {server}: {reason}"));
             }
         }
     }

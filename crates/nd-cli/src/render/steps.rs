@@ -107,7 +107,7 @@ fn show_live(bar: &ProgressBar, record: &StepRecord, output: &Output) {
             bar.println(format!("  {name:<9} {:<58} {}", record.message, output.dim_err(&took)));
         }
         StepState::Fail => {
-            bar.println(format!("  {} {}", output.bad_err(&format!("{name:<9}")), record.message))
+            bar.println(format!("  {} {}", output.bad_err(&format!("{name:<9}")), record.message));
         }
     }
 }

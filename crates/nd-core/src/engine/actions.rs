@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{AppName, ExitStatus, ReleaseId, UnitId};
+use futures_util::future::try_join_all;
+use nd_types::{AppName, ExitStatus, ReleaseId, RuntimeKind, UnitId};
 use tokio::sync::mpsc;
 
 use super::readiness;
@@ -27,6 +28,9 @@ const CALL: Duration = Duration::from_secs(60);
 /// How long a look may take.
 const LOOK: Duration = Duration::from_secs(15);
 
+/// How long a look may take into a runtime that the app has nothing to do with.
+const GLANCE: Duration = Duration::from_millis(250);
+
 /// Pulls have deadlines of their own; this one only ends what hangs for good.
 const PREPARE: Duration = Duration::from_secs(1800);
 
@@ -35,8 +39,8 @@ pub(crate) struct Context {
     pub(crate) app: AppName,
     pub(crate) spec: Option<Arc<AppSpec>>,
     pub(crate) prepared: Prepared,
-    /// Every runtime that a unit of the app may be in.
-    kinds: Vec<nd_types::RuntimeKind>,
+    /// Every runtime that a unit of the app may be in, and whether the release that serves, or is to, runs there.
+    kinds: Vec<(RuntimeKind, bool)>,
     deployment: Option<nd_types::DeploymentId>,
     drain: Duration,
 }
@@ -55,7 +59,7 @@ impl Context {
             drain: spec.as_ref().map_or(AppSpec::DRAIN, |spec| spec.drain),
             prepared: known.and_then(|release| release.prepared.clone()).unwrap_or_default(),
             spec,
-            kinds: shared.registry.runtimes().map(|(kind, _)| kind).collect(),
+            kinds: shared.registry.runtimes().map(|(kind, _)| (kind, runs_in(model, kind))).collect(),
             deployment: model.record().rollout.as_ref().map(|rollout| rollout.deployment.clone()),
         }
     }
@@ -93,7 +97,7 @@ fn name_of(action: &Action) -> &'static str {
 async fn attempt(shared: &Arc<Shared>, context: &Context, action: Action) -> ActionEnd {
     match action {
         Action::Observe { epoch } => {
-            let result = within("look at the units", LOOK, observe(shared, context)).await;
+            let result = observe(shared, context).await;
             ActionEnd::Observed { epoch, result: result.map_err(|error| failed(&error)) }
         }
         Action::Prepare(release) => {
@@ -145,6 +149,16 @@ async fn perform_on(shared: &Arc<Shared>, context: &Context, unit: UnitId, actio
     }
 }
 
+/// Whether ending the action in the middle loses nothing but time.
+pub(crate) fn only_waits(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Observe { .. }
+            | Action::Prepare(_)
+            | Action::Unit(_, UnitAction::WaitReady { .. } | UnitAction::Drain)
+    )
+}
+
 /// The end of an action that was interrupted by a panic.
 pub(crate) fn interrupted(action: &Action, app: &AppName) -> impl FnOnce(String) -> ActionEnd + Send + use<> {
     let (action, app) = (action.clone(), app.clone());
@@ -173,23 +187,26 @@ pub(crate) fn interrupted(action: &Action, app: &AppName) -> impl FnOnce(String)
     }
 }
 
-/// Looks at the app's units in every runtime: an app may have moved from a process to a container.
+/// Looks at the app's units in every runtime: an app may have moved from a process to a container. A runtime that does
+/// not answer only matters to apps that run in it.
 async fn observe(shared: &Shared, context: &Context) -> PortResult<Vec<UnitObserved>> {
-    let scope = Scope::App(shared.daemon.clone(), context.app.clone());
-    let mut seen = Vec::new();
-    let mut absent = None;
-    for kind in &context.kinds {
-        let Some(runtime) = shared.registry.runtime(*kind) else { continue };
-        match runtime.observe(&scope).await {
-            Ok(units) => seen.extend(units),
-            Err(error) => absent = Some((*kind, error)),
+    let scope = &Scope::App(shared.daemon.clone(), context.app.clone());
+    let looks = context.kinds.iter().map(|(kind, needed)| async move {
+        let Some(runtime) = shared.registry.runtime(*kind) else { return Ok(Vec::new()) };
+        let patience = if *needed { LOOK } else { GLANCE };
+        match within("look at the units", patience, runtime.observe(scope)).await {
+            Err(_) if !needed => Ok(Vec::new()),
+            seen => seen,
         }
-    }
-    // An engine that is absent only matters to apps that have something in it.
-    match absent {
-        Some((kind, error)) if shared.uses(&context.app, kind) => Err(error),
-        _ => Ok(seen),
-    }
+    });
+    Ok(try_join_all(looks).await?.concat())
+}
+
+fn runs_in(model: &AppModel, kind: RuntimeKind) -> bool {
+    let record = model.record();
+    let wanted = [record.active.as_ref(), record.rollout.as_ref().map(|rollout| &rollout.release)];
+    let mut releases = wanted.into_iter().flatten().filter_map(|id| model.release(id));
+    releases.any(|release| release.spec.runtime() == kind)
 }
 
 async fn prepare(shared: &Arc<Shared>, context: &Context, release: &ReleaseId) -> PortResult<Prepared> {

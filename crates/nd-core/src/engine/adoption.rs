@@ -120,9 +120,12 @@ async fn adopt(shared: &Arc<Shared>, id: &UnitId, seen: UnitObserved) -> Result<
         Record::Deployment(Box::new(deployment.clone())),
         Record::App(Box::new(record.clone())),
     ];
-    shared.store.append(records).await.map_err(|error| error.to_string())?;
-    shared.deployments.write().insert(deployment.id.clone(), deployment.clone());
     shared.claims.take(id.app(), &spec).map_err(|error| error.to_string())?;
+    if let Err(error) = shared.store.append(records).await {
+        shared.claims.keep(id.app(), std::iter::empty());
+        return Err(error.to_string());
+    }
+    shared.deployments.write().insert(deployment.id.clone(), deployment.clone());
     shared.start_app(AppModel::new(record, vec![release], Some(deployment)));
     let fact =
         Fact { unit: Some(id.clone()), deployment: None, what: Event::UnitAdopted { runs: seen.runs } };

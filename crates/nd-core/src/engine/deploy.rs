@@ -197,7 +197,6 @@ impl Shared {
         loop {
             let edit = self.deploy_edit(entry, request, &release, new.clone())?;
             let id = edit.deployment.id.clone();
-            self.claims.take(&request.app, &request.spec)?;
             match ask(&entry.mailbox, Edit::Deploy(Box::new(edit)), &request.actor).await {
                 Ok(revision) => return Ok(Accepted { deployment: id, release, revision }),
                 Err(busy @ EngineError::Busy { .. }) => {
@@ -280,7 +279,15 @@ impl Shared {
             routed: false,
             drained: true,
         }));
-        let input = PlanInput { new: &new, old, prepared: false, replicas, old_replicas: known, units };
+        let input = PlanInput {
+            new: &new,
+            old,
+            switched: false,
+            prepared: false,
+            replicas,
+            old_replicas: known,
+            units,
+        };
         let planner = self.registry.strategies().get(&strategy);
         let plan = planner.map(|planner| planner.plan(&input)).unwrap_or_default();
         Ok(PlannedDeploy { strategy, reason, plan })
@@ -297,8 +304,6 @@ impl Shared {
         if apps.get(app).is_some_and(|entry| entry.status.borrow().revision == 0) {
             apps.remove(app);
         }
-        drop(apps);
-        self.claims.keep(app, std::iter::empty());
     }
 
     async fn stored_spec(&self, release: &ReleaseId) -> Option<AppSpec> {

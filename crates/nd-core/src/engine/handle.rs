@@ -6,19 +6,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::Stream;
 use nd_types::{AppName, DaemonId, DeploymentId, RuntimeKind, UnitId};
 use tokio::sync::broadcast;
 
 use super::deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackTarget};
 use super::error::EngineError;
-use super::reconciler::{ask, ends_deployment};
+use super::follow::follow;
+use super::reconciler::ask;
 use super::shared::{Message, Shared};
 use crate::events::StoredEvent;
 use crate::model::edit::Edit;
 use crate::model::{AppPhase, AppStatus};
 use crate::ports::{HistoryQuery, PortError, PortErrorKind, PortResult, UnitStats};
-use crate::records::{DeploymentRecord, DeploymentStatus};
+use crate::records::DeploymentRecord;
 use crate::routes::local_host;
 use crate::spec::AppSpec;
 
@@ -218,36 +219,7 @@ impl EngineHandle {
 
     /// Every event of a deployment from its start, then live, up to its last one.
     pub async fn follow(&self, id: &DeploymentId) -> Pin<Box<dyn Stream<Item = Arc<StoredEvent>> + Send>> {
-        let (recent, live) = self.shared.bus.of_deployment(id);
-        let mut past = self.stored_events_of(id, recent.first().map(|event| event.id)).await;
-        past.extend(recent);
-        let over = past.iter().any(|event| ends_deployment(&event.what))
-            || self
-                .deployment(id)
-                .is_none_or(|deployment| deployment.status != DeploymentStatus::Running && past.is_empty());
-        if over {
-            return Box::pin(stream::iter(past));
-        }
-        let (id, last) = (id.clone(), past.last().map_or(0, |event| event.id));
-        let live = stream::unfold((live, false), move |(mut live, ended)| {
-            let id = id.clone();
-            async move {
-                if ended {
-                    return None;
-                }
-                loop {
-                    match live.recv().await {
-                        Ok(event) if event.deployment.as_ref() == Some(&id) && event.id > last => {
-                            let ended = ends_deployment(&event.what);
-                            return Some((event, (live, ended)));
-                        }
-                        Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                        Err(broadcast::error::RecvError::Closed) => return None,
-                    }
-                }
-            }
-        });
-        Box::pin(stream::iter(past).chain(live))
+        Box::pin(follow(Arc::clone(&self.shared), id.clone()).await)
     }
 
     /// What a unit uses now.
@@ -302,20 +274,5 @@ impl EngineHandle {
         let known = self.shared.entry(app).filter(|_| self.status(app).is_some());
         let entry = known.ok_or_else(|| EngineError::UnknownApp(app.clone()))?;
         ask(&entry.mailbox, edit, actor).await
-    }
-
-    async fn stored_events_of(&self, id: &DeploymentId, before: Option<u64>) -> Vec<Arc<StoredEvent>> {
-        let query =
-            HistoryQuery { deployment: Some(id.clone()), before, limit: 1000, ..HistoryQuery::default() };
-        match self.shared.store.events(&query).await {
-            Ok(mut events) => {
-                events.reverse();
-                events.into_iter().map(Arc::new).collect()
-            }
-            Err(error) => {
-                tracing::warn!(deployment = %id, %error, "the deployment's earlier events could not be read");
-                Vec::new()
-            }
-        }
     }
 }

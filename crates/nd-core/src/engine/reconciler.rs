@@ -13,7 +13,9 @@ use super::shared::{Message, Shared};
 use crate::events::Event;
 use crate::model::edit::{Edit, EditError};
 use crate::model::{Action, ActionEnd, AppModel, AppStatus, Decision, Fact};
+use crate::ports::{PortError, PortErrorKind, PortResult};
 use crate::records::{Record, RunIntent};
+use crate::spec::AppSpec;
 
 /// How often everything is looked at, whatever was hinted; plus up to a tenth by chance.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -65,7 +67,7 @@ struct Reconciler {
     shared: Arc<Shared>,
     model: AppModel,
     desk: Desk,
-    /// Decided, but not stored yet because the store refused.
+    /// Decided, but not stored yet because the store refused; at most one record of each thing.
     unstored: Vec<Record>,
     sweep_at: Mono,
     /// Who asked for something last.
@@ -125,23 +127,20 @@ impl Reconciler {
 
     /// Checks, stores and then accepts a wish.
     async fn edit(&mut self, edit: Edit, actor: String) -> Result<u64, EngineError> {
+        let wanted = self.wanted_spec(&edit);
         let edited = self.model.edit(edit, self.shared.now()).map_err(|error| self.explain(error))?;
+        if let Some(spec) = wanted {
+            self.shared.claims.take(self.model.app(), &spec)?;
+        }
         let records = edited.records();
-        let stored = tokio::time::timeout(STORE_DEADLINE, self.shared.store.append(records.clone())).await;
-        match stored {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(EngineError::Store(error)),
-            Err(_) => {
-                let kind = crate::ports::PortErrorKind::Timeout;
-                return Err(EngineError::Store(crate::ports::PortError::new(
-                    kind,
-                    "the store did not answer in time",
-                )));
-            }
+        if let Err(error) = self.append(&records).await {
+            self.keep_claims();
+            return Err(EngineError::Store(error));
         }
         self.remember(&records);
         let revision = edited.revision();
         self.model.accept(edited);
+        self.keep_claims();
         self.actor = actor;
         if self.model.record().run == RunIntent::Removed {
             self.shared.tombstones.lock().insert(self.model.app().clone());
@@ -188,18 +187,31 @@ impl Reconciler {
     /// Stores what was decided. What cannot be stored waits: it would be decided again from what is observed.
     async fn store(&mut self, records: Vec<Record>) {
         self.remember(&records);
-        self.unstored.extend(records);
+        if records.iter().any(|record| matches!(record, Record::App(_))) {
+            self.keep_claims();
+        }
+        for record in records {
+            self.unstored.retain(|waiting| !record.replaces(waiting));
+            self.unstored.push(record);
+        }
         if self.unstored.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.unstored);
-        match tokio::time::timeout(STORE_DEADLINE, self.shared.store.append(batch.clone())).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                tracing::error!(app = %self.model.app(), %error, "could not store a decision; trying again");
-                self.unstored = batch;
+        if let Err(error) = self.append(&[]).await {
+            tracing::error!(app = %self.model.app(), %error, "could not store a decision; trying again");
+        }
+    }
+
+    /// Stores what waits, and `more` after it, so that nothing older ever replaces something newer.
+    async fn append(&mut self, more: &[Record]) -> PortResult<()> {
+        let batch = [self.unstored.as_slice(), more].concat();
+        match tokio::time::timeout(STORE_DEADLINE, self.shared.store.append(batch)).await {
+            Ok(Ok(_)) => {
+                self.unstored.clear();
+                Ok(())
             }
-            Err(_) => self.unstored = batch,
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(PortError::new(PortErrorKind::Timeout, "the store did not answer in time")),
         }
     }
 
@@ -209,22 +221,31 @@ impl Reconciler {
                 self.shared.deployments.write().insert(deployment.id.clone(), deployment.as_ref().clone());
             }
         }
-        let changed = records.iter().any(|record| matches!(record, Record::App(_)));
-        if changed && self.model.record().rollout.is_none() {
-            let active = self.model.record().active.as_ref();
-            let specs = active.and_then(|id| self.model.release(id)).map(|release| release.spec.as_ref());
-            self.shared.claims.keep(self.model.app(), specs.into_iter());
+    }
+
+    /// What the release that an edit wants to serve consists of.
+    fn wanted_spec(&self, edit: &Edit) -> Option<AppSpec> {
+        let Edit::Deploy(deploy) = edit else { return None };
+        match &deploy.release {
+            Some(new) => Some(AppSpec::from(&new.spec)),
+            None => self.model.release(&deploy.deployment.release).map(|kept| kept.spec.as_ref().clone()),
         }
+    }
+
+    /// Leaves the app with the hosts and ports of the release that serves and of the one that is to.
+    fn keep_claims(&self) {
+        let record = self.model.record();
+        let wanted = [record.active.as_ref(), record.rollout.as_ref().map(|rollout| &rollout.release)];
+        let releases = wanted.into_iter().flatten().filter_map(|id| self.model.release(id));
+        self.shared.claims.keep(self.model.app(), releases.map(|release| release.spec.as_ref()));
     }
 
     fn publish_fact(&self, fact: Fact) {
         let by_user = matches!(fact.what, Event::DeployStarted { .. } | Event::AppChanged { .. });
         let actor = by_user.then(|| self.actor.clone()).filter(|actor| !actor.is_empty());
         let ended = matches!(fact.what, Event::DeploySucceeded { .. } | Event::DeployFailed { .. });
-        if let (true, Some(collector)) =
-            (matches!(fact.what, Event::UnitStarted { .. }), &self.shared.collector)
-        {
-            self.follow_output(&fact, &**collector);
+        if matches!(fact.what, Event::UnitStarted { .. }) {
+            self.follow_output();
         }
         if ended && let Some(deployment) = self.model.deployment() {
             self.shared.logins.lock().remove(&deployment.release);
@@ -246,11 +267,16 @@ impl Reconciler {
         let context = actions::Context::of(&self.model, &action, &self.shared);
         let (shared, mailbox) = (Arc::clone(&self.shared), self.desk.mailbox.clone());
         let doomed = actions::interrupted(&action, self.model.app());
+        let only_waits = actions::only_waits(&action);
         self.shared.tasks.spawn("action", async move {
             let tasks = shared.tasks.clone();
             // In a task of its own, so that a panic becomes a failed action and not a lost one.
-            let ended =
-                tasks.spawn_with("action", actions::perform(Arc::clone(&shared), context, action)).await;
+            let mut performed =
+                tasks.spawn_with("action", actions::perform(Arc::clone(&shared), context, action));
+            let ended = tokio::select! {
+                ended = &mut performed => ended,
+                () = shared.stop.cancelled(), if only_waits => return performed.abort(),
+            };
             let end = ended.unwrap_or_else(|failure| doomed(failure.to_string()));
             mailbox.send(Message::Ended(Box::new(end))).await.ok();
         });

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_supervise::{Clock, TaskSet};
-use nd_types::{AppName, DaemonId, DeploymentId, ReleaseId, RuntimeKind};
+use nd_supervise::{Clock, TaskFailure, TaskSet};
+use nd_types::{AppName, DaemonId, DeploymentId, ReleaseId};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 
+use super::actions::within;
 use super::boot::StoredApp;
 use super::bus::EventBus;
 use super::claims::Claims;
@@ -61,6 +62,12 @@ pub(crate) enum Message {
     /// The daemon ends and takes its apps with it.
     Suspend,
 }
+
+/// How long a runtime may take to begin telling what happens.
+const LISTEN: Duration = Duration::from_secs(15);
+
+/// How long the route book rests after a panic.
+const AFTER_PANIC: Duration = Duration::from_millis(100);
 
 /// Messages that may wait for one reconciler.
 const MAILBOX: usize = 256;
@@ -117,7 +124,7 @@ impl Shared {
     async fn forward_hints(&self, runtime: &dyn Runtime) {
         let mut pause = Duration::from_millis(100);
         loop {
-            if let Ok(mut hints) = runtime.hints().await {
+            if let Ok(mut hints) = within("listen to a runtime", LISTEN, runtime.hints()).await {
                 pause = Duration::from_millis(100);
                 while let Some(hint) = hints.next().await {
                     match hint.unit {
@@ -132,12 +139,6 @@ impl Shared {
         }
     }
 
-    /// Whether the app's release that serves, or is about to, runs in that runtime.
-    pub(crate) fn uses(&self, app: &AppName, kind: RuntimeKind) -> bool {
-        let spec = self.entry(app).and_then(|entry| entry.status.borrow().spec.clone());
-        spec.is_some_and(|spec| spec.runtime() == kind)
-    }
-
     fn wake(&self, app: &AppName) {
         if let Some(entry) = self.entry(app) {
             // A full mailbox means that the reconciler is about to run anyway, and the sweep catches the rest.
@@ -149,5 +150,16 @@ impl Shared {
         for entry in self.apps.read().values() {
             entry.mailbox.try_send(Message::Look).ok();
         }
+    }
+}
+
+/// Serves the book of routes until `shutdown`, also after a panic of the ingress.
+pub(crate) async fn serve_routes(shared: Arc<Shared>, shutdown: CancellationToken) {
+    loop {
+        let (worker, until) = (Arc::clone(&shared), shutdown.clone());
+        let ended = shared.tasks.spawn_with("route-book", async move { worker.book.run(&until).await }).await;
+        let Err(TaskFailure::Panicked(why)) = ended else { return };
+        tracing::error!(why, "the route book panicked; going on with what is in it");
+        tokio::time::sleep(AFTER_PANIC).await;
     }
 }
