@@ -27,7 +27,7 @@ impl DeployStrategy for BlueGreen {
     fn plan(&self, input: &PlanInput<'_>) -> Plan {
         let view = View::new(input);
         let mut plan = Plan::default();
-        if !view.switched_to_new() {
+        if !view.has_taken_over() {
             if !input.prepared {
                 plan.stage([Step::Prepare(input.new.clone())]);
             }
@@ -41,7 +41,7 @@ impl DeployStrategy for BlueGreen {
     fn undo(&self, input: &PlanInput<'_>) -> Plan {
         let view = View::new(input);
         let mut plan = Plan::default();
-        let new_serves = view.all_new_units().any(|unit| unit.routed);
+        let new_serves = input.switched || view.all_new_units().any(|unit| unit.routed);
         if new_serves && input.old.is_some() && !view.switched_to_old() {
             bring_up(&mut plan, &view.old_units().collect::<Vec<_>>());
             plan.stage([Step::Apply(ids(view.old_units()))]);

@@ -26,7 +26,7 @@ impl DeployStrategy for Recreate {
     fn plan(&self, input: &PlanInput<'_>) -> Plan {
         let view = View::new(input);
         let mut plan = Plan::default();
-        if view.switched_to_new() {
+        if input.switched || view.switched_to_new() {
             return plan;
         }
         if !input.prepared {
@@ -34,7 +34,8 @@ impl DeployStrategy for Recreate {
         }
         let absent = view.new_units().filter(|unit| unit.readiness == UnitReadiness::Absent);
         plan.stage(absent.map(|unit| Step::Create(unit.id.clone())));
-        plan.owns_old = plan.is_done();
+        // While one of the new units may run, the old ones must not come back.
+        plan.owns_old = plan.is_done() || view.all_new_units().any(is_running);
         if view.all_old_units().any(|unit| unit.routed) {
             plan.stage([Step::Apply(Vec::new())]);
         }
@@ -55,7 +56,7 @@ impl DeployStrategy for Recreate {
         let left = view.all_new_units().filter(|unit| unit.readiness != UnitReadiness::Absent);
         plan.stage(left.map(|unit| Step::Remove(unit.id.clone())));
         // Only when nothing of the new release runs any more may the old one start again.
-        if input.old.is_some() && !view.switched_to_old() {
+        if input.old.is_some() && !view.all_old_units().any(|unit| unit.routed) {
             bring_up(&mut plan, &view.old_units().collect::<Vec<_>>());
             plan.stage([Step::Apply(ids(view.old_units()))]);
         }

@@ -46,6 +46,11 @@ impl<'a> View<'a> {
         self.new_units().all(|unit| unit.routed) && !self.all_old_units().any(|unit| unit.routed)
     }
 
+    /// Whether the new release serves, so that what becomes of its units is nothing the old ones wait for.
+    pub(crate) fn has_taken_over(&self) -> bool {
+        self.switched_to_new() || (self.input.switched && self.new_units().any(|unit| unit.routed))
+    }
+
     /// Whether the routes lead to the old release alone.
     pub(crate) fn switched_to_old(&self) -> bool {
         self.old_units().all(|unit| unit.routed) && !self.all_new_units().any(|unit| unit.routed)
@@ -74,13 +79,13 @@ pub(crate) fn bring_down(plan: &mut Plan, units: &[&UnitInput]) {
 }
 
 pub(crate) fn is_running(unit: &UnitInput) -> bool {
-    matches!(unit.readiness, UnitReadiness::Running | UnitReadiness::Ready)
+    matches!(unit.readiness, UnitReadiness::Starting | UnitReadiness::Running | UnitReadiness::Ready)
 }
 
 fn rank(readiness: UnitReadiness) -> u8 {
     match readiness {
         UnitReadiness::Absent => 0,
-        UnitReadiness::Stopped => 1,
+        UnitReadiness::Stopped | UnitReadiness::Starting => 1,
         UnitReadiness::Running => 2,
         UnitReadiness::Ready => 3,
     }

@@ -85,6 +85,8 @@ pub struct AppModel {
     units: BTreeMap<UnitId, Unit>,
     /// What the ingress has acknowledged.
     served: Option<AppRoutes>,
+    /// Whether that is what serves: not before the first acknowledgement, and not after a change whose fate is unknown.
+    table_known: bool,
     /// Host ports that could not be opened, for people.
     port_faults: Vec<String>,
     applying: bool,
@@ -124,6 +126,7 @@ impl AppModel {
             deployment,
             units: BTreeMap::new(),
             served: None,
+            table_known: false,
             port_faults: Vec::new(),
             applying: false,
             preparing: None,
@@ -187,7 +190,7 @@ impl AppModel {
     pub fn sweep(&mut self) {
         self.look = true;
         if !self.port_faults.is_empty() {
-            self.served = None;
+            self.table_known = false;
         }
     }
 

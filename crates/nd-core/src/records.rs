@@ -10,6 +10,7 @@ use nd_types::{AppName, DaemonId, DeploymentId, ReleaseId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use crate::events::StoredEvent;
+pub(crate) use app::UNDO_LIMIT;
 pub use app::{AppRecord, BakeRecord, RolloutRecord, RolloutStage, RunIntent};
 pub use release::ReleaseRecord;
 
@@ -137,6 +138,20 @@ struct Versioned<T> {
 }
 
 impl Record {
+    /// Whether nothing of `older` counts any more once this one is stored.
+    #[must_use]
+    pub fn replaces(&self, older: &Self) -> bool {
+        match (self, older) {
+            (Self::Daemon(_), Self::Daemon(_)) => true,
+            (Self::App(new), Self::App(old)) => new.app == old.app,
+            (Self::Release(new), Self::Release(old)) => new.id == old.id,
+            (Self::ReleaseGone(gone), Self::Release(old)) => *gone == old.id,
+            (Self::Release(new), Self::ReleaseGone(gone)) => new.id == *gone,
+            (Self::Deployment(new), Self::Deployment(old)) => new.id == old.id,
+            _ => false,
+        }
+    }
+
     /// The stored form.
     ///
     /// # Errors

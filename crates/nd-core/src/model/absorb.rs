@@ -41,7 +41,10 @@ impl AppModel {
             ActionEnd::Withdrawn(result) => {
                 self.applying = false;
                 match result {
-                    Ok(()) => self.served = None,
+                    Ok(()) => {
+                        self.served = None;
+                        self.table_known = true;
+                    }
                     Err(error) => self.routes_failed(&error, now),
                 }
             }
@@ -108,22 +111,23 @@ impl AppModel {
                 self.idle(id, now);
                 self.on_unit(id, UnitEvent::Running, now);
                 let unit = self.unit_mut(id, now);
+                unit.in_doubt = false;
                 unit.started = Some(started.at);
                 unit.finished = None;
                 unit.pid = started.pid;
-                unit.drained = true;
                 unit.crashes.started();
                 unit.restarts += u32::from(restart.is_some());
                 self.fact(Some(id), Event::UnitStarted { restart });
             }
-            Err(error) if error.kind.may_pass() => self.unit_failed(id, error, now),
             Err(error) => {
-                // A start that cannot succeed is an exit: the policy decides how often it is tried.
-                self.look = true;
-                let advancing = self.is_advancing(id.release());
+                let counts = !error.kind.may_pass() && !self.is_advancing(id.release());
+                self.unit_mut(id, now).in_doubt = true;
                 self.unit_failed(id, error, now);
-                if !advancing {
-                    self.unit_mut(id, now).state = UnitState::Warming;
+                if counts {
+                    // A start that cannot succeed is an exit: the policy decides how often it is tried.
+                    let unit = self.unit_mut(id, now);
+                    unit.state = UnitState::Warming;
+                    unit.started = None;
                     self.take_crash(id, ExitStatus::Unknown, now);
                 }
             }
@@ -182,7 +186,7 @@ impl AppModel {
         match result {
             Ok(report) => {
                 self.idle(id, now);
-                if !self.is_routed(id) {
+                if !self.may_be_routed(id) {
                     self.unit_mut(id, now).drained = true;
                 }
                 let (finished, cut) = (report.finished, report.cut + report.websockets_cut);
@@ -202,6 +206,7 @@ impl AppModel {
                 self.idle(id, now);
                 self.on_unit(id, UnitEvent::Stopped, now);
                 let unit = self.unit_mut(id, now);
+                unit.in_doubt = false;
                 unit.finished = Some(now.wall);
                 unit.crashes.reset();
                 if self.suspended {
@@ -220,6 +225,7 @@ impl AppModel {
             Ok(()) => {
                 self.idle(id, now);
                 self.on_unit(id, UnitEvent::Gone, now);
+                self.unit_mut(id, now).in_doubt = false;
                 self.fact(Some(id), Event::UnitRemoved);
             }
             Err(error) => self.unit_failed(id, error, now),
@@ -234,9 +240,7 @@ impl AppModel {
         };
         self.failures = 0;
         self.routes_not_before = None;
-        for id in &routes.units {
-            self.unit_mut(id, now).drained = false;
-        }
+        self.table_known = true;
         let release = routes.service.release.clone();
         let units = u32::try_from(routes.units.len()).unwrap_or(u32::MAX);
         self.served = Some(routes);
@@ -268,6 +272,7 @@ impl AppModel {
 
     fn routes_failed(&mut self, error: &ActionError, now: Now) {
         self.failures += 1;
+        self.table_known = false;
         self.routes_not_before = Some(now.mono + retry_delay(self.failures));
         self.fact(None, Event::Trouble { message: error.diagnosis.what.clone() });
     }

@@ -66,8 +66,9 @@ impl AppModel {
                 false => self.advance_rollout(now, strategies, &mut decision),
             };
             let wishes = self.wishes(now, &plan, &mut decision);
-            self.route(now, &plan, &mut decision);
             self.start_wishes(now, wishes, &mut decision);
+            // After the wishes: a unit that has just begun to leave gets no more requests.
+            self.route(now, &plan, &mut decision);
             self.prepare(now, &plan, &mut decision);
             self.forget_releases();
         }
@@ -79,7 +80,7 @@ impl AppModel {
 
     /// What every unit needs next: first the deployment's own steps, then what keeps the app as it should be.
     fn wishes(&mut self, now: Now, plan: &Plan, decision: &mut Decision) -> BTreeMap<UnitId, UnitAction> {
-        let mut wishes = self.planned_wishes(now, plan);
+        let mut wishes = self.planned_wishes(now, plan, decision);
         if let Some(active) = self.record.active.clone().filter(|_| self.run() == RunIntent::Running) {
             for slot in 1..=self.record.replicas {
                 let id = UnitId::new(self.app(), &active, slot);
@@ -107,19 +108,28 @@ impl AppModel {
         wishes
     }
 
-    fn planned_wishes(&mut self, now: Now, plan: &Plan) -> BTreeMap<UnitId, UnitAction> {
+    fn planned_wishes(
+        &mut self,
+        now: Now,
+        plan: &Plan,
+        decision: &mut Decision,
+    ) -> BTreeMap<UnitId, UnitAction> {
         let mut wishes = BTreeMap::new();
         for step in plan.next_steps() {
             let action = match step {
-                Step::Create(_) => UnitAction::Create,
-                Step::Start(_) => UnitAction::Start(None),
+                Step::Create(unit) if self.is_prepared(unit.release()) => UnitAction::Create,
+                Step::Start(unit) => match self.start_again(unit, now, decision) {
+                    Some(start) => start,
+                    None => continue,
+                },
                 Step::WaitReady(unit) => UnitAction::WaitReady { within: self.time_to_ready(unit.release()) },
                 Step::Drain(_) => UnitAction::Drain,
                 Step::Stop(_) => UnitAction::Stop,
                 Step::Remove(_) => UnitAction::Remove,
-                Step::Prepare(_) | Step::Apply(_) => continue,
+                Step::Create(_) | Step::Prepare(_) | Step::Apply(_) => continue,
             };
-            if let Some(unit) = step.unit() {
+            let ends = matches!(action, UnitAction::Drain | UnitAction::Stop | UnitAction::Remove);
+            if let Some(unit) = step.unit().filter(|unit| !ends || !self.may_be_routed(unit)) {
                 self.unit_mut(unit, now);
                 wishes.insert(unit.clone(), action);
             }
@@ -160,37 +170,43 @@ impl AppModel {
         if self.must_restart(id) {
             return self.bring_down(id);
         }
-        let within = self.time_to_ready(id.release());
-        let asked_at = self.record.run_asked_at;
-        let unit = self.units.get(id)?;
-        match unit.state {
+        match self.units.get(id)?.state {
             UnitState::Absent => Some(UnitAction::Create).filter(|_| self.is_prepared(id.release())),
-            UnitState::Created => Some(UnitAction::Start(None)),
-            UnitState::Warming => Some(UnitAction::WaitReady { within }),
+            UnitState::Warming => Some(UnitAction::WaitReady { within: self.time_to_ready(id.release()) }),
             UnitState::Ready => None,
-            UnitState::Stopped => Some(UnitAction::Start(Some(restart_reason(unit)))),
-            UnitState::Crashed(_) if unit.finished.is_some_and(|ended| ended < asked_at) => {
-                Some(UnitAction::Start(Some(RestartReason::Manual)))
+            UnitState::Created | UnitState::Stopped | UnitState::Crashed(_) => {
+                self.start_again(id, now, decision)
+            }
+        }
+    }
+
+    /// The start of a unit that exists and does not run, as soon as the policy grants it.
+    fn start_again(&self, id: &UnitId, now: Now, decision: &mut Decision) -> Option<UnitAction> {
+        let unit = self.units.get(id)?;
+        let reason = match unit.state {
+            UnitState::Crashed(_) if unit.finished.is_some_and(|ended| ended < self.record.run_asked_at) => {
+                RestartReason::Manual
             }
             UnitState::Crashed(exit) => match unit.crashes.verdict() {
-                Verdict::Final => None,
+                Verdict::Final => return None,
                 Verdict::At(at) | Verdict::Loop { retry: at, .. } if at > now.mono => {
                     decision.wake(at);
-                    None
+                    return None;
                 }
-                _ if exit == nd_types::ExitStatus::OutOfMemory => {
-                    Some(UnitAction::Start(Some(RestartReason::OutOfMemory)))
-                }
-                _ => Some(UnitAction::Start(Some(RestartReason::Exited))),
+                _ if exit == nd_types::ExitStatus::OutOfMemory => RestartReason::OutOfMemory,
+                _ => RestartReason::Exited,
             },
-        }
+            UnitState::Stopped => restart_reason(unit),
+            _ => return Some(UnitAction::Start(None)),
+        };
+        Some(UnitAction::Start(Some(reason)))
     }
 
     /// What a unit that should not run needs next: it stops only when the ingress has acknowledged a table without it
     /// and nothing is in flight on it.
     fn bring_down(&self, id: &UnitId) -> Option<UnitAction> {
         let unit = self.units.get(id)?;
-        if !unit.state.is_running() || self.is_routed(id) || self.applying {
+        if !unit.may_run() || self.may_be_routed(id) {
             return None;
         }
         Some(if unit.drained { UnitAction::Stop } else { UnitAction::Drain })
@@ -198,35 +214,42 @@ impl AppModel {
 
     fn clear_away(&self, id: &UnitId) -> Option<UnitAction> {
         let unit = self.units.get(id)?;
-        let gone = unit.state == UnitState::Absent || unit.state.is_running();
-        (!gone && !self.is_routed(id)).then_some(UnitAction::Remove)
+        let gone = unit.state == UnitState::Absent || unit.may_run();
+        (!gone && !self.may_be_routed(id)).then_some(UnitAction::Remove)
     }
 
     /// Whether the user asked for a restart that this unit has not had yet, and it is its turn: one at a time, so that
-    /// the others serve.
+    /// the others serve, and not while a deployment is under way.
     pub(super) fn must_restart(&self, id: &UnitId) -> bool {
-        let Some(asked) = self.record.restart_before else { return false };
+        let Some(asked) = self.record.restart_before.filter(|_| self.record.rollout.is_none()) else {
+            return false;
+        };
         let due =
             |unit: &Unit| unit.state.is_running() && unit.started.is_some_and(|started| started < asked);
-        let mut siblings =
-            self.units.iter().filter(|(other, _)| other.release() == id.release() && *other != id);
-        self.units.get(id).is_some_and(due)
-            && siblings.all(|(other, unit)| {
-                let settled = matches!(unit.state, UnitState::Ready | UnitState::Absent)
-                    || matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
-                (settled && unit.is_idle() && !due(unit))
-                    || (due(unit) && other > id && !self.is_leaving(other))
-            })
+        let done = |unit: &Unit| {
+            let given_up = matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
+            unit.is_idle() && !due(unit) && (unit.state == UnitState::Ready || given_up)
+        };
+        let its_turn = |other: &UnitId| {
+            let later = |unit: &Unit| due(unit) && other > id && !unit.is_leaving();
+            other == id || self.units.get(other).is_some_and(|unit| done(unit) || later(unit))
+        };
+        let mut siblings = (1..=self.record.replicas).map(|slot| UnitId::new(self.app(), id.release(), slot));
+        self.units.get(id).is_some_and(due) && siblings.all(|other| its_turn(&other))
     }
 
-    fn is_leaving(&self, id: &UnitId) -> bool {
-        self.units
-            .get(id)
-            .is_some_and(|unit| matches!(unit.in_flight, Some(UnitAction::Drain | UnitAction::Stop)))
+    /// Whether units of another release may run while those of this one must be alone.
+    fn must_wait_for_others(&self, release: &ReleaseId) -> bool {
+        let alone = self.deployment.as_ref().is_some_and(|last| last.strategy == StrategyName::Recreate);
+        alone && self.units.iter().any(|(id, unit)| id.release() != release && unit.may_run())
     }
 
     fn start_wishes(&mut self, now: Now, wishes: BTreeMap<UnitId, UnitAction>, decision: &mut Decision) {
         for (id, action) in wishes {
+            if matches!(action, UnitAction::Start(_)) && self.must_wait_for_others(id.release()) {
+                continue;
+            }
+            let drained = !self.may_be_routed(&id);
             let Some(unit) = self.units.get_mut(&id) else { continue };
             if !unit.is_idle() {
                 continue;
@@ -234,6 +257,10 @@ impl AppModel {
             if let Some(at) = unit.not_before.filter(|at| *at > now.mono) {
                 decision.wake(at);
                 continue;
+            }
+            if matches!(action, UnitAction::Start(_)) {
+                // Requests reach it from its first moment on, where a table still names it.
+                unit.drained = drained;
             }
             unit.not_before = None;
             unit.in_flight = Some(action);
@@ -245,6 +272,7 @@ impl AppModel {
     fn prepare(&mut self, now: Now, plan: &Plan, decision: &mut Decision) {
         let planned = plan.next_steps().iter().find_map(|step| match step {
             Step::Prepare(release) => Some(release.clone()),
+            Step::Create(unit) if !self.is_prepared(unit.release()) => Some(unit.release().clone()),
             _ => None,
         });
         let Some(release) = planned.or_else(|| self.unprepared_active()) else { return };
@@ -277,11 +305,15 @@ impl AppModel {
     /// Drops releases that nothing refers to any more, once their units are gone.
     fn forget_releases(&mut self) {
         let record = &self.record;
+        let before = record.rollout.as_ref().and_then(|rollout| self.release_before(&rollout.release));
         let referred = |id: &ReleaseId| {
             record.run != RunIntent::Removed
                 && (record.active.as_ref() == Some(id)
                     || record.kept.contains(id)
-                    || record.rollout.as_ref().is_some_and(|rollout| rollout.release == *id))
+                    || record
+                        .rollout
+                        .as_ref()
+                        .is_some_and(|rollout| rollout.release == *id || before.as_ref() == Some(id)))
         };
         self.units
             .retain(|id, unit| unit.state != UnitState::Absent || !unit.is_idle() || referred(id.release()));

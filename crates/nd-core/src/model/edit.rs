@@ -54,6 +54,9 @@ pub enum EditError {
     /// The release to go to is gone.
     #[error("release {0} is not kept any more")]
     ReleaseGone(nd_types::ReleaseId),
+    /// The release to go to is the one that serves.
+    #[error("release {0} serves already; `restart` starts its instances anew")]
+    ServesAlready(nd_types::ReleaseId),
     /// The deployment to cancel is not under way.
     #[error("deployment {0} is not under way")]
     NotUnderWay(DeploymentId),
@@ -158,26 +161,41 @@ impl AppModel {
         if let Some(rollout) = &self.record.rollout {
             return Err(EditError::Busy(rollout.deployment.clone()));
         }
-        let release = deploy.deployment.release.clone();
-        if deploy.release.is_none() && !self.releases.contains_key(&release) {
+        let DeployEdit { mut deployment, release: new, replicas, deadline } = deploy;
+        let release = deployment.release.clone();
+        let again = self.record.run == RunIntent::Removed;
+        if new.is_none() && (again || !self.releases.contains_key(&release)) {
             return Err(EditError::ReleaseGone(release));
         }
         let record = &mut edited.record;
-        let replicas = deploy.replicas.unwrap_or(record.replicas);
+        if again {
+            // A removed app begins anew: what it once was must not come back, not even when this deployment fails.
+            *record = AppRecord {
+                revision: record.revision,
+                ..AppRecord::new(record.app.clone(), record.updated_at)
+            };
+        }
+        if record.active.as_ref() == Some(&release) {
+            return Err(EditError::ServesAlready(release));
+        }
+        // Whoever asked may have looked at the app before the last deployment ended.
+        deployment.previous.clone_from(&record.active);
+        let replicas = replicas.unwrap_or(record.replicas);
         record.run = RunIntent::Running;
         record.run_asked_at = record.updated_at;
         record.bake = None;
         record.rollout = Some(RolloutRecord {
-            deployment: deploy.deployment.id.clone(),
+            deployment: deployment.id.clone(),
             release,
-            strategy: deploy.deployment.strategy,
+            strategy: deployment.strategy,
             replicas,
             old_replicas: record.replicas,
-            deadline: deploy.deadline,
+            deadline,
             stage: RolloutStage::Advancing,
         });
-        edited.deployment = Some(deploy.deployment);
-        edited.release = deploy.release;
+        edited.deployment = Some(deployment);
+        edited.release = new;
+        edited.resets_crashes = true;
         Ok(())
     }
 
@@ -185,7 +203,7 @@ impl AppModel {
         let under_way = edited.record.rollout.as_mut().filter(|rollout| rollout.deployment == *id);
         let Some(rollout) = under_way else { return Err(EditError::NotUnderWay(id.clone())) };
         if rollout.stage == RolloutStage::Advancing {
-            rollout.stage = RolloutStage::Undoing(Diagnosis::new("cancelled by the user"));
+            rollout.turn_back(Diagnosis::new("cancelled by the user"), edited.record.updated_at);
         }
         edited.deployment = self.deployment.clone().map(|deployment| DeploymentRecord {
             status: DeploymentStatus::Cancelled,

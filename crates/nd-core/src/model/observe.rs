@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nd_types::{ExitStatus, UnitId};
 
+use super::action::UnitAction;
 use super::crash::Verdict;
 use super::unit::{Unit, UnitEvent, UnitState};
 use super::{AppModel, Now};
@@ -19,12 +20,14 @@ impl AppModel {
         self.observed = true;
         let seen: BTreeMap<UnitId, UnitObserved> =
             seen.into_iter().filter_map(|unit| Some((unit.id.clone()?, unit))).collect();
+        // A drain changes nothing about its unit; every other action is overtaken by its own report.
+        let busy = |unit: &Unit| !matches!(unit.in_flight, None | Some(UnitAction::Drain));
         let stale = |model: &Self, id: &UnitId| {
-            model.units.get(id).is_some_and(|unit| !unit.is_idle() || unit.epoch > epoch)
+            model.units.get(id).is_some_and(|unit| busy(unit) || unit.epoch > epoch)
         };
         for (id, unit) in &seen {
             if stale(self, id) {
-                self.look = self.look || self.units.get(id).is_some_and(Unit::is_idle);
+                self.look = self.look || self.units.get(id).is_some_and(|unit| !busy(unit));
             } else {
                 self.take_unit(id, unit, first, now);
             }
@@ -39,6 +42,7 @@ impl AppModel {
             .collect();
         for id in vanished {
             self.on_unit(&id, UnitEvent::Gone, now);
+            self.unit_mut(&id, now).in_doubt = false;
             self.fact(Some(&id), Event::UnitVanished);
             self.fail_if_advancing(&id, "was removed by somebody else", None, now);
         }
@@ -46,6 +50,7 @@ impl AppModel {
 
     fn take_unit(&mut self, id: &UnitId, seen: &UnitObserved, first: bool, now: Now) {
         let was = self.units.get(id).map_or(UnitState::Absent, |unit| unit.state);
+        self.unit_mut(id, now).in_doubt = false;
         match &seen.status {
             UnitStatus::Created => {
                 if was == UnitState::Absent {
@@ -61,6 +66,10 @@ impl AppModel {
                 }
                 self.on_unit(id, UnitEvent::Running, now);
                 let unit = self.unit_mut(id, now);
+                if was == UnitState::Absent {
+                    // It was not us who started it: requests may be in flight on it.
+                    unit.drained = false;
+                }
                 unit.started = Some(*since);
                 unit.pid = seen.pid;
             }

@@ -11,13 +11,10 @@ use crate::diagnosis::Diagnosis;
 use crate::events::Event;
 use crate::plan::Plan;
 use crate::ports::{PlanInput, UnitInput, UnitReadiness};
-use crate::records::{BakeRecord, DeploymentStatus, Record, RolloutRecord, RolloutStage};
+use crate::records::{BakeRecord, DeploymentStatus, Record, RolloutRecord, RolloutStage, UNDO_LIMIT};
 
 /// How long a new release is on probation after it took over.
 const BAKE: Duration = Duration::from_secs(120);
-
-/// How long the way back may take before it is given up.
-const UNDO_LIMIT: Duration = Duration::from_secs(120);
 
 impl AppModel {
     /// The deployment's plan as of now; ends the deployment when nothing is left to do.
@@ -51,6 +48,7 @@ impl AppModel {
         let input = PlanInput {
             new: &rollout.release,
             old: old.as_ref(),
+            switched: self.record.active.as_ref() == Some(&rollout.release),
             prepared: self.is_prepared(&rollout.release),
             replicas: rollout.replicas,
             old_replicas: rollout.old_replicas,
@@ -86,11 +84,12 @@ impl AppModel {
 
     fn unit_input(&self, id: UnitId) -> UnitInput {
         let unit = self.units.get(&id);
-        let readiness = match unit.map_or(UnitState::Absent, |unit| unit.state) {
-            UnitState::Absent => UnitReadiness::Absent,
-            UnitState::Created | UnitState::Stopped | UnitState::Crashed(_) => UnitReadiness::Stopped,
-            UnitState::Warming => UnitReadiness::Running,
-            UnitState::Ready => UnitReadiness::Ready,
+        let readiness = match unit {
+            Some(unit) if unit.state == UnitState::Ready && !unit.is_leaving() => UnitReadiness::Ready,
+            Some(unit) if unit.state.is_running() => UnitReadiness::Running,
+            Some(unit) if unit.may_run() => UnitReadiness::Starting,
+            Some(unit) if unit.state != UnitState::Absent => UnitReadiness::Stopped,
+            Some(_) | None => UnitReadiness::Absent,
         };
         let routed = self.is_routed(&id);
         UnitInput { routed, drained: unit.is_none_or(|unit| unit.drained), readiness, id }
@@ -104,7 +103,7 @@ impl AppModel {
         }
         let id = rollout.deployment.clone();
         self.steps.fail(&diagnosis.what, now, &mut self.facts, &id);
-        rollout.stage = RolloutStage::Undoing(diagnosis);
+        rollout.turn_back(diagnosis, now.wall);
         self.touch(now);
     }
 
@@ -118,28 +117,24 @@ impl AppModel {
 
     fn watch_deadline(&mut self, now: Now, decision: &mut Decision) {
         let Some(rollout) = self.record.rollout.clone() else { return };
-        let left = |deadline: nd_types::Timestamp| {
-            Duration::try_from(deadline.duration_since(now.wall)).unwrap_or_default()
-        };
-        if rollout.stage == RolloutStage::Advancing {
-            let left = left(rollout.deadline);
+        let serves = self.record.active.as_ref() == Some(&rollout.release);
+        if serves && rollout.stage == RolloutStage::Advancing {
             // Once the new release serves, what is left is cleaning up, and that has deadlines of its own.
-            if self.record.active.as_ref() == Some(&rollout.release) {
-                return;
-            }
-            if left.is_zero() {
-                let waiting_for = self.trouble.clone().unwrap_or_else(|| self.steps.waiting_for());
-                return self
-                    .undo_rollout(Diagnosis::new(format!("gave up at the deadline: {waiting_for}")), now);
-            }
-            return decision.wake(now.mono + left);
+            return;
         }
-        let left = left(rollout.deadline.saturating_add(UNDO_LIMIT).unwrap_or(rollout.deadline));
+        let left = Duration::try_from(rollout.deadline.duration_since(now.wall)).unwrap_or_default();
         if !left.is_zero() {
             return decision.wake(now.mono + left);
         }
-        if let RolloutStage::Undoing(diagnosis) = rollout.stage.clone() {
-            self.fail_rollout(&rollout, diagnosis, DeploymentStatus::RollbackFailed, now);
+        match rollout.stage.clone() {
+            RolloutStage::Advancing => {
+                let waiting_for = self.trouble.clone().unwrap_or_else(|| self.steps.waiting_for());
+                self.undo_rollout(Diagnosis::new(format!("gave up at the deadline: {waiting_for}")), now);
+                decision.wake(now.mono + UNDO_LIMIT);
+            }
+            RolloutStage::Undoing(diagnosis) => {
+                self.fail_rollout(&rollout, diagnosis, DeploymentStatus::RollbackFailed, now);
+            }
         }
     }
 
@@ -218,6 +213,7 @@ impl AppModel {
             return self.undo_rollout(Diagnosis::new(reason), now);
         }
         let Some(bake) = self.record.bake.take() else { return };
+        self.touch(now);
         let known = self.record.kept.contains(&bake.previous) && self.releases.contains_key(&bake.previous);
         if now.wall > bake.until
             || self.record.rollout.is_some()

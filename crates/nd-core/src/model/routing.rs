@@ -17,19 +17,28 @@ impl AppModel {
         self.served.as_ref().is_some_and(|served| served.names(id))
     }
 
+    /// Whether a request may still reach the unit: the table that serves names it, or nobody knows which table does.
+    pub(super) fn may_be_routed(&self, id: &UnitId) -> bool {
+        self.applying || !self.table_known || self.is_routed(id)
+    }
+
     /// Asks the ingress for the routes that should serve, when others do.
     pub(super) fn route(&mut self, now: Now, plan: &Plan, decision: &mut Decision) {
         if self.applying {
             return;
         }
         let goal = self.route_goal(plan);
-        if goal == self.served {
+        if goal == self.served && self.table_known {
             return;
         }
         if let Some(at) = self.routes_not_before.filter(|at| *at > now.mono) {
             return decision.wake(at);
         }
         self.applying = true;
+        for id in goal.iter().flat_map(|goal| &goal.units) {
+            // From now on requests may reach it.
+            self.unit_mut(id, now).drained = false;
+        }
         decision.actions.push(goal.map_or(Action::Withdraw, Action::Apply));
     }
 
@@ -60,7 +69,7 @@ impl AppModel {
     }
 
     fn can_serve(&self, id: &UnitId) -> bool {
-        self.units.get(id).is_some_and(|unit| unit.state == UnitState::Ready)
+        self.units.get(id).is_some_and(|unit| unit.state == UnitState::Ready && !unit.is_leaving())
     }
 
     fn routes_to<'a>(

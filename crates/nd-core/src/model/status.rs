@@ -151,6 +151,7 @@ impl AppModel {
         self.record.run == RunIntent::Removed
             && self.observed
             && self.served.is_none()
+            && self.table_known
             && !self.applying
             && self.units.values().all(|unit| unit.state == UnitState::Absent && unit.is_idle())
     }
@@ -192,7 +193,7 @@ impl AppModel {
     fn is_settled(&self) -> bool {
         let busy =
             self.applying || self.preparing.is_some() || self.units.values().any(|unit| !unit.is_idle());
-        if busy || !self.observed || (self.record.rollout.is_some() && !self.suspended) {
+        if busy || !self.observed || self.has_strays() || (self.record.rollout.is_some() && !self.suspended) {
             return false;
         }
         let running = self.units.values().any(|unit| unit.state.is_running());
@@ -203,20 +204,25 @@ impl AppModel {
                 let given_up =
                     |unit: &Unit| matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
                 let calm = |unit: &Unit| unit.state == UnitState::Ready || given_up(unit);
-                let surplus = self.units.iter().any(|(id, unit)| {
-                    unit.state.is_running()
-                        && (Some(id.release()) != self.record.active.as_ref()
-                            || id.slot() > self.record.replicas)
-                });
                 let restarting = self.units.keys().any(|id| self.must_restart(id));
-                self.record.active.is_none()
+                let routed = self.table_known && self.route_goal(&Plan::default()) == self.served;
+                let serves = self.record.active.is_none()
                     || (self.wanted_units().all(calm)
                         && self.wanted_units().count() == usize::from(self.record.replicas)
-                        && !surplus
-                        && !restarting
-                        && self.route_goal(&Plan::default()) == self.served)
+                        && !restarting);
+                routed && serves
             }
         }
+    }
+
+    /// Whether there are units that should not exist, or run and should not.
+    fn has_strays(&self) -> bool {
+        let record = &self.record;
+        self.units.iter().any(|(id, unit)| {
+            let active = record.active.as_ref() == Some(id.release()) && id.slot() <= record.replicas;
+            let exists = unit.state != UnitState::Absent || unit.in_doubt;
+            !active && (unit.may_run() || (exists && !record.kept.contains(id.release())))
+        })
     }
 
     fn phase(&self) -> (AppPhase, Option<String>) {

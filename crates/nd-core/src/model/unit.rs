@@ -105,6 +105,8 @@ pub struct Unit {
     pub restarts: u32,
     /// Whether the ingress has confirmed that nothing is in flight on it. Only means something while it is not routed.
     pub drained: bool,
+    /// Whether its last start failed and may have had its effect all the same; until it is looked at.
+    pub in_doubt: bool,
     /// Not to be acted upon before this time, because the last action failed.
     pub not_before: Option<Mono>,
     /// How many actions failed in a row.
@@ -128,6 +130,7 @@ impl Unit {
             crashes: CrashHistory::default(),
             restarts: 0,
             drained: true,
+            in_doubt: false,
             not_before: None,
             failures: 0,
             epoch: 0,
@@ -146,6 +149,18 @@ impl Unit {
             self.pid = None;
         }
         Ok(())
+    }
+
+    /// Whether it runs, or may run by now.
+    #[must_use]
+    pub fn may_run(&self) -> bool {
+        self.state.is_running() || self.in_doubt || matches!(self.in_flight, Some(UnitAction::Start(_)))
+    }
+
+    /// Whether it is about to end, so that no request may be sent to it any more.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.in_flight, Some(UnitAction::Drain | UnitAction::Stop | UnitAction::Remove))
     }
 
     /// Whether nothing is being done to it.

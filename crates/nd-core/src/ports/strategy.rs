@@ -34,6 +34,8 @@ pub struct PlanInput<'a> {
     pub new: &'a ReleaseId,
     /// The release that serves, if any does; never the new one.
     pub old: Option<&'a ReleaseId>,
+    /// Whether the new release has taken over: the routes have led to it alone, and it counts as the active one.
+    pub switched: bool,
     /// Whether the new release has been prepared.
     pub prepared: bool,
     /// How many instances the new release is to have.
@@ -64,6 +66,8 @@ pub enum UnitReadiness {
     Absent,
     /// It exists and does not run.
     Stopped,
+    /// Its start is under way, or failed and may have had its effect all the same.
+    Starting,
     /// It runs, and whether it can serve is not known yet.
     Running,
     /// It can serve.

@@ -1,6 +1,7 @@
 //! What an app should be, as it is stored.
 
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -83,10 +84,21 @@ pub struct RolloutRecord {
     pub replicas: u16,
     /// How many instances the release before had.
     pub old_replicas: u16,
-    /// When the attempt is given up.
+    /// When the attempt is given up; on the way back, when that is.
     pub deadline: Timestamp,
     /// Forward or back.
     pub stage: RolloutStage,
+}
+
+/// How long the way back may take before it is given up.
+pub(crate) const UNDO_LIMIT: Duration = Duration::from_secs(120);
+
+impl RolloutRecord {
+    /// The release failed: from now on the way leads back, for as long as that may take.
+    pub(crate) fn turn_back(&mut self, why: Diagnosis, now: Timestamp) {
+        self.stage = RolloutStage::Undoing(why);
+        self.deadline = now.saturating_add(UNDO_LIMIT).unwrap_or(now);
+    }
 }
 
 /// Which way a deployment goes.

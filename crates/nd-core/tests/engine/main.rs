@@ -1,0 +1,20 @@
+//! The engine through its handle, in a world of stand-ins and paused time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first surprise, also inside its helpers"
+)]
+
+mod adoption;
+mod claims;
+mod crashes;
+mod deploying;
+mod failing;
+mod following;
+mod kills;
+mod storing;
+mod trouble;
+mod verbs;
+mod world;

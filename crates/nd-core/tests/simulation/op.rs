@@ -1,0 +1,215 @@
+//! What can happen next.
+
+use std::time::Duration;
+
+use nd_core::model::edit::Edit;
+use nd_core::ports::PortErrorKind;
+use nd_types::{ExitStatus, StrategyName, UnitId};
+use proptest::prelude::*;
+
+use crate::laws::{self, Law};
+use crate::sim::{Outcome, Sim};
+use crate::world::Nature;
+
+/// One event of a history. Numbers pick one of what there is.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    /// An action ends.
+    Complete(usize, Outcome),
+    /// An action has its effect; its report comes later.
+    Effect(usize),
+    /// A unit ends by itself; somebody notices, or not.
+    Crash(usize, ExitStatus, bool),
+    /// Somebody removes a unit.
+    Vanish(usize, bool),
+    /// Somebody starts a unit that was stopped.
+    StartBehind(usize),
+    /// The daemon is killed.
+    Kill { effects: u32, stored: bool, table_survives: bool },
+    /// A hint that something happened.
+    Hint,
+    /// The periodic look.
+    Sweep,
+    /// Time passes.
+    Advance(u64),
+    /// A request arrives.
+    Request(usize),
+    /// The requests of a unit are answered.
+    Respond(usize),
+    /// The disk is full, or not any more.
+    Disk(bool),
+    /// The host port is taken, or not any more.
+    Port(bool),
+    /// The user wishes something; the daemon is killed before it can act on it, or not.
+    Ask(Wish, bool),
+}
+
+/// What the user may wish.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    Deploy(Nature, StrategyName, Option<u16>),
+    Rollback(usize, StrategyName),
+    Cancel,
+    Start,
+    Stop,
+    Restart,
+    Scale(u16),
+    Remove,
+}
+
+impl Op {
+    /// Lets it happen.
+    pub(crate) fn apply(&self, sim: &mut Sim) -> Law {
+        sim.advance(Duration::from_millis(1));
+        match self {
+            Self::Complete(pick, outcome) => sim.complete(pick % sim.pending.len().max(1), *outcome),
+            Self::Effect(pick) => sim.take_effect(pick % sim.pending.len().max(1)),
+            Self::Crash(pick, exit, hint) => {
+                if let Some(unit) = pick_of(*pick, sim.world.running()) {
+                    sim.world.crash(&unit, *exit);
+                    notice(sim, *hint);
+                }
+            }
+            Self::Vanish(pick, hint) => {
+                if let Some(unit) = pick_of(*pick, sim.world.units.keys()) {
+                    sim.world.vanish(&unit);
+                    notice(sim, *hint);
+                }
+            }
+            Self::StartBehind(pick) => {
+                let idle = sim.world.units.iter().filter(|(_, machine)| !machine.runs()).map(|(id, _)| id);
+                if let Some(unit) = pick_of(*pick, idle) {
+                    sim.world.meddled = true;
+                    sim.world.start(&unit).ok();
+                }
+            }
+            Self::Kill { effects, stored, table_survives } => {
+                return sim.kill(*effects, *stored, *table_survives);
+            }
+            Self::Hint => sim.model.look_again(),
+            Self::Sweep => sim.model.sweep(),
+            Self::Advance(millis) => sim.advance(Duration::from_millis(*millis)),
+            Self::Request(pick) => sim.world.request(*pick),
+            Self::Respond(pick) => {
+                if let Some(unit) = pick_of(*pick, sim.world.requests.keys()) {
+                    sim.world.requests.remove(&unit);
+                }
+            }
+            Self::Disk(full) => sim.world.disk_full = *full,
+            Self::Port(taken) => sim.world.port_taken = *taken,
+            Self::Ask(wish, lives) => wish.ask(sim, *lives)?,
+        }
+        sim.activate()?;
+        sim.store();
+        laws::check_stored(sim)
+    }
+}
+
+impl Wish {
+    fn ask(&self, sim: &mut Sim, lives: bool) -> Law {
+        let edit = match self {
+            Self::Deploy(nature, strategy, replicas) => Some(sim.new_release(*nature, *strategy, *replicas)?),
+            Self::Rollback(pick, strategy) => {
+                let record = sim.model.record();
+                match pick_of(*pick, record.kept.iter().chain(&record.active)) {
+                    Some(release) => Some(sim.old_release(release, *strategy)?),
+                    None => None,
+                }
+            }
+            Self::Cancel => {
+                sim.model.record().rollout.as_ref().map(|rollout| Edit::Cancel(rollout.deployment.clone()))
+            }
+            Self::Start => Some(Edit::Start),
+            Self::Stop => Some(Edit::Stop),
+            Self::Restart => Some(Edit::Restart),
+            Self::Scale(replicas) => Some(Edit::Scale(*replicas)),
+            Self::Remove => Some(Edit::Remove),
+        };
+        match edit {
+            Some(edit) if lives => sim.ask(edit).map(|_| ()),
+            Some(edit) => sim.ask_and_die(edit),
+            None => Ok(()),
+        }
+    }
+}
+
+fn notice(sim: &mut Sim, hint: bool) {
+    if hint {
+        sim.model.look_again();
+    }
+}
+
+fn pick_of<'a, T: Clone + 'a>(pick: usize, from: impl Iterator<Item = &'a T>) -> Option<T> {
+    let all: Vec<&T> = from.collect();
+    all.get(pick % all.len().max(1)).map(|found| (*found).clone())
+}
+
+/// Any event; mostly that an action ends as it should.
+pub(crate) fn any(strategies: Vec<StrategyName>) -> impl Strategy<Value = Op> {
+    let kinds = vec![
+        PortErrorKind::Transient,
+        PortErrorKind::Timeout,
+        PortErrorKind::Unavailable,
+        PortErrorKind::Invalid,
+        PortErrorKind::NotFound,
+        PortErrorKind::Conflict,
+        PortErrorKind::Exhausted,
+    ];
+    let exits =
+        vec![ExitStatus::Code(0), ExitStatus::Code(1), ExitStatus::Signal(9), ExitStatus::OutOfMemory];
+    let which = 0usize..8;
+    prop_oneof![
+        40 => which.clone().prop_map(|pick| Op::Complete(pick, Outcome::Done)),
+        3 => (which.clone(), prop::sample::select(kinds)).prop_map(|(pick, kind)| Op::Complete(pick, Outcome::Fails(kind))),
+        3 => which.clone().prop_map(|pick| Op::Complete(pick, Outcome::Unheard)),
+        8 => which.clone().prop_map(Op::Effect),
+        7 => (which.clone(), prop::sample::select(exits), any_bool()).prop_map(|(pick, exit, hint)| Op::Crash(pick, exit, hint)),
+        2 => (which.clone(), any_bool()).prop_map(|(pick, hint)| Op::Vanish(pick, hint)),
+        1 => which.clone().prop_map(Op::StartBehind),
+        4 => (0u32..256, any_bool(), prop::bool::weighted(0.2))
+            .prop_map(|(effects, stored, table_survives)| Op::Kill { effects, stored, table_survives }),
+        3 => Just(Op::Hint),
+        3 => Just(Op::Sweep),
+        6 => prop::sample::select(vec![20u64, 600, 5_000, 31_000, 130_000]).prop_map(Op::Advance),
+        6 => which.clone().prop_map(Op::Request),
+        3 => which.prop_map(Op::Respond),
+        1 => any_bool().prop_map(Op::Disk),
+        1 => any_bool().prop_map(Op::Port),
+        9 => (wish(strategies), prop::bool::weighted(0.9)).prop_map(|(wish, lives)| Op::Ask(wish, lives)),
+    ]
+}
+
+fn wish(strategies: Vec<StrategyName>) -> impl Strategy<Value = Wish> {
+    let natures = vec![
+        Nature::Good,
+        Nature::Good,
+        Nature::Good,
+        Nature::NeverReady,
+        Nature::DiesStarting,
+        Nature::DiesServing,
+        Nature::Missing,
+        Nature::Unstartable,
+    ];
+    let strategy = prop::sample::select(strategies);
+    let deploy = (prop::sample::select(natures), strategy.clone(), prop::option::weighted(0.3, 1u16..4));
+    prop_oneof![
+        6 => deploy.prop_map(|(nature, strategy, replicas)| Wish::Deploy(nature, strategy, replicas)),
+        2 => (0usize..4, strategy).prop_map(|(pick, strategy)| Wish::Rollback(pick, strategy)),
+        2 => Just(Wish::Cancel),
+        2 => Just(Wish::Start),
+        1 => Just(Wish::Stop),
+        2 => Just(Wish::Restart),
+        2 => (1u16..4).prop_map(Wish::Scale),
+        1 => Just(Wish::Remove),
+    ]
+}
+
+fn any_bool() -> impl Strategy<Value = bool> {
+    prop::bool::ANY
+}
+
+/// The first of the units, if there is one.
+pub(crate) fn first(units: impl Iterator<Item = UnitId>) -> Result<UnitId, String> {
+    let mut units = units;
+    units.next().ok_or_else(|| "there is no such unit".to_owned())
+}
