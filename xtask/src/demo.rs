@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     let programs = build(args.release)?;
     let sample = Sample::choose(&programs, args.process)?;
-    step(&format!("a daemon in a folder of its own, the sample as a {}", sample.runtime()));
+    step(&format!("a daemon in a folder of its own; runtime: {}", sample.runtime()));
     let mut daemon = Daemon::start(&programs, Options::default())?;
     let report = play(args, &programs, &mut daemon, &sample)?;
     report.show(args.json);

@@ -17,7 +17,7 @@ use crate::websocket::Socket;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Between two tries to connect where nobody listens.
-const RETRY: Duration = Duration::from_millis(5);
+const RETRY: Duration = Duration::from_millis(50);
 
 /// The bytes of one download, which takes [`DOWNLOAD_TIME`].
 const DOWNLOAD: u64 = 256 * 1024;
