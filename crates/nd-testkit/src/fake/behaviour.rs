@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use nd_core::ports::OutputStream;
 use nd_core::spec::AppSpec;
 use nd_types::{ExitStatus, parse_duration};
 
@@ -26,7 +27,8 @@ use super::network::Answer;
 /// | `healthy-after:TIME` | the image declares a `HEALTHCHECK` that passes after that time |
 /// | `stop-takes:TIME`, `ignores-stop` | how it takes a stop signal |
 /// | `says:TEXT` | writes the line when it starts |
-/// | `exec:CODE` | how commands inside it end |
+/// | `prints:N` | writes `out 0` … to its output and `err 0` … to its error output when it starts |
+/// | `exec:CODE` | how commands inside it end; `exit CODE` and `hang` do what they say |
 /// | `missing` | its image or program does not exist |
 /// | `prepare-takes:TIME` | its image takes that long to pull |
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +47,8 @@ pub struct Behaviour {
     pub healthy_after: Option<Duration>,
     /// How it takes a stop signal.
     pub stopping: Stopping,
-    /// What it writes when it starts.
-    pub says: Vec<String>,
+    /// What it writes when it starts, and where.
+    pub says: Vec<(OutputStream, String)>,
     /// How commands inside it end.
     pub exec: ExitStatus,
     /// Whether its image or program does not exist.
@@ -118,7 +120,8 @@ impl Behaviour {
             "healthy-after" => self.healthy_after = Some(time()?),
             "stop-takes" => self.stopping = Stopping::After(time()?),
             "ignores-stop" => self.stopping = Stopping::Never,
-            "says" => self.says.push(value.to_owned()),
+            "says" => self.says.push((OutputStream::Stdout, value.to_owned())),
+            "prints" => self.says.extend(printed(value.parse().ok()?)),
             "exec" => self.exec = ExitStatus::Code(value.parse().ok()?),
             "missing" => self.missing = true,
             "prepare-takes" => self.prepare_takes = time()?,
@@ -126,6 +129,12 @@ impl Behaviour {
         }
         Some(())
     }
+}
+
+fn printed(lines: u32) -> impl Iterator<Item = (OutputStream, String)> {
+    (0..lines).flat_map(|line| {
+        [(OutputStream::Stdout, format!("out {line}")), (OutputStream::Stderr, format!("err {line}"))]
+    })
 }
 
 #[cfg(test)]
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn a_script_says_what_a_workload_does() {
         let read = script("says:no database: gone; exit:3").unwrap();
-        assert_eq!(read.says, ["no database: gone"]);
+        assert_eq!(read.says, [(OutputStream::Stdout, "no database: gone".to_owned())]);
         assert_eq!(read.ends, Some((Duration::ZERO, ExitStatus::Code(3))));
         assert_eq!(script("stop-takes:2s").unwrap().stopping, Stopping::After(Duration::from_secs(2)));
         assert_eq!(script(""), Ok(Behaviour::default()));

@@ -337,18 +337,28 @@ impl UnitIo for FakeRuntime {
         .await
     }
 
-    async fn exec(&self, unit: &UnitId, argv: &[String], _: Duration) -> PortResult<ExecOutcome> {
-        self.call(RuntimeCall::Exec, Some(unit), || {
-            let known = self.world.with(unit, |unit| (unit.status.is_running(), unit.behaviour.exec));
-            match known {
-                Some((true, exit)) => Ok(ExecOutcome { exit, output: argv.join(" ").into_bytes() }),
-                Some((false, _)) => {
-                    Err(PortError::new(PortErrorKind::Conflict, format!("exec: {unit} does not run")))
+    async fn exec(&self, unit: &UnitId, argv: &[String], deadline: Duration) -> PortResult<ExecOutcome> {
+        let usual = self
+            .call(RuntimeCall::Exec, Some(unit), || {
+                let known = self.world.with(unit, |unit| (unit.status.is_running(), unit.behaviour.exec));
+                match known.ok_or_else(|| missing(unit))? {
+                    (true, exit) => Ok(exit),
+                    (false, _) => {
+                        Err(PortError::new(PortErrorKind::Conflict, format!("exec: {unit} does not run")))
+                    }
                 }
-                None => Err(missing(unit)),
+            })
+            .await?;
+        let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let exit = match words.as_slice() {
+            ["hang"] => {
+                tokio::time::sleep(deadline).await;
+                return Err(PortError::new(PortErrorKind::Timeout, "exec: no end within its deadline"));
             }
-        })
-        .await
+            ["exit", code] => code.parse().map_or(ExitStatus::Code(2), ExitStatus::Code),
+            _ => usual,
+        };
+        Ok(ExecOutcome { exit, output: argv.join(" ").into_bytes() })
     }
 
     async fn listening(&self, unit: &UnitId) -> PortResult<Vec<Socket>> {

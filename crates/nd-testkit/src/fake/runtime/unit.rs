@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use nd_core::ports::{LogCursor, LogPiece, Socket, UnitObserved, UnitStatus};
 use nd_core::spec::{AppSpec, Workload};
@@ -87,9 +88,10 @@ impl Unit {
         self.since = Some(Instant::now());
         self.starts += 1;
         self.status = UnitStatus::Running { since: now, healthy: None };
-        let said = self.behaviour.says.iter();
-        let stream = nd_core::ports::OutputStream::Stdout;
-        self.lines.extend(said.map(|line| LogPiece { at: now, stream, line: line.clone().into_bytes() }));
+        for (stream, line) in self.behaviour.says.clone() {
+            let at = self.lines.last().map_or(now, |last| now.max(after(last.at)));
+            self.lines.push(LogPiece { at, stream, line: line.into_bytes() });
+        }
     }
 
     pub(super) fn end(&mut self, exit: ExitStatus, now: Timestamp) {
@@ -162,4 +164,9 @@ impl Unit {
             adoptable,
         }
     }
+}
+
+/// No two lines of a unit have the same time, so that a reader can go on after any of them.
+fn after(time: Timestamp) -> Timestamp {
+    time.saturating_add(Duration::from_nanos(1)).unwrap_or(time)
 }
