@@ -18,7 +18,8 @@ use crate::runtime::Shared;
 pub(crate) struct Found {
     /// The container's id.
     pub(crate) id: String,
-    pub(crate) inspected: ContainerInspectResponse,
+    /// In a box: it is large, and held across many waits.
+    pub(crate) inspected: Box<ContainerInspectResponse>,
 }
 
 impl Found {
@@ -31,7 +32,7 @@ impl Found {
 /// What a unit's name leads to.
 pub(crate) enum Lookup {
     /// The unit.
-    Unit(Box<Found>),
+    Unit(Found),
     /// A container of that name which is none of our units.
     Foreign,
     /// Nothing.
@@ -49,7 +50,7 @@ pub(crate) async fn unit(shared: &Arc<Shared>, unit: &UnitId) -> PortResult<Foun
 /// The unit's container, if there is one.
 pub(crate) async fn existing(shared: &Arc<Shared>, unit: &UnitId) -> PortResult<Option<Found>> {
     match lookup(shared, unit).await? {
-        Lookup::Unit(found) => Ok(Some(*found)),
+        Lookup::Unit(found) => Ok(Some(found)),
         Lookup::Foreign | Lookup::None => Ok(None),
     }
 }
@@ -60,7 +61,7 @@ pub(crate) async fn lookup(shared: &Arc<Shared>, unit: &UnitId) -> PortResult<Lo
     let named = inspect(shared, unit.as_str()).await.map_err(failed)?;
     let foreign = match named {
         Some(found) if is_ours(shared, unit, &observed::labels(&found.inspected)) => {
-            return Ok(Lookup::Unit(Box::new(found)));
+            return Ok(Lookup::Unit(found));
         }
         named => named.is_some(),
     };
@@ -72,7 +73,7 @@ pub(crate) async fn lookup(shared: &Arc<Shared>, unit: &UnitId) -> PortResult<Lo
     if let Some(id) = id
         && let Some(found) = inspect(shared, &id).await.map_err(failed)?
     {
-        return Ok(Lookup::Unit(Box::new(found)));
+        return Ok(Lookup::Unit(found));
     }
     Ok(if foreign { Lookup::Foreign } else { Lookup::None })
 }
@@ -110,7 +111,7 @@ pub(crate) async fn inspect(shared: &Arc<Shared>, container: &str) -> Result<Opt
     match inspected {
         Ok(inspected) => {
             let id = inspected.id.clone().unwrap_or_else(|| container.to_owned());
-            Ok(Some(Found { id, inspected }))
+            Ok(Some(Found { id, inspected: Box::new(inspected) }))
         }
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
@@ -105,13 +106,11 @@ async fn ensure(shared: &Arc<Shared>) -> Result<Subnet, EngineError> {
                 let network = oldest(shared).await?;
                 return network.as_ref().map_or(Ok(subnet), subnet_of);
             }
-            Err(error) if error.says("overlap") => refusal = Some(error),
-            // Somebody else was faster.
-            Err(error) if error.is_conflict() || error.says("already exists") => {
-                if let Some(network) = oldest(shared).await? {
+            Err(error) if error.is_conflict() || error.says("overlap") || error.says("already exists") => {
+                if let Some(network) = soon(shared).await? {
                     return subnet_of(&network);
                 }
-                return Err(error);
+                refusal = Some(error);
             }
             Err(error) => return Err(error),
         }
@@ -134,11 +133,25 @@ async fn oldest(shared: &Arc<Shared>) -> Result<Option<Network>, EngineError> {
     let mut networks = networks.into_iter();
     let oldest = networks.next();
     for twin in networks.filter_map(|network| network.id) {
-        if let Err(error) = shared.engine.call(async |docker| docker.remove_network(&twin).await).await {
+        let removed = shared.engine.call(async |docker| docker.remove_network(&twin).await).await;
+        if let Err(error) = removed
+            && !error.is_not_found()
+        {
             tracing::warn!(network = %name, %error, "a second network of the same name cannot be removed");
         }
     }
     Ok(oldest)
+}
+
+/// Another daemon may be making the network just now: its addresses are taken before it can be seen.
+async fn soon(shared: &Arc<Shared>) -> Result<Option<Network>, EngineError> {
+    for _ in 0..5 {
+        if let Some(network) = oldest(shared).await? {
+            return Ok(Some(network));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(None)
 }
 
 fn subnet_of(network: &Network) -> Result<Subnet, EngineError> {

@@ -17,11 +17,17 @@ use crate::runtime::Shared;
 /// Between tries while the engine is away.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), factor: 2, cap: Duration::from_secs(2) };
 
-/// Waits until the unit does not run, and says how it ended. An engine that goes away meanwhile is waited for: with it,
-/// or before it, the container's end becomes known. Cancel safe.
+/// Waits until the unit does not run, and says how it ended. An engine that is away is waited for: whoever waits sets
+/// the deadline. Cancel safe.
 pub(crate) async fn wait(shared: &Arc<Shared>, unit: &UnitId) -> PortResult<ExitStatus> {
-    let mut found = find::unit(shared, unit).await?;
     let mut tries = 0;
+    let mut found = loop {
+        match find::unit(shared, unit).await {
+            Ok(found) => break found,
+            Err(error) if error.kind.may_pass() => pause(&mut tries).await,
+            Err(error) => return Err(error),
+        }
+    };
     loop {
         if !found.runs() {
             return Ok(ended(&found));

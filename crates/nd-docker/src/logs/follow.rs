@@ -21,6 +21,13 @@ use crate::runtime::Shared;
 /// Between tries while the engine is away, and between two runs that followed at once.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(50), factor: 2, cap: Duration::from_secs(2) };
 
+/// How many more lines than wanted are read of the end of the output: the engine counts each part of a line that it cut,
+/// and the times of the first lines depend on those before them.
+const TAIL_MARGIN: usize = 64;
+
+/// The largest number that every engine reads as one.
+const MOST_LINES: usize = i32::MAX as usize;
+
 /// How far back events are asked for, so that one that came between the request and its effect is not missed.
 const EVENT_MARGIN: Duration = Duration::from_secs(2);
 
@@ -30,8 +37,8 @@ pub(super) struct Follow {
     container: String,
     /// With a terminal there is one output, without frames.
     tty: bool,
-    /// Lines to begin with, while nothing was read.
-    tail: Option<usize>,
+    /// The last lines are to be read first: how many, and what was found.
+    tail: Option<(usize, VecDeque<LogPiece>)>,
     position: Position,
     ready: VecDeque<LogPiece>,
     state: State,
@@ -63,7 +70,7 @@ struct Reading {
 impl Follow {
     pub(super) fn new(shared: Arc<Shared>, container: String, tty: bool, cursor: LogCursor) -> Self {
         let tail = match cursor {
-            LogCursor::Tail(lines) => Some(lines),
+            LogCursor::Tail(lines) => Some((lines, VecDeque::new())),
             LogCursor::Start | LogCursor::After(_) => None,
         };
         let position = Position::new(cursor);
@@ -81,10 +88,10 @@ impl Follow {
                 State::Open => self.open().await,
                 State::Reading(reading) => {
                     let chunk = reading.body.chunk().await;
-                    let (lines, over) = reading.decoder.take(chunk);
+                    let (lines, end) = reading.decoder.take(chunk);
                     self.pass_on(lines);
-                    if over {
-                        self.state = State::Ended;
+                    if let Some(end) = end {
+                        self.end(end);
                     }
                 }
                 State::Ended => self.look().await,
@@ -99,31 +106,57 @@ impl Follow {
             self.tries = 0;
         }
         for line in lines {
-            if let Some(at) = self.position.accept(&line) {
-                self.ready.push_back(LogPiece { at, stream: line.stream, line: line.text });
+            let Some(at) = self.position.accept(&line) else { continue };
+            let piece = LogPiece { at, stream: line.stream, line: line.text };
+            match &mut self.tail {
+                None => self.ready.push_back(piece),
+                Some((wanted, found)) => {
+                    found.push_back(piece);
+                    if found.len() > *wanted {
+                        found.pop_front();
+                    }
+                }
             }
         }
     }
 
+    fn end(&mut self, end: End) {
+        self.state = match (end, self.tail.take()) {
+            (_, None) => State::Ended,
+            (End::Complete, Some((_, found))) => {
+                self.ready = found;
+                State::Open
+            }
+            (End::Broken, Some((wanted, _))) => {
+                self.tail = Some((wanted, VecDeque::new()));
+                State::Ended
+            }
+        };
+    }
+
     async fn open(&mut self) {
-        let mut path = format!("/containers/{}/logs?stdout=1&stderr=1&timestamps=1&follow=1", self.container);
-        self.position.replay();
-        if let Some(since) = self.position.since() {
-            path.push_str(&format!("&since={}.{:09}", since.as_second(), since.subsec_nanosecond()));
-        } else if let Some(lines) = self.tail {
+        let mut path = format!("/containers/{}/logs?stdout=1&stderr=1&timestamps=1", self.container);
+        if let Some((wanted, _)) = &self.tail {
+            let lines = wanted.saturating_add(TAIL_MARGIN).min(MOST_LINES);
             path.push_str(&format!("&tail={lines}"));
+            // Also when this is tried again.
+            self.position = Position::new(LogCursor::Tail(*wanted));
+        } else {
+            path.push_str("&follow=1");
         }
-        let opened = Timestamp::now();
+        if let Some(since) = self.position.begin() {
+            path.push_str(&format!("&since={}.{:09}", since.as_second(), since.subsec_nanosecond()));
+        }
+        if self.tail.is_some() {
+            // Where there is no line yet, the wish is still not to see what was before it.
+            self.position.not_before(Timestamp::now());
+        }
         let body = match request(Method::GET, &path) {
             Ok(request) => self.shared.engine.open(request).await,
             Err(error) => Err(error),
         };
         match body {
             Ok(body) => {
-                if self.tail.take().is_some() {
-                    // From here on there is no tail, but also no wish to see what was before it.
-                    self.position.not_before(opened);
-                }
                 self.state = State::Reading(Box::new(Reading { body, decoder: Decoder::new(self.tty) }));
             }
             Err(error) if error.is_not_found() => self.state = State::Gone,
@@ -194,6 +227,15 @@ impl Follow {
     }
 }
 
+/// How the output came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It was all there is.
+    Complete,
+    /// There may be more.
+    Broken,
+}
+
 /// From bytes to lines.
 struct Decoder {
     /// `None` with a terminal.
@@ -208,24 +250,25 @@ impl Decoder {
         Self { frames: (!tty).then(Frames::default), lines: Lines::default(), at_line_begin: true }
     }
 
-    /// Takes in what was read; says what lines it completes and whether that was all.
-    fn take(&mut self, read: Result<Option<Bytes>, EngineError>) -> (Vec<Line>, bool) {
+    /// Takes in what was read; gives the lines that it completes, and the end if that was it.
+    fn take(&mut self, read: Result<Option<Bytes>, EngineError>) -> (Vec<Line>, Option<End>) {
         let mut found = Vec::new();
-        let over = match read {
-            Ok(Some(chunk)) => self.chunk(&chunk, &mut found),
+        let end = match read {
+            Ok(Some(chunk)) => self.chunk(&chunk, &mut found).then_some(End::Broken),
             Ok(None) => {
                 self.lines.finish(&mut found);
-                true
+                Some(End::Complete)
             }
             // A line that was begun will be read anew.
             Err(error) => {
                 tracing::debug!(%error, "output broke off");
-                true
+                Some(End::Broken)
             }
         };
-        (found, over)
+        (found, end)
     }
 
+    /// Says whether the stream is of no more use.
     fn chunk(&mut self, chunk: &[u8], found: &mut Vec<Line>) -> bool {
         let lines = &mut self.lines;
         let Some(frames) = &mut self.frames else {
@@ -260,19 +303,19 @@ mod tests {
         for chunk in
             ["2026-11-21T04:58:08.1Z one\r\n2026-11-21T04:5", "8:08.2Z two\r\n", "2026-11-21T04:58:08.3Z thr"]
         {
-            let (lines, over) = decoder.take(Ok(Some(Bytes::from(chunk))));
-            assert!(!over);
+            let (lines, end) = decoder.take(Ok(Some(Bytes::from(chunk))));
+            assert_eq!(end, None);
             texts.extend(lines.into_iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()));
         }
-        let (last, over) = decoder.take(Ok(None));
-        assert!(over);
+        let (last, end) = decoder.take(Ok(None));
+        assert_eq!(end, Some(End::Complete));
         texts.extend(last.into_iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()));
         assert_eq!(texts, ["one", "two", "thr"]);
     }
 
     #[test]
     fn what_is_not_framed_ends_the_stream() {
-        let (lines, over) = Decoder::new(false).take(Ok(Some(Bytes::from("HTTP/1.1 200 OK garbage"))));
-        assert!(over && lines.is_empty());
+        let (lines, end) = Decoder::new(false).take(Ok(Some(Bytes::from("HTTP/1.1 200 OK garbage"))));
+        assert!(end == Some(End::Broken) && lines.is_empty());
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Line {
     pub(super) stream: OutputStream,
     pub(super) at: Timestamp,
     pub(super) text: Vec<u8>,
+    /// Whether the engine had cut it; its time is that of its beginning.
+    pub(super) joined: bool,
 }
 
 /// Puts lines together, for both outputs.
@@ -49,7 +51,7 @@ impl Lines {
         }
         let Source::Output(stream) = self.source else { return };
         let output = self.of(stream);
-        let mut emit = |(at, text)| lines.push(Line { stream, at, text });
+        let mut emit = |whole: Whole| lines.push(whole.of(stream));
         match part {
             Part::Begin(_) => output.begin(),
             Part::Data(data) => output.data(data, &mut emit),
@@ -60,8 +62,8 @@ impl Lines {
     /// The stream is over: what has no line end yet will not get one.
     pub(super) fn finish(&mut self, lines: &mut Vec<Line>) {
         for stream in [OutputStream::Stdout, OutputStream::Stderr] {
-            let line = self.of(stream).take();
-            lines.extend(line.map(|(at, text)| Line { stream, at, text }));
+            let whole = self.of(stream).take();
+            lines.extend(whole.map(|whole| whole.of(stream)));
         }
     }
 
@@ -82,13 +84,28 @@ struct Output {
     /// The line being put together, and its time; `None` between lines.
     at: Option<Timestamp>,
     text: Vec<u8>,
+    joined: bool,
     /// Whether a line end came, after which nothing more belongs to the line.
     complete: bool,
     /// Bytes of the current or last message.
     message_bytes: usize,
 }
 
-type Emit<'a> = &'a mut dyn FnMut((Timestamp, Vec<u8>));
+/// A line before it is said whose it is.
+struct Whole {
+    at: Timestamp,
+    text: Vec<u8>,
+    joined: bool,
+}
+
+impl Whole {
+    fn of(self, stream: OutputStream) -> Line {
+        let Self { at, text, joined } = self;
+        Line { stream, at, text, joined }
+    }
+}
+
+type Emit<'a> = &'a mut dyn FnMut(Whole);
 
 impl Output {
     fn begin(&mut self) {
@@ -120,6 +137,7 @@ impl Output {
         if !goes_on || self.complete {
             self.flush(emit);
         }
+        self.joined = self.at.is_some();
         self.at = self.at.or(time);
         self.message_bytes = 0;
     }
@@ -149,13 +167,14 @@ impl Output {
         }
     }
 
-    fn take(&mut self) -> Option<(Timestamp, Vec<u8>)> {
+    fn take(&mut self) -> Option<Whole> {
         self.complete = false;
+        let joined = std::mem::take(&mut self.joined);
         let mut text = std::mem::take(&mut self.text);
         if text.last() == Some(&b'\r') {
             text.pop();
         }
-        self.at.take().map(|at| (at, text))
+        self.at.take().map(|at| Whole { at, text, joined })
     }
 }
 
@@ -192,8 +211,12 @@ mod tests {
     #[test]
     fn a_message_is_a_line_with_its_time() {
         let lines = messages(&[(Stdout, T1, b"hi\n"), (Stderr, T2, b"\n")]);
-        let line =
-            |stream, at: &str, text: &[u8]| Line { stream, at: at.parse().unwrap(), text: text.to_vec() };
+        let line = |stream, at: &str, text: &[u8]| Line {
+            stream,
+            at: at.parse().unwrap(),
+            text: text.to_vec(),
+            joined: false,
+        };
         assert_eq!(lines, [line(Stdout, T1, b"hi"), line(Stderr, T2, b"")]);
     }
 
@@ -207,6 +230,7 @@ mod tests {
             (Stdout, T1, b"end\n"),
         ]);
         assert_eq!(lines.iter().map(|line| line.text.len()).collect::<Vec<_>>(), [3, 2 * ENGINE_CUT + 3]);
+        assert_eq!(lines.iter().map(|line| line.joined).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]

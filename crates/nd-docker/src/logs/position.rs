@@ -1,102 +1,81 @@
 //! How far the output was read, so that reading goes on without a gap and without a line twice.
 //!
-//! The two outputs have positions of their own: each is in order, but a line of one may bear an earlier time than the
-//! line of the other that the engine wrote before it.
+//! A reader keeps one time for both outputs. The engine's times do not do for that: two lines may bear the same one, and
+//! a line of one output may bear an earlier time than the line of the other that was stored before it. So each line is
+//! passed on with a time of its own, later than all before it: the engine's, or where that is not later, the last one
+//! and a nanosecond. Reading the same lines again gives the same times, if it begins a little earlier.
 
 use std::time::Duration;
 
-use nd_core::ports::{LogCursor, OutputStream};
+use nd_core::ports::LogCursor;
 use nd_types::Timestamp;
 
 use super::lines::Line;
 
-/// Times that lie this close together have come out of order between the two outputs; what lies further back is a clock
-/// that was set.
+/// Lines whose times lie this close together may have come out of order; what lies further back is a clock that was set.
 const OUT_OF_ORDER: Duration = Duration::from_secs(1);
 
 /// How far the output was read.
 #[derive(Debug)]
 pub(super) struct Position {
-    stdout: Mark,
-    stderr: Mark,
-    /// The time of the line that was passed on last.
+    /// The time that the last line was passed on with, or that the reader named.
+    passed: Option<Timestamp>,
+    /// While lines are read again: what is not later was passed on before.
+    again: Option<Timestamp>,
+    /// The time of the last line that was read.
     last: Option<Timestamp>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    /// The time of the last line.
-    at: Option<Timestamp>,
-    /// How many lines of that very time were read.
-    lines: u64,
-    /// How many of them are to come once more before there is something new; `None` when all is new.
-    replay: Option<u64>,
 }
 
 impl Position {
     /// The position that `cursor` means.
     pub(super) fn new(cursor: LogCursor) -> Self {
-        let mark = match cursor {
-            LogCursor::Start | LogCursor::Tail(_) => Mark::default(),
-            LogCursor::After(at) => Mark { at: Some(at), lines: u64::MAX, replay: None },
+        let passed = match cursor {
+            LogCursor::Start | LogCursor::Tail(_) => None,
+            LogCursor::After(at) => Some(at),
         };
-        Self { stdout: mark, stderr: mark, last: None }
+        Self { passed, again: None, last: None }
     }
 
-    /// Where to read from: the time to ask the engine for, which it takes to be included.
-    pub(super) fn since(&self) -> Option<Timestamp> {
-        Some(self.stdout.at?.min(self.stderr.at?))
+    /// Reading begins, or begins again: from when on, if not from the start.
+    pub(super) fn begin(&mut self) -> Option<Timestamp> {
+        self.again = self.passed;
+        self.last = None;
+        self.passed.map(|passed| passed.checked_sub(OUT_OF_ORDER).unwrap_or(Timestamp::UNIX_EPOCH))
     }
 
-    /// Whatever was written before `at` is not wanted.
+    /// Whatever was written before `at` is not wanted when reading begins again.
     pub(super) fn not_before(&mut self, at: Timestamp) {
-        for mark in [&mut self.stdout, &mut self.stderr] {
-            if mark.at.is_none() {
-                *mark = Mark { at: Some(at), lines: 0, replay: None };
-            }
-        }
-    }
-
-    /// Reading begins anew at [`Position::since`].
-    pub(super) fn replay(&mut self) {
-        for mark in [&mut self.stdout, &mut self.stderr] {
-            mark.replay = mark.at.is_some().then_some(mark.lines);
-        }
+        self.passed = self.passed.or(Some(at));
     }
 
     /// Whether a line is new; if so, the time to pass it on with.
     pub(super) fn accept(&mut self, line: &Line) -> Option<Timestamp> {
-        let mark = match line.stream {
-            OutputStream::Stdout => &mut self.stdout,
-            OutputStream::Stderr => &mut self.stderr,
-        };
-        if let (Some(at), Some(replay)) = (mark.at, &mut mark.replay) {
-            if line.at < at {
-                return None;
-            }
-            if line.at == at && *replay > 0 {
-                *replay -= 1;
-                return None;
-            }
-            mark.replay = None;
-        }
-        mark.lines = if mark.at == Some(line.at) { mark.lines.saturating_add(1) } else { 1 };
-        mark.at = Some(line.at);
-        // A reader keeps one time for both outputs, so the times it sees do not go back.
-        let time = match self.last {
-            Some(last) if line.at < last && last.duration_since(line.at).unsigned_abs() < OUT_OF_ORDER => {
-                last
-            }
+        let at = match self.last {
+            Some(last) if line.at <= last && (line.joined || is_close(line.at, last)) => after(last),
             _ => line.at,
         };
-        self.last = Some(time);
-        Some(time)
+        self.last = Some(at);
+        if self.again.is_some_and(|again| at <= again) {
+            return None;
+        }
+        self.again = None;
+        self.passed = Some(at);
+        Some(at)
     }
+}
+
+fn is_close(earlier: Timestamp, later: Timestamp) -> bool {
+    later.duration_since(earlier).unsigned_abs() < OUT_OF_ORDER
+}
+
+fn after(time: Timestamp) -> Timestamp {
+    time.checked_add(Duration::from_nanos(1)).unwrap_or(time)
 }
 
 #[cfg(test)]
 mod tests {
-    use OutputStream::{Stderr, Stdout};
+    use nd_core::ports::OutputStream::{Stderr, Stdout};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -104,55 +83,75 @@ mod tests {
         Timestamp::from_nanosecond(1_795_237_090_000_000_000 + i128::from(nanos)).unwrap()
     }
 
-    fn line(stream: OutputStream, nanos: i64) -> Line {
-        Line { stream, at: time(nanos), text: Vec::new() }
+    fn line(nanos: i64) -> Line {
+        let stream = if nanos % 2 == 0 { Stdout } else { Stderr };
+        Line { stream, at: time(nanos), text: Vec::new(), joined: false }
+    }
+
+    fn read(position: &mut Position, lines: &[i64]) -> Vec<Option<Timestamp>> {
+        lines.iter().map(|nanos| position.accept(&line(*nanos))).collect()
     }
 
     #[test]
-    fn after_a_break_every_line_comes_once() {
+    fn every_line_has_a_time_of_its_own_and_times_only_grow() {
         let mut position = Position::new(LogCursor::Start);
-        let written = [line(Stderr, 5), line(Stdout, 3), line(Stdout, 3), line(Stdout, 3), line(Stderr, 9)];
-        assert_eq!(position.since(), None);
-        for line in written.iter().take(3) {
-            assert!(position.accept(line).is_some());
-        }
-        assert_eq!(position.since(), Some(time(3)));
-        position.replay();
-        let again: Vec<bool> = written.iter().map(|line| position.accept(line).is_some()).collect();
-        assert_eq!(again, [false, false, false, true, true]);
+        let times = read(&mut position, &[50, 30, 30, 51, 90]);
+        assert_eq!(times, [50, 51, 52, 53, 90].map(|nanos| Some(time(nanos))));
     }
 
     #[test]
-    fn nothing_of_the_cursors_own_time_comes_again() {
-        let mut position = Position::new(LogCursor::After(time(5)));
-        position.replay();
-        let new: Vec<bool> = [4, 5, 5, 6].map(|nanos| position.accept(&line(Stdout, nanos)).is_some()).into();
-        assert_eq!(new, [false, false, false, true]);
-    }
-
-    #[test]
-    fn times_that_are_passed_on_do_not_go_back() {
-        let mut position = Position::new(LogCursor::Start);
-        assert_eq!(position.accept(&line(Stderr, 5)), Some(time(5)));
-        assert_eq!(position.accept(&line(Stdout, 3)), Some(time(5)));
-        assert_eq!(position.accept(&line(Stdout, 7)), Some(time(7)));
+    fn a_line_that_was_stored_after_the_cursors_line_comes_though_its_time_is_earlier() {
+        let mut position = Position::new(LogCursor::After(time(50)));
+        assert_eq!(position.begin(), Some(time(50 - 1_000_000_000)));
+        assert_eq!(read(&mut position, &[10, 50, 30, 90]), [None, None, Some(time(51)), Some(time(90))]);
     }
 
     #[test]
     fn a_clock_that_is_set_back_loses_no_line() {
         let hour = 3_600_000_000_000;
         let mut position = Position::new(LogCursor::Start);
-        assert_eq!(position.accept(&line(Stdout, hour)), Some(time(hour)));
-        assert_eq!(position.accept(&line(Stdout, 1)), Some(time(1)));
+        assert_eq!(read(&mut position, &[hour, 1]), [Some(time(hour)), Some(time(1))]);
+    }
+
+    #[test]
+    fn a_long_line_that_was_begun_much_earlier_is_no_clock_that_was_set() {
+        let mut position = Position::new(LogCursor::Start);
+        let minute = 60_000_000_000;
+        position.accept(&line(minute));
+        assert_eq!(position.accept(&Line { joined: true, ..line(1) }), Some(time(minute + 1)));
     }
 
     #[test]
     fn a_tail_that_found_nothing_does_not_begin_at_the_start_after_a_break() {
         let mut position = Position::new(LogCursor::Tail(0));
+        assert_eq!(position.begin(), None);
         position.not_before(time(5));
-        position.replay();
-        assert_eq!(position.since(), Some(time(5)));
-        assert!(position.accept(&line(Stdout, 4)).is_none());
-        assert!(position.accept(&line(Stdout, 5)).is_some());
+        assert!(position.begin().is_some());
+        assert_eq!(read(&mut position, &[4, 9]), [None, Some(time(9))]);
+    }
+
+    proptest! {
+        #[test]
+        fn wherever_reading_breaks_off_every_line_comes_once(
+            steps in prop::collection::vec(-3i64..1_000_000, 1..60),
+            cuts in prop::collection::vec(0usize..60, 1..4),
+        ) {
+            let mut now = 2_000_000_000;
+            let stored: Vec<i64> = steps.iter().map(|step| { now += step; now }).collect();
+            let mut whole = Position::new(LogCursor::Start);
+            whole.begin();
+            let expected: Vec<_> = read(&mut whole, &stored).into_iter().flatten().collect();
+            let mut position = Position::new(LogCursor::Start);
+            let mut got = Vec::new();
+            for cut in cuts.into_iter().chain([stored.len()]) {
+                let since = position.begin();
+                let from_engine = stored.iter().filter(|nanos| since.is_none_or(|since| time(**nanos) >= since));
+                let lines: Vec<i64> = from_engine.copied().take(cut).collect();
+                got.extend(read(&mut position, &lines).into_iter().flatten());
+                // The next reader knows nothing but the last time.
+                position = got.last().map_or(position, |at| Position::new(LogCursor::After(*at)));
+            }
+            prop_assert_eq!(got, expected);
+        }
     }
 }
