@@ -8,6 +8,7 @@ mod claims;
 mod deploy;
 mod diagnose;
 mod error;
+mod follow;
 mod handle;
 mod readiness;
 mod reconciler;
@@ -86,9 +87,7 @@ impl Engine {
             shared.adopt_record(entry);
         }
         shared.watch_runtimes(&shutdown);
-        let book = Arc::clone(shared);
-        let until = shutdown.clone();
-        shared.tasks.spawn("routes", async move { book.book.run(&until).await });
+        shared.tasks.spawn("routes", shared::serve_routes(Arc::clone(shared), shutdown.clone()));
         let writer = Arc::clone(shared);
         let until = shutdown.clone();
         shared.tasks.spawn("events", async move { writer.bus.write(&*writer.store, &until).await });

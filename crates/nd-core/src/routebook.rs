@@ -85,32 +85,51 @@ impl RouteBook {
         }
     }
 
-    /// Serves every change until `shutdown`. One worker runs this.
+    /// Serves every change until `shutdown`, beginning with what is in the book. One worker runs this.
     pub async fn run(&self, shutdown: &CancellationToken) {
-        let mut generation = self.ingress.serving().await.unwrap_or_default();
+        let Some(mut generation) = shutdown.run_until_cancelled(self.serving()).await else { return };
         let mut tried = 0;
         loop {
-            tokio::select! {
-                () = self.changed.notified() => {}
-                () = shutdown.cancelled() => return,
-            }
-            loop {
-                let (version, state) = self.merged(generation.next());
-                if version == tried {
-                    break;
+            let (version, state) = self.merged(generation.next());
+            if version == tried {
+                match shutdown.run_until_cancelled(self.changed.notified()).await {
+                    Some(()) => continue,
+                    None => return,
                 }
-                tried = version;
-                generation = generation.next();
-                let applied = tokio::time::timeout(APPLY_DEADLINE, self.ingress.apply(Arc::new(state))).await;
-                let result = match applied {
-                    Ok(Ok(applied)) => Ok(applied),
-                    Ok(Err(error)) => Err((error.kind, error.to_string())),
-                    Err(_) => Err((
-                        PortErrorKind::Timeout,
-                        "routes: the proxy did not take the new table in time".to_owned(),
-                    )),
-                };
-                self.outcome.send_replace(Outcome { version, result: Some(result) });
+            }
+            tried = version;
+            generation = generation.next();
+            let result = self.apply(state).await;
+            let outgrown = result.as_ref().is_err_and(|error| error.kind == PortErrorKind::Conflict);
+            let result = result.map_err(|error| (error.kind, error.to_string()));
+            self.outcome.send_replace(Outcome { version, result: Some(result) });
+            if outgrown {
+                let Some(serving) = shutdown.run_until_cancelled(self.serving()).await else { return };
+                generation = serving.max(generation);
+            }
+        }
+    }
+
+    /// The generation that serves, as soon as the ingress can say so: a lower one would be refused.
+    async fn serving(&self) -> Generation {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match tokio::time::timeout(APPLY_DEADLINE, self.ingress.serving()).await {
+                Ok(Ok(generation)) => return generation,
+                Ok(Err(error)) => tracing::warn!(%error, "the proxy does not say what it serves"),
+                Err(_) => tracing::warn!("the proxy does not answer"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn apply(&self, state: EdgeState) -> PortResult<Applied> {
+        match tokio::time::timeout(APPLY_DEADLINE, self.ingress.apply(Arc::new(state))).await {
+            Ok(result) => result,
+            Err(_) => {
+                let context = "routes: the proxy did not take the new table in time";
+                Err(PortError::new(PortErrorKind::Timeout, context))
             }
         }
     }

@@ -7,7 +7,7 @@ use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
 
 use super::error::EngineError;
 use super::reconciler::ask;
-use super::shared::{AppEntry, Shared};
+use super::shared::{AppEntry, Message, Shared};
 use crate::model::edit::{DeployEdit, Edit};
 use crate::model::{AppModel, AppStatus};
 use crate::plan::Plan;
@@ -301,8 +301,11 @@ impl Shared {
     /// An app whose first deployment was refused never existed.
     fn forget_unborn(&self, app: &AppName) {
         let mut apps = self.apps.write();
-        if apps.get(app).is_some_and(|entry| entry.status.borrow().revision == 0) {
+        let unborn = apps.get(app).filter(|entry| entry.status.borrow().revision == 0).cloned();
+        if let Some(entry) = unborn {
             apps.remove(app);
+            // It finds that nobody knows it, and ends.
+            entry.mailbox.try_send(Message::Look).ok();
         }
     }
 

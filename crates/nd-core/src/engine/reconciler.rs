@@ -79,7 +79,7 @@ impl Reconciler {
         let messages = Arc::clone(&self.desk.messages);
         let mut messages = messages.lock().await;
         loop {
-            let wake_at = self.activate().await;
+            let wake_at = if self.is_unborn() { self.sweep_at } else { self.activate().await };
             if self.model.is_gone() {
                 return self.bury();
             }
@@ -99,11 +99,24 @@ impl Reconciler {
             if now >= self.sweep_at {
                 self.sweep_at = now + jittered(SWEEP);
                 self.model.sweep();
-                if self.model.record().revision == 0 && self.shared.entry(self.model.app()).is_none() {
-                    return;
-                }
+            }
+            if self.is_unborn() && !self.is_known() {
+                return;
             }
         }
+    }
+
+    /// Whether the app's first deployment has not been accepted yet: then there is nothing to decide, and what runs under
+    /// its name is not its.
+    fn is_unborn(&self) -> bool {
+        let record = self.model.record();
+        record.revision == 0 && record.active.is_none()
+    }
+
+    /// Whether wishes for the app come here, and not to another reconciler or to none.
+    fn is_known(&self) -> bool {
+        let entry = self.shared.entry(self.model.app());
+        entry.is_some_and(|entry| entry.mailbox.same_channel(&self.desk.mailbox))
     }
 
     async fn take(&mut self, message: Message) {

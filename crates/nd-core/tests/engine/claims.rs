@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use nd_core::engine::{DeployRequest, EngineError};
+use nd_core::events::Event;
 use nd_core::records::DeploymentStatus;
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec};
 use nd_types::{HostPattern, HostPortProtocol, PathPrefix};
@@ -149,5 +150,6 @@ async fn a_refused_first_deployment_leaves_nobody_behind_who_ends_the_next_one()
     pass(Duration::from_secs(300)).await;
     let serving = unit(&shop, &release, 1);
     assert_eq!((world.docker.starts(&serving), world.docker.running()), (1, vec![serving]));
+    assert_eq!(daemon.count(|event| matches!(event, Event::Trouble { .. })).await?, 0);
     Ok(())
 }
