@@ -18,9 +18,3 @@ mod session;
 mod targets;
 
 pub use run::run;
-
-/// The command tree, for documentation and completions.
-#[must_use]
-pub fn command(program: &'static str) -> clap::Command {
-    args::command(program)
-}

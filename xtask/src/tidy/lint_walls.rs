@@ -99,9 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn the_walls_stand_in_tests_too() {
-        let text = "#![allow(clippy::unwrap_used, reason = \"tests\")]";
-        assert_eq!(rules("crates/x/tests/a.rs", text), [("lint-wall", 1)]);
+    fn helpers_of_tests_may_unwrap_and_tasks_have_owners_there_too() {
+        let unwrap = "#![allow(clippy::unwrap_used, reason = \"tests\")]";
+        assert_eq!(rules("crates/x/tests/a.rs", unwrap), []);
+        assert_eq!(rules("crates/x/src/a.rs", unwrap), [("lint-wall", 1)]);
+        let spawn = "#![allow(clippy::disallowed_methods, reason = \"tests\")]";
+        assert_eq!(rules("crates/x/tests/a.rs", spawn), [("lint-wall", 1)]);
     }
 
     #[test]
