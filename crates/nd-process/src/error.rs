@@ -190,6 +190,12 @@ impl ProcessError {
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free space on the disk that holds the data directory".to_owned()
             }
+            Self::File { path, source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                let dir = path.parent().unwrap_or(path).display();
+                format!(
+                    "the file is damaged: stop what still runs of the unit, remove {dir} and deploy again"
+                )
+            }
             _ => return None,
         })
     }

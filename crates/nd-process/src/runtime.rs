@@ -113,6 +113,15 @@ impl Inner {
         turn.lock_owned().await
     }
 
+    /// Forgets whose turn it is at a unit that is gone, unless somebody waits: all must wait in one line.
+    fn end_turns(&self, unit: &UnitId) {
+        let mut turns = self.turns.lock();
+        // The map and the caller's own guard.
+        if turns.get(unit).is_some_and(|turn| Arc::strong_count(turn) <= 2) {
+            turns.remove(unit);
+        }
+    }
+
     /// How the unit is: asked of its shim, else as it was last recorded.
     async fn status(self: &Arc<Self>, record: &UnitRecord) -> Result<Option<Status>, ProcessError> {
         match self.shims.ask(record, &Request::Status).await {
@@ -216,7 +225,7 @@ impl Inner {
             Ok::<_, ProcessError>(())
         })
         .await??;
-        self.turns.lock().remove(unit);
+        self.end_turns(unit);
         self.hints.removed(unit);
         Ok(())
     }

@@ -30,7 +30,8 @@ impl Units {
         create_private_dir(&units.dir).map_err(|error| ProcessError::file("make", &units.dir, error))?;
         for unit in units.names()? {
             let dir = units.dir(&unit);
-            if !dir.record().exists() {
+            // One that cannot be looked at is left alone.
+            if let Ok(false) = dir.record().try_exists() {
                 remove_dir(&dir)?;
             }
         }

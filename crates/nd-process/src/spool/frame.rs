@@ -100,7 +100,7 @@ mod tests {
             let mut bytes = header.encode().to_vec();
             bytes.extend_from_slice(&line);
             for end in 0..bytes.len() {
-                prop_assert!(matches!(first(&bytes[..end]), Record::Part(_)));
+                prop_assert!(matches!(first(bytes.get(..end).unwrap()), Record::Part(_)));
             }
             bytes.push(0);
             prop_assert_eq!(first(&bytes), Record::Whole(header, &line));

@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(all.len(), 12);
         for (index, piece) in all.iter().enumerate() {
             let mut reader = SpoolReader::open(dir.path(), LogCursor::After(piece.at)).unwrap();
-            assert_eq!(rest(&mut reader), all[index + 1..]);
+            assert_eq!(rest(&mut reader), all.get(index + 1..).unwrap());
         }
     }
 
@@ -251,7 +251,7 @@ mod tests {
         let path = dir.path().join("1");
         let whole = std::fs::read(&path).unwrap();
         for end in 0..whole.len() {
-            std::fs::write(&path, &whole[..end]).unwrap();
+            std::fs::write(&path, whole.get(..end).unwrap()).unwrap();
             let mut reader = SpoolReader::open(dir.path(), LogCursor::Start).unwrap();
             let mut found = rest(&mut reader);
             std::fs::write(&path, &whole).unwrap();

@@ -1,7 +1,7 @@
 //! What units write.
 
 use futures_util::StreamExt;
-use nd_core::ports::{LogCursor, OutputStream, UnitIo};
+use nd_core::ports::{LogCursor, OutputStream};
 use nd_testkit::contract::ContractResult;
 use nd_testkit::contract::runtime::RuntimeFixture;
 use nd_types::ExitStatus;
