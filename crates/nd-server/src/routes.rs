@@ -69,7 +69,7 @@ fn v1_routes(router: Routes) -> Routes {
         row(api::DEPLOYMENTS, |filter| on(filter, deployments::list)),
         row(api::DEPLOYMENT, |filter| on(filter, deployments::show)),
         row(api::DEPLOYMENT_LOG, |filter| on(filter, deployments::log)),
-        row(api::DEPLOYMENT_STREAM, |filter| on(filter, deployments::stream)),
+        row(api::DEPLOYMENT_STREAM, |filter| on(filter, deployments::follow)),
         row(api::DEPLOYMENT_CANCEL, |filter| on(filter, deployments::cancel)),
         row(api::PLAN, |filter| on(filter, deployments::plan)),
         row(api::LOGS, |filter| on(filter, logs::logs)),

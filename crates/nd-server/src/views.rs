@@ -6,6 +6,6 @@ mod event;
 mod log;
 
 pub(crate) use app::{app_view, flat_status, instances};
-pub(crate) use deployment::{deployment_view, step_record};
+pub(crate) use deployment::{deployment_view, last_record, step_record};
 pub(crate) use event::event_view;
 pub(crate) use log::log_line;

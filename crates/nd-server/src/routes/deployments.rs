@@ -1,18 +1,21 @@
 //! Deployments: beginning, following, cancelling and undoing them.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use http::{HeaderValue, StatusCode, header};
 use nd_api::endpoints;
 use nd_api::v1::{
     DeployBody, DeploymentView, ListPage, PageQuery, PlanStep, PlanView, RollbackBody, StepRecord,
 };
 use nd_core::engine::{Accepted, RollbackTarget};
+use nd_core::events::StoredEvent;
 use nd_types::DeploymentId;
 
 use super::{deploy, stream as streams};
@@ -24,6 +27,9 @@ use crate::{spec, views};
 
 /// Deployments on a page where the client does not say.
 const PAGE: u32 = 50;
+
+/// The pause between glances at a deployment of which no event comes.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// How long a rollback waits for a deployment under way.
 const ROLLBACK_WAIT: Duration = Duration::from_secs(60);
@@ -107,13 +113,13 @@ pub(super) async fn log(
     let mut steps = records(&api, &id).await;
     let mut items = Vec::new();
     // What is there is given at once; the first wait means that the rest has not happened yet.
-    while let Some(Some(record)) = futures_util::FutureExt::now_or_never(steps.next()) {
+    while let Some(Some(record)) = steps.next().now_or_never() {
         items.push(record);
     }
     Ok(Json(ListPage::complete(items)))
 }
 
-pub(super) async fn stream(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn follow(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, Refusal> {
     let id = deployment_id(&id)?;
     view(&api, &id)?;
     Ok(streams::ndjson(&api, records(&api, &id).await))
@@ -197,14 +203,36 @@ fn view(api: &Api, id: &DeploymentId) -> Result<DeploymentView, Refusal> {
     record.map(|record| views::deployment_view(api, record))
 }
 
-async fn records(api: &Arc<Api>, id: &DeploymentId) -> futures_util::stream::BoxStream<'static, StepRecord> {
+/// The steps of a deployment from its start; the last record ends them.
+async fn records(api: &Arc<Api>, id: &DeploymentId) -> BoxStream<'static, StepRecord> {
     let events = api.engine().follow(id).await;
-    let api = Arc::clone(api);
-    let mut seq = 0;
-    let records = events.filter_map(move |event| {
-        let record = views::step_record(&api, seq + 1, &event);
-        seq += u64::from(record.is_some());
-        std::future::ready(record)
-    });
-    records.boxed()
+    let reader = Reader { api: Arc::clone(api), id: id.clone(), events, seq: 0, over: false };
+    stream::unfold(reader, |mut reader| async { reader.next().await.map(|record| (record, reader)) }).boxed()
+}
+
+struct Reader {
+    api: Arc<Api>,
+    id: DeploymentId,
+    events: Pin<Box<dyn Stream<Item = Arc<StoredEvent>> + Send>>,
+    /// The number of the last record.
+    seq: u64,
+    over: bool,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<StepRecord> {
+        while !self.over {
+            let record = match tokio::time::timeout(GLANCE, self.events.next()).await {
+                Ok(Some(event)) => views::step_record(&self.api, self.seq + 1, &event),
+                // Stopping or destroying an app ends its deployment without an event of the deployment's own.
+                Ok(None) | Err(_) => views::last_record(&self.api, self.seq + 1, &self.id),
+            };
+            if let Some(record) = record {
+                self.seq = record.seq;
+                self.over = record.is_last();
+                return Some(record);
+            }
+        }
+        None
+    }
 }

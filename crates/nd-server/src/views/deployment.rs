@@ -4,6 +4,7 @@ use nd_api::v1::{DeploymentStatus, DeploymentView, Diagnosis, StepRecord, StepSt
 use nd_core::diagnosis::Diagnosis as CoreDiagnosis;
 use nd_core::events::{Event, StepState as CoreState, StoredEvent};
 use nd_core::records::{DeploymentRecord, DeploymentStatus as CoreStatus};
+use nd_types::DeploymentId;
 
 use crate::server::Api;
 
@@ -68,6 +69,24 @@ pub(crate) fn step_record(api: &Api, seq: u64, event: &StoredEvent) -> Option<St
             StepRecord { message: message.clone(), ..record("trouble", StepState::Log) }
         }
         _ => return None,
+    })
+}
+
+/// The last record of a deployment that has ended; nothing while it goes on.
+pub(crate) fn last_record(api: &Api, seq: u64, id: &DeploymentId) -> Option<StepRecord> {
+    let ended = api.engine().deployment(id)?;
+    let status = status_word(ended.status);
+    let state = if status == DeploymentStatus::Succeeded { StepState::Ok } else { StepState::Fail };
+    let app = api.engine().status(&ended.app);
+    let fix = ended.error.as_ref().map(|error| error.fix.clone()).unwrap_or_default();
+    Some(StepRecord {
+        message: ended.error.as_ref().map(|error| error.what.clone()).unwrap_or_default(),
+        url: app.and_then(|app| api.engine().url(&app)),
+        previous: ended.previous,
+        status: Some(status),
+        error: ended.error.map(diagnosis),
+        fix,
+        ..StepRecord::new(seq, ended.finished_at?, StepRecord::DONE, state)
     })
 }
 

@@ -1,0 +1,233 @@
+//! A server on stand-ins, and a client that hides nothing.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nd_bluegreen::{BlueGreen, Recreate};
+use nd_core::engine::EngineHandle;
+use nd_core::{Engine, Registry};
+use nd_logs::SegmentLog;
+use nd_server::{
+    ErrorLog, Facts, Figures, Host, HostSample, Listener, Server, Services, Token, unix_listener,
+};
+use nd_supervise::{CancellationToken, Supervisor, SystemClock, TaskSet};
+use nd_testkit::MemoryStore;
+use nd_testkit::fake::{FakeIngress, FakeNetwork, FakeProbe, FakeRuntime};
+use nd_types::{RuntimeKind, Timestamp};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+pub(crate) type TestResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Longer than anything here takes, also on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The token of every server here.
+pub(crate) const TOKEN: &str = "ndt_0123456789abcdef";
+
+/// A server at work.
+pub(crate) struct World {
+    pub(crate) socket: PathBuf,
+    pub(crate) tcp: SocketAddr,
+    pub(crate) engine: EngineHandle,
+    pub(crate) logs: Arc<SegmentLog>,
+    pub(crate) store: MemoryStore,
+    shutdown: CancellationToken,
+    tasks: TaskSet,
+    _dir: tempfile::TempDir,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+/// Either end of a connection.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+struct StubHost;
+
+#[async_trait]
+impl Host for StubHost {
+    async fn sample(&self) -> HostSample {
+        let details = json!({"cpus": 2});
+        HostSample { cpu_percent: 12.5, memory_percent: 40.0, disk_percent: 60.0, rss_bytes: 7, details }
+    }
+
+    async fn exposition(&self, figures: Figures) -> String {
+        format!("nextdeploy_apps {}\n", figures.apps.len())
+    }
+
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn reload(&self) -> Result<Vec<String>, String> {
+        Err("this daemon was started without a settings file".to_owned())
+    }
+}
+
+impl World {
+    pub(crate) async fn start() -> TestResult<Self> {
+        Self::start_as(false).await
+    }
+
+    pub(crate) async fn start_as(dev: bool) -> TestResult<Self> {
+        let dir = tempfile::tempdir()?;
+        let (store, clock) = (MemoryStore::new(), Arc::new(SystemClock));
+        let engine = engine(store.clone(), clock.clone()).await?;
+        let logs = Arc::new(SegmentLog::open(dir.path().join("logs"), nd_logs::Settings::default())?);
+        let socket = dir.path().join("nd.sock");
+        let unix = Listener::unix(unix_listener(&socket, None)?);
+        let listener = Listener::tcp(SocketAddr::from(([127, 0, 0, 1], 0)), dev).await?;
+        let tcp = listener.local_addr().ok_or("no address")?;
+        let facts = Facts {
+            version: "1.2.3".to_owned(),
+            commit: None,
+            started_at: Timestamp::now(),
+            host: "here".to_owned(),
+            data_dir: dir.path().to_owned(),
+            socket: socket.clone(),
+            listen: Some(tcp),
+            uid: 1000,
+        };
+        let services = Services {
+            engine: engine.handle(),
+            logs: Arc::clone(&logs) as _,
+            supervisor: Supervisor::new(clock.clone()),
+            host: Arc::new(StubHost),
+            clock,
+            errors: Arc::new(ErrorLog::default()),
+            token: Token::from_text(TOKEN).ok_or("no token")?,
+        };
+        let server = Server::new(facts, services);
+        let (tasks, shutdown) = (TaskSet::new("test-server"), CancellationToken::new());
+        let handle = engine.handle();
+        let until = shutdown.clone();
+        tasks.spawn("engine", async move { engine.run(until).await });
+        for listener in [unix, listener] {
+            let (server, until) = (server.clone(), shutdown.clone());
+            tasks.spawn("api", async move { server.serve(listener, until).await });
+        }
+        let until = shutdown.clone();
+        tasks.spawn("tally", async move { server.count_restarts(until).await });
+        Ok(Self { socket, tcp, engine: handle, logs, store, shutdown, tasks, _dir: dir })
+    }
+
+    /// Ends the server as a daemon does.
+    pub(crate) async fn stop(self) -> usize {
+        self.shutdown.cancel();
+        self.tasks.shutdown(PATIENCE).await
+    }
+
+    /// Asks on the unix socket.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> TestResult<Answer> {
+        let wire = UnixStream::connect(&self.socket).await?;
+        exchange(wire, &request(method, path, "host: localhost\r\n", body)).await
+    }
+
+    /// Asks on the TCP port, with these header lines.
+    pub(crate) async fn ask_tcp(&self, path: &str, headers: &str) -> TestResult<Answer> {
+        let wire = TcpStream::connect(self.tcp).await?;
+        exchange(wire, &request("GET", path, headers, "")).await
+    }
+
+    /// Deploys through `/api/v1` and waits for the end; answers the last record of the stream.
+    pub(crate) async fn deployed(&self, app: &str, manifest: Value) -> TestResult<Value> {
+        let id = self.begun(app, manifest).await?;
+        let answer = self.ask("GET", &format!("/api/v1/deployments/{id}/stream"), "").await?;
+        answer.ndjson()?.pop().ok_or_else(|| "an empty stream".into())
+    }
+
+    /// Begins a deployment through `/api/v1`.
+    pub(crate) async fn begun(&self, app: &str, manifest: Value) -> TestResult<String> {
+        let body = json!({ "manifest": manifest }).to_string();
+        let answer = self.ask("POST", &format!("/api/v1/apps/{app}/deployments"), &body).await?;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        Ok(answer.json()?.at("/id").as_str().ok_or("no id")?.to_owned())
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> TestResult<Value> {
+        serde_json::from_str(&self.body).map_err(|error| format!("{error}: {}", self.body).into())
+    }
+
+    pub(crate) fn ndjson(&self) -> TestResult<Vec<Value>> {
+        self.body.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// A manifest of an image.
+pub(crate) fn image(app: &str, reference: &str) -> Value {
+    json!({"app": {"name": app, "port": 3000}, "image": reference})
+}
+
+/// The manifest with one value more.
+pub(crate) fn with(mut manifest: Value, pointer: &str, value: Value) -> Value {
+    let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
+    if let Some(Value::Object(fields)) = manifest.pointer_mut(parent) {
+        fields.insert(key.to_owned(), value);
+    }
+    manifest
+}
+
+/// Reading JSON by place.
+pub(crate) trait At {
+    /// The value at a JSON pointer (RFC 6901); null where there is none.
+    fn at(&self, pointer: &str) -> &Value;
+}
+
+impl At for Value {
+    fn at(&self, pointer: &str) -> &Value {
+        self.pointer(pointer).unwrap_or(&Value::Null)
+    }
+}
+
+/// HTTP/1.0, so that the answer ends with the connection and is never chunked.
+fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
+    format!("{method} {path} HTTP/1.0\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+async fn exchange(mut wire: impl Wire, request: &str) -> TestResult<Answer> {
+    let mut whole = Vec::new();
+    let talk = async {
+        wire.write_all(request.as_bytes()).await?;
+        wire.read_to_end(&mut whole).await
+    };
+    timeout(PATIENCE, talk).await??;
+    let text = String::from_utf8(whole)?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or("no head")?;
+    let status = head.split(' ').nth(1).ok_or("no status")?.parse()?;
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+}
+
+async fn engine(store: MemoryStore, clock: Arc<SystemClock>) -> TestResult<Engine> {
+    let network = FakeNetwork::default();
+    let registry = Registry::builder()
+        .runtime(Arc::new(FakeRuntime::new(RuntimeKind::Docker, &network, clock.clone())))
+        .runtime(Arc::new(FakeRuntime::new(RuntimeKind::Process, &network, clock.clone())))
+        .ingress(Arc::new(FakeIngress::new()))
+        .probe(Arc::new(FakeProbe::new(&network)))
+        .strategy(Arc::new(BlueGreen))
+        .strategy(Arc::new(Recreate))
+        .build()?;
+    Ok(Engine::builder(registry).store(Arc::new(store)).clock(clock).build().await?)
+}
