@@ -2,8 +2,8 @@
 //!
 //! [`Server`] answers requests with an [`EngineHandle`](nd_core::engine::EngineHandle) and a
 //! [`LogStore`](nd_core::ports::LogStore); [`Listener`] says where. Each group of endpoints is one file in `routes`; what
-//! goes wrong is one [`refusal::Refusal`], which becomes the envelope on flat paths and a problem body (RFC 9457) on
-//! `/api/v1`. Manifests become specs in [`spec`], the only place where both are known.
+//! goes wrong is one `Refusal`, which becomes the envelope on flat paths and a problem body (RFC 9457) on
+//! `/api/v1`. Manifests become specs in `spec`, the only place where both are known.
 //!
 //! Must never know: bollard, the proxy, SQL, or how anything is kept or run.
 
