@@ -104,6 +104,8 @@ pub struct AppModel {
     failures: u32,
     /// The last thing that went wrong at a port and has not gone right since.
     trouble: Option<String>,
+    /// Why the units could not be looked at the last time.
+    blind: Option<String>,
     steps: StepTracker,
     /// Whether the daemon is ending and takes its apps with it: nothing runs, although it should.
     suspended: bool,
@@ -138,6 +140,7 @@ impl AppModel {
             prepare_not_before: None,
             failures: 0,
             trouble: None,
+            blind: None,
             steps: StepTracker::default(),
             suspended: false,
             facts: Vec::new(),

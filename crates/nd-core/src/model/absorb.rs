@@ -24,7 +24,7 @@ impl AppModel {
                 self.observing = false;
                 match result {
                     Ok(seen) => {
-                        self.trouble = None;
+                        self.blind = None;
                         self.take_observation(seen, epoch, now);
                     }
                     Err(error) => self.blind(error),
@@ -53,8 +53,8 @@ impl AppModel {
 
     /// The runtime cannot be asked. What runs goes on; a look follows at the next hint or sweep.
     fn blind(&mut self, error: ActionError) {
-        if self.trouble.as_ref() != Some(&error.diagnosis.what) {
-            self.trouble = Some(error.diagnosis.what.clone());
+        if self.blind.as_ref() != Some(&error.diagnosis.what) {
+            self.blind = Some(error.diagnosis.what.clone());
             self.fact(None, Event::Trouble { message: error.diagnosis.what });
         }
     }
@@ -64,6 +64,7 @@ impl AppModel {
         match result {
             Ok(prepared) => {
                 self.failures = 0;
+                self.trouble = None;
                 self.prepare_not_before = None;
                 let Some(known) = self.releases.get_mut(release) else { return };
                 known.record.prepared = Some((&prepared).into());
@@ -239,6 +240,7 @@ impl AppModel {
             Err(error) => return self.routes_failed(&error, now),
         };
         self.failures = 0;
+        self.trouble = None;
         self.routes_not_before = None;
         self.table_known = true;
         let release = routes.service.release.clone();
@@ -274,7 +276,10 @@ impl AppModel {
         self.failures += 1;
         self.table_known = false;
         self.routes_not_before = Some(now.mono + retry_delay(self.failures));
-        self.fact(None, Event::Trouble { message: error.diagnosis.what.clone() });
+        if self.trouble.as_ref() != Some(&error.diagnosis.what) {
+            self.trouble = Some(error.diagnosis.what.clone());
+            self.fact(None, Event::Trouble { message: error.diagnosis.what.clone() });
+        }
     }
 
     fn idle(&mut self, id: &UnitId, now: Now) {

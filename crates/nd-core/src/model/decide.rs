@@ -224,8 +224,10 @@ impl AppModel {
         let Some(asked) = self.record.restart_before.filter(|_| self.record.rollout.is_none()) else {
             return false;
         };
-        let due =
-            |unit: &Unit| unit.state.is_running() && unit.started.is_some_and(|started| started < asked);
+        let due = |unit: &Unit| {
+            let earlier = unit.started.is_some_and(|started| started < asked);
+            unit.state.is_running() && earlier && unit.started_for != Some(asked)
+        };
         let done = |unit: &Unit| {
             let given_up = matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
             unit.is_idle() && !due(unit) && (unit.state == UnitState::Ready || given_up)
@@ -261,6 +263,7 @@ impl AppModel {
             if matches!(action, UnitAction::Start(_)) {
                 // Requests reach it from its first moment on, where a table still names it.
                 unit.drained = drained;
+                unit.started_for = self.record.restart_before;
             }
             unit.not_before = None;
             unit.in_flight = Some(action);

@@ -1,7 +1,10 @@
 //! What users ask for: edits of desired state, checked against what is under way.
 
-use nd_types::DeploymentId;
+use std::time::Duration;
 
+use nd_types::{DeploymentId, Timestamp};
+
+use super::steps::StepTracker;
 use super::{AppModel, Fact, Now, Release};
 use crate::diagnosis::Diagnosis;
 use crate::events::Event;
@@ -39,7 +42,7 @@ pub struct DeployEdit {
     /// How many instances it is to have; as many as before when absent.
     pub replicas: Option<u16>,
     /// When the attempt is given up.
-    pub deadline: nd_types::Timestamp,
+    pub deadline: Timestamp,
 }
 
 /// Why a wish is refused.
@@ -114,7 +117,7 @@ impl AppModel {
             Edit::Remove => self.edit_stop(RunIntent::Removed, "remove", now, &mut edited),
             Edit::Restart => {
                 self.edit_start(now, &mut edited)?;
-                edited.record.restart_before = Some(now.wall);
+                edited.record.restart_before = Some(self.after_every_start(now.wall));
                 edited.change = Some("restart".to_owned());
             }
             Edit::Scale(replicas) => {
@@ -135,12 +138,9 @@ impl AppModel {
             self.releases.insert(release.id.clone(), Release::new(release));
         }
         if let Some(deployment) = edited.deployment {
-            if deployment.status == DeploymentStatus::Running {
-                let started = Event::DeployStarted {
-                    release: deployment.release.clone(),
-                    strategy: deployment.strategy,
-                };
-                self.facts.push(Fact { unit: None, deployment: Some(deployment.id.clone()), what: started });
+            if let Some(what) = first_or_last_event(&deployment) {
+                self.steps = StepTracker::default();
+                self.facts.push(Fact { unit: None, deployment: Some(deployment.id.clone()), what });
             }
             self.deployment = Some(deployment);
             self.prepare_not_before = None;
@@ -224,6 +224,13 @@ impl AppModel {
         Ok(())
     }
 
+    /// A time that every instance started before, also when the clock was set back since.
+    fn after_every_start(&self, now: Timestamp) -> Timestamp {
+        let last = self.units.values().filter_map(|unit| unit.started).max();
+        let after = last.map(|last| last.saturating_add(Duration::from_nanos(1)).unwrap_or(last));
+        after.map_or(now, |after| after.max(now))
+    }
+
     /// Stopping or removing an app ends its deployment too: what was wanted last counts.
     fn edit_stop(&self, run: RunIntent, change: &str, now: Now, edited: &mut Edited) {
         edited.record.run = run;
@@ -238,4 +245,14 @@ impl AppModel {
             });
         }
     }
+}
+
+/// What a deployment that begins, or that an edit has ended, is announced with.
+fn first_or_last_event(deployment: &DeploymentRecord) -> Option<Event> {
+    if deployment.status == DeploymentStatus::Running {
+        let (release, strategy) = (deployment.release.clone(), deployment.strategy);
+        return Some(Event::DeployStarted { release, strategy });
+    }
+    let diagnosis = deployment.error.clone().filter(|_| deployment.finished_at.is_some())?;
+    Some(Event::DeployFailed { diagnosis, old_serves: false })
 }

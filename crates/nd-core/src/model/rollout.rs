@@ -128,7 +128,7 @@ impl AppModel {
         }
         match rollout.stage.clone() {
             RolloutStage::Advancing => {
-                let waiting_for = self.trouble.clone().unwrap_or_else(|| self.steps.waiting_for());
+                let waiting_for = self.hindrance().unwrap_or_else(|| self.steps.waiting_for());
                 self.undo_rollout(Diagnosis::new(format!("gave up at the deadline: {waiting_for}")), now);
                 decision.wake(now.mono + UNDO_LIMIT);
             }

@@ -234,7 +234,7 @@ impl AppModel {
             (RunIntent::Stopped, _) => return (AppPhase::Stopped, None),
             (RunIntent::Running, Some(rollout)) => {
                 return match &rollout.stage {
-                    RolloutStage::Advancing => (AppPhase::Deploying, self.trouble.clone()),
+                    RolloutStage::Advancing => (AppPhase::Deploying, self.hindrance()),
                     RolloutStage::Undoing(diagnosis) => (AppPhase::RollingBack, Some(diagnosis.what.clone())),
                 };
             }
@@ -251,12 +251,17 @@ impl AppModel {
                 self.port_faults.first().map(|fault| format!("cannot listen on {fault}")),
             );
         }
-        let reason = self.trouble.clone().or_else(|| self.unit_trouble());
+        let reason = self.hindrance().or_else(|| self.unit_trouble());
         let hopeless = self.wanted_units().all(|unit| {
             matches!(unit.state, UnitState::Crashed(_))
                 && matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final)
         });
         if hopeless && self.observed { (AppPhase::Failed, reason) } else { (AppPhase::Degraded, reason) }
+    }
+
+    /// What stands in the way at a port.
+    pub(super) fn hindrance(&self) -> Option<String> {
+        self.trouble.clone().or_else(|| self.blind.clone())
     }
 
     /// Why an instance does not serve.

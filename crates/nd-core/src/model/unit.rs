@@ -95,6 +95,8 @@ pub struct Unit {
     pub pid: Option<u32>,
     /// When it last started.
     pub started: Option<Timestamp>,
+    /// The newest wish for a restart when we last started it: whatever the clocks say, that wish is fulfilled.
+    pub started_for: Option<Timestamp>,
     /// When it last ended.
     pub finished: Option<Timestamp>,
     /// When its state was last learned.
@@ -125,6 +127,7 @@ impl Unit {
             address: None,
             pid: None,
             started: None,
+            started_for: None,
             finished: None,
             since: now,
             crashes: CrashHistory::default(),
