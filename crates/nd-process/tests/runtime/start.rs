@@ -71,13 +71,13 @@ async fn a_unit_runs_as_its_user_with_all_its_groups(fixture: &Fixture) -> Contr
         assert_eq!(error.map(|error| error.kind), Some(PortErrorKind::Denied));
         return Ok(());
     }
-    let unit = fixture.created_as("shop", prepare("daemon:games")).await?;
+    let unit = fixture.created_as("shop", prepare("4711:4712")).await?;
     fixture.runtime().start(&unit).await?;
     let line = fixture.line(&unit, "id ").await?;
-    assert!(line.starts_with("1 60 60"), "{line}");
+    assert!(line == "4711 4712 4712", "{line}");
     // Real, effective, saved and file system id: nothing of root is left.
-    assert_eq!(fixture.line(&unit, "Uid:").await?, "1\t1\t1\t1");
-    assert_eq!(fixture.line(&unit, "Gid:").await?, "60\t60\t60\t60");
+    assert_eq!(fixture.line(&unit, "Uid:").await?, "4711\t4711\t4711\t4711");
+    assert_eq!(fixture.line(&unit, "Gid:").await?, "4712\t4712\t4712\t4712");
     assert_eq!(fixture.line(&unit, "CapEff:").await?, "0000000000000000");
     // And the shim is root again.
     fixture.runtime().wait(&unit).await?;
