@@ -34,6 +34,15 @@ impl Docker {
         docker.call("GET", "/_ping", None).ok().map(|_| docker)
     }
 
+    /// Its unix socket, where it has one.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        match &self.target {
+            Target::Unix(path) => Some(path),
+            Target::Tcp(_) => None,
+        }
+    }
+
     /// Makes an image `name:tag` whose only file is `program`, which it runs with these variables.
     ///
     /// # Errors
@@ -54,6 +63,22 @@ impl Docker {
             true => Ok(()),
             false => Err(format!("import {name}:{tag}: {}: {}", answer.status, answer.text()).into()),
         }
+    }
+
+    /// Gives an image a second name.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn tag(&self, image: &str, name: &str, tag: &str) -> Result {
+        self.call("POST", &format!("/images/{image}/tag?repo={name}&tag={tag}"), None).map(drop)
+    }
+
+    /// Whether an image of this name is there that was not made by [`Docker::import`].
+    #[must_use]
+    pub fn has_foreign_image(&self, reference: &str) -> bool {
+        let found =
+            self.call("GET", &format!("/images/{reference}/json"), None).and_then(|answer| answer.json());
+        found.is_ok_and(|image| image.pointer("/Config/Labels/nextdeploy.e2e").is_none())
     }
 
     /// Removes an image; one that is gone needs none.

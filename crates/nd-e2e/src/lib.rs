@@ -14,6 +14,7 @@ mod http;
 mod load;
 mod processes;
 mod programs;
+mod relay;
 mod wait;
 mod websocket;
 
@@ -25,5 +26,6 @@ pub use http::{Answer, Connection, Target, get};
 pub use load::{Load, Tally};
 pub use processes::{children_of, cpu_time, descendants, kill, resident_bytes};
 pub use programs::Programs;
+pub use relay::Relay;
 pub use wait::{WAIT, interruption, until, until_some};
 pub use websocket::{Frame, Socket};

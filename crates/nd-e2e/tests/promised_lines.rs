@@ -1,0 +1,109 @@
+//! The command lines that the project promises, typed byte for byte after both programs.
+//!
+//! They name an image `node:18` and the port 3000 of this machine; one that is there is put aside meanwhile.
+
+use std::collections::BTreeSet;
+
+use nd_e2e::{Daemon, Docker, Options, Outcome, Programs, Result, Target, WAIT, get, until};
+use rustix::process::Signal;
+
+const ASIDE: &str = "nd-e2e-kept-node";
+
+/// `node:18`, which is the test application for as long as this lives.
+struct Node(Docker);
+
+impl Node {
+    fn new(programs: &Programs) -> Result<Self> {
+        let docker =
+            Docker::find().ok_or("no Docker engine answers: run `cargo xtask test`, which brings one")?;
+        if docker.has_foreign_image("node:18") {
+            docker.tag("node:18", ASIDE, "18")?;
+        }
+        let variables = [("TESTAPP_RELEASE", "node"), ("TESTAPP_LOG_LINES", "20")];
+        docker.import("node", "18", &programs.testapp, &variables)?;
+        Ok(Self(docker))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.0.remove_image("node:18");
+        if self.0.has_foreign_image(&format!("{ASIDE}:18")) {
+            self.0.tag(&format!("{ASIDE}:18"), "node", "18").ok();
+            self.0.remove_image(&format!("{ASIDE}:18"));
+        }
+    }
+}
+
+type Type = fn(&Daemon, &str) -> Result<Outcome>;
+
+#[test]
+fn every_promised_line_works_as_typed_after_both_programs() -> Result {
+    let programs = Programs::from_env()?;
+    let node = Node::new(&programs)?;
+    let daemon = Daemon::start(&programs, Options::default())?;
+    let both: [Type; 2] = [Daemon::cli_of_daemon, Daemon::cli];
+    for typed in both {
+        myapp(&daemon, typed)?;
+        policies(&daemon, typed)?;
+    }
+    drop(daemon);
+    drop(node);
+    Ok(())
+}
+
+fn myapp(daemon: &Daemon, typed: Type) -> Result {
+    typed(daemon, "start --name=myapp --image=node:18 --ports=3000:3000")?.ok()?;
+    assert_eq!(on_3000()?.0, 200);
+    let list = typed(daemon, "list")?.ok()?.stdout;
+    assert!(list.contains("myapp") && list.trim_end().ends_with("Monitoring 1 applications"), "{list}");
+    let status = typed(daemon, "status --name=myapp")?.ok()?.stdout;
+    assert!(status.contains("myapp"), "{status}");
+    until("the last 10 log lines in the status", WAIT, || {
+        typed(daemon, "status --name=myapp").is_ok_and(|outcome| outcome.stdout.lines().count() >= 10)
+    })?;
+    let words = ["logs", "--name=myapp", "--follow"];
+    let following = daemon.type_in(daemon.site().folder(), &words)?;
+    typed(daemon, "restart --name=myapp")?.ok()?;
+    until("an answer after the restart", WAIT, || on_3000().is_ok_and(|(status, _)| status == 200))?;
+    typed(daemon, "scale --name=myapp --instances=3")?.ok()?;
+    let mut instances = BTreeSet::new();
+    until("three instances behind port 3000", WAIT, || {
+        instances.extend(on_3000().ok().map(|(_, instance)| instance));
+        instances.len() >= 3
+    })?;
+    nd_e2e::kill(following.pid(), Signal::INT);
+    assert!(!following.wait(WAIT)?.stdout.is_empty());
+    typed(daemon, "stop --name=myapp")?.ok()?;
+    daemon.wait_phase("myapp", "stopped")?;
+    assert_eq!(on_3000()?.0, 503);
+    typed(daemon, "destroy --name=myapp --yes")?.ok()?;
+    Ok(())
+}
+
+fn policies(daemon: &Daemon, typed: Type) -> Result {
+    let unknown = typed(daemon, "start --name=app --restart=always")?.expect_code(2)?;
+    assert!(unknown.stderr.contains("--image"), "{}", unknown.stderr);
+    typed(daemon, "start --name=app --image=node:18 --port=8080 -e PORT=8080")?.ok()?;
+    for flag in [
+        "--restart=always",
+        "--restart=on-failure",
+        "--restart=never",
+        "--max-restarts=5",
+        "--health-check=/health",
+        "--health-port=8080",
+        "--health-timeout=30s",
+    ] {
+        typed(daemon, &format!("start --name=app {flag}"))?.ok()?;
+    }
+    let app = daemon.wait_phase("app", "running")?;
+    assert_eq!(app.get("policy").and_then(serde_json::Value::as_str), Some("never"), "{app}");
+    typed(daemon, "destroy --name=app --yes")?.ok()?;
+    Ok(())
+}
+
+/// What `127.0.0.1:3000` answers: the status, and which instance.
+fn on_3000() -> Result<(u16, String)> {
+    let answer = get(&Target::Tcp(([127, 0, 0, 1], 3000).into()), "127.0.0.1:3000", "/")?;
+    Ok((answer.status, answer.header("x-instance").unwrap_or_default().to_owned()))
+}
