@@ -16,6 +16,12 @@ pub(crate) fn unit_id(container_name: &str, container_id: &str) -> Option<UnitId
     Some(UnitId::new(&app_name(container_name)?, &release, 1))
 }
 
+/// Whether the unit can be an unclaimed container at all; most others cannot, which saves a look at all containers.
+pub(crate) fn may_be_adopted(unit: &UnitId) -> bool {
+    let release = unit.release().as_str();
+    unit.slot() == 1 && release.len() == 6 && release.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The nearest app name to a container's name (`/My_Shop.1` → `my-shop-1`).
 fn app_name(container_name: &str) -> Option<AppName> {
     let name: String = container_name
@@ -103,6 +109,8 @@ mod tests {
         assert_eq!(unit_id("/My_Shop.1", ID).unwrap().as_str(), "my-shop-1-71e50c-1");
         assert_eq!(unit_id("/My_Shop.1", ID), unit_id("My_Shop.1", ID));
         assert_eq!(unit_id("/___", ID), None);
+        assert!(may_be_adopted(&unit_id("/shop", ID).unwrap()));
+        assert!(!may_be_adopted(&"shop-8f3k2a-1".parse().unwrap()));
     }
 
     #[test]

@@ -68,7 +68,8 @@ pub(crate) async fn lookup(shared: &Arc<Shared>, unit: &UnitId) -> PortResult<Lo
     let known = shared.adopted.lock().get(unit).cloned();
     let id = match known {
         Some(id) => Some(id),
-        None => find_unclaimed(shared, unit).await.map_err(failed)?,
+        None if adopt::may_be_adopted(unit) => find_unclaimed(shared, unit).await.map_err(failed)?,
+        None => None,
     };
     if let Some(id) = id
         && let Some(found) = inspect(shared, &id).await.map_err(failed)?
