@@ -30,6 +30,35 @@ use crate::registry::Registry;
 use shared::Shared;
 
 /// Keeps every app as it should be, until it is told to end.
+///
+/// An engine starts no task before [`run`](Self::run) is polled, installs no signal handler and no log subscriber, and
+/// brings no runtime of its own: whoever embeds it decides about all of these.
+///
+/// ```
+/// # use std::{error::Error, sync::Arc, time::Duration};
+/// # use nd_core::{engine::DeployRequest, ports::StateStore, spec::AppSpec, Engine, Registry};
+/// # use nd_types::AppName;
+/// use nd_supervise::CancellationToken;
+///
+/// # async fn embed(
+/// #     registry: Registry, store: Arc<dyn StateStore>, app: AppName, spec: AppSpec,
+/// # ) -> Result<(), Box<dyn Error>> {
+/// let engine = Engine::builder(registry).store(store).build().await?;
+/// let (handle, shutdown) = (engine.handle(), CancellationToken::new());
+///
+/// let visit = async {
+///     let accepted = handle.deploy(DeployRequest::new(&app, spec, "me")).await?;
+///     let settled = handle.settled(&app, accepted.revision, Duration::from_secs(60)).await;
+///     shutdown.cancel(); // Apps go on running.
+///     settled
+/// };
+/// let ((), settled) = tokio::join!(engine.run(shutdown.clone()), visit);
+/// println!("{}", settled?.ok_or("somebody removed it")?.phase);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `examples/embed_fakes.rs` is a whole program.
 pub struct Engine {
     shared: Arc<Shared>,
 }

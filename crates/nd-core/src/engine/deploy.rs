@@ -44,6 +44,25 @@ pub struct DeployRequest {
     pub notes: Vec<String>,
 }
 
+impl DeployRequest {
+    /// A wish of `actor` with nothing special about it: as many instances as before, refused at once while another
+    /// deployment of the app is under way, given up when the release had its time to become ready.
+    #[must_use]
+    pub fn new(app: &AppName, spec: AppSpec, actor: &str) -> Self {
+        Self {
+            app: app.clone(),
+            spec,
+            replicas: None,
+            auth: None,
+            actor: actor.to_owned(),
+            message: None,
+            lock_wait: Duration::ZERO,
+            deadline: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// A deployment that was accepted: it is stored, and goes on whatever happens to the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {

@@ -202,17 +202,7 @@ pub(crate) fn with_volume(spec: AppSpec) -> AppSpec {
 }
 
 pub(crate) fn request(app: &AppName, spec: AppSpec) -> DeployRequest {
-    DeployRequest {
-        app: app.clone(),
-        spec,
-        replicas: None,
-        auth: None,
-        actor: "tester".to_owned(),
-        message: None,
-        lock_wait: Duration::ZERO,
-        deadline: None,
-        notes: Vec::new(),
-    }
+    DeployRequest::new(app, spec, "tester")
 }
 
 pub(crate) fn replicas(count: u16, request: DeployRequest) -> DeployRequest {
