@@ -15,6 +15,7 @@ mod load;
 mod processes;
 mod programs;
 mod relay;
+mod stub;
 mod wait;
 mod websocket;
 
@@ -27,5 +28,6 @@ pub use load::{Load, Tally};
 pub use processes::{children_of, cpu_time, descendants, kill, resident_bytes};
 pub use programs::Programs;
 pub use relay::Relay;
+pub use stub::Stub;
 pub use wait::{WAIT, interruption, until, until_some};
 pub use websocket::{Frame, Socket};

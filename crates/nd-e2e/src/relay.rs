@@ -22,6 +22,7 @@ pub struct Relay {
 struct Open {
     stop: Arc<AtomicBool>,
     streams: Arc<Mutex<Vec<UnixStream>>>,
+    listener: UnixListener,
     acceptor: JoinHandle<()>,
 }
 
@@ -42,10 +43,11 @@ impl Relay {
     /// When it cannot listen there.
     pub fn restore(&mut self) -> Result {
         let listener = UnixListener::bind(&self.path)?;
+        let accepting = listener.try_clone()?;
         let (stop, streams) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (until, opened, to) = (Arc::clone(&stop), Arc::clone(&streams), self.to.clone());
         let accept = move || {
-            for client in listener.incoming() {
+            for client in accepting.incoming() {
                 if until.load(Ordering::SeqCst) {
                     return;
                 }
@@ -54,7 +56,7 @@ impl Relay {
             }
         };
         let acceptor = thread::Builder::new().name("relay".to_owned()).spawn(accept)?;
-        self.open = Some(Open { stop, streams, acceptor });
+        self.open = Some(Open { stop, streams, listener, acceptor });
         Ok(())
     }
 
@@ -62,8 +64,8 @@ impl Relay {
     pub fn cut(&mut self) {
         let Some(open) = self.open.take() else { return };
         open.stop.store(true, Ordering::SeqCst);
-        // Wakes the acceptor.
-        UnixStream::connect(&self.path).ok();
+        // Wakes the acceptor, even where the socket's file is gone.
+        rustix::net::shutdown(&open.listener, rustix::net::Shutdown::Both).ok();
         open.acceptor.join().ok();
         std::fs::remove_file(&self.path).ok();
         for stream in open.streams.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {

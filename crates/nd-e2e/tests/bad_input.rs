@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use nd_e2e::{Daemon, Docker, Options, Outcome, Programs, Relay, Result, Site, WAIT, until};
+use nd_e2e::{Daemon, Docker, Options, Outcome, Programs, Relay, Result, Site, Stub, WAIT, until};
 use serde_json::Value;
 
 fn daemon() -> Result<Daemon> {
@@ -67,10 +67,21 @@ fn an_empty_image_is_refused() -> Result {
 #[test]
 fn an_image_that_does_not_exist_fails_and_says_so() -> Result {
     let daemon = daemon()?;
-    // A registry that refuses at once: nobody listens there.
-    let words = ["deploy", "--name", "shop", "--port", "3000", "--image", "127.0.0.1:9/no/such:1"];
-    let outcome = daemon.cli_words(&words)?.expect_code(1)?;
-    assert!(outcome.stderr.contains("127.0.0.1:9/no/such:1"), "{}", outcome.stderr);
+    let registry = Stub::start(|path| match path {
+        "/v2/" => ("200 OK", "{}".to_owned()),
+        _ => (
+            "404 Not Found",
+            r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_owned(),
+        ),
+    })?;
+    let image = format!("{}/no/such:1", registry.address);
+    let outcome = daemon.cli_words(&["deploy", "--name", "shop", "--port", "3000", "--image", &image])?;
+    let outcome = outcome.expect_code(1)?;
+    assert!(
+        outcome.stderr.contains(&image) && outcome.stderr.contains("manifest unknown"),
+        "{}",
+        outcome.stderr
+    );
     Ok(())
 }
 
