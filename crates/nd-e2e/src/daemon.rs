@@ -1,21 +1,21 @@
 //! A daemon of one's own: in a directory and on ports of its own, and gone without a trace when dropped.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::cli::{Outcome, Typed};
 use crate::docker::Docker;
 use crate::http::{Answer, Connection, Target, get};
 use crate::processes;
 use crate::programs::Programs;
+use crate::site::Site;
 use crate::wait::{until, until_some};
 use crate::{Result, WAIT};
 
@@ -39,30 +39,6 @@ impl Default for Options {
     }
 }
 
-/// A directory and addresses for one daemon after the other.
-#[derive(Debug)]
-pub struct Site {
-    folder: TempDir,
-    /// Where the API listens on TCP.
-    pub api: SocketAddr,
-    /// Where the proxy listens.
-    pub http: SocketAddr,
-    ports: Ports,
-}
-
-/// Ports for plain processes that no other site has. The last one is held, and so claims all.
-#[derive(Debug)]
-struct Ports {
-    first: u16,
-    claim: TcpListener,
-}
-
-/// How many ports a site has for plain processes.
-const PORTS: u16 = 50;
-
-/// Below the ports that a daemon takes by itself.
-const FIRST_PORTS: std::ops::Range<u16> = 10_000..20_000;
-
 /// A daemon of one's own.
 #[derive(Debug)]
 pub struct Daemon {
@@ -70,64 +46,6 @@ pub struct Daemon {
     site: Site,
     options: Options,
     child: Option<Child>,
-}
-
-impl Site {
-    /// An empty one.
-    ///
-    /// # Errors
-    /// When there is no room or no free port.
-    pub fn new() -> Result<Self> {
-        // Short, because the path of a unix socket has little room.
-        let folder = tempfile::Builder::new().prefix("nd-").tempdir_in("/tmp")?;
-        let [api, http] = free_addresses()?;
-        let site = Self { folder, api, http, ports: Ports::claim()? };
-        let last = site.ports.claim.local_addr()?.port() - 1;
-        let settings = format!("[process]\nfirst_port = {}\nlast_port = {last}\n", site.ports.first);
-        fs::write(site.settings(), settings)?;
-        Ok(site)
-    }
-
-    /// What the daemon keeps.
-    #[must_use]
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// A place for files of the test.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// The daemon's `nextdeployd.toml`.
-    #[must_use]
-    pub fn settings(&self) -> PathBuf {
-        self.folder.path().join("nextdeployd.toml")
-    }
-
-    /// The control socket.
-    #[must_use]
-    pub fn socket(&self) -> PathBuf {
-        self.data().join("nextdeployd.sock")
-    }
-
-    /// What the daemons have written.
-    #[must_use]
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default()
-    }
-}
-
-impl Ports {
-    fn claim() -> Result<Self> {
-        for first in FIRST_PORTS.step_by(PORTS.into()) {
-            if let Ok(claim) = TcpListener::bind(("127.0.0.1", first + PORTS - 1)) {
-                return Ok(Self { first, claim });
-            }
-        }
-        Err("no free ports for plain processes".into())
-    }
 }
 
 impl Daemon {
@@ -195,15 +113,14 @@ impl Daemon {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(&mut self) -> Result {
-        let log =
-            File::options().create(true).append(true).open(self.site.folder.path().join("daemon.log"))?;
+        let log = File::options().create(true).append(true).open(self.site.folder().join("daemon.log"))?;
         let mut command = Command::new(&self.programs.daemon);
         command.arg("run").arg("--data-dir").arg(self.site.data());
         command.arg("--config").arg(self.site.settings());
         command.args(["--listen", &self.site.api.to_string(), "--http", &self.site.http.to_string()]);
         command.args(self.options.dev.then_some("--dev")).args(&self.options.flags);
         command.envs(self.options.variables.iter().map(|(key, value)| (key, value)));
-        command.env_remove("NOTIFY_SOCKET").current_dir(self.site.folder.path());
+        command.env_remove("NOTIFY_SOCKET").current_dir(self.site.folder());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // Ctrl-C is for whoever started this; the daemon is ended in order.
         command.process_group(0);
@@ -253,7 +170,7 @@ impl Daemon {
     /// # Errors
     /// When it does not end in time.
     pub fn cli_words(&self, words: &[&str]) -> Result<Outcome> {
-        self.type_in(self.site.folder.path(), words)?.wait(COMMAND)
+        self.type_in(self.site.folder(), words)?.wait(COMMAND)
     }
 
     /// The same in a folder, without waiting.
@@ -270,7 +187,7 @@ impl Daemon {
     /// When it does not end in time.
     pub fn cli_of_daemon(&self, line: &str) -> Result<Outcome> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        self.type_with(&self.programs.daemon, self.site.folder.path(), &words)?.wait(COMMAND)
+        self.type_with(&self.programs.daemon, self.site.folder(), &words)?.wait(COMMAND)
     }
 
     fn type_with(&self, program: &Path, folder: &Path, words: &[&str]) -> Result<Typed> {
@@ -433,11 +350,4 @@ fn eprintln_tail(log: &str) {
 
 fn contains(all: &[u8], part: &[u8]) -> bool {
     all.windows(part.len()).any(|window| window == part)
-}
-
-/// Two ports of loopback that are free now.
-fn free_addresses() -> Result<[SocketAddr; 2]> {
-    let first = TcpListener::bind("127.0.0.1:0")?;
-    let second = TcpListener::bind("127.0.0.1:0")?;
-    Ok([first.local_addr()?, second.local_addr()?])
 }
