@@ -35,7 +35,7 @@ pub use unit::{IllegalEvent, Unit, UnitEvent, UnitState};
 
 use crate::events::Event;
 use crate::ports::{Prepared, RuntimeCaps};
-use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord, RunIntent};
+use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord, RolloutStage, RunIntent};
 use crate::routes::AppRoutes;
 use crate::spec::AppSpec;
 use steps::StepTracker;
@@ -210,9 +210,43 @@ impl AppModel {
         }
     }
 
+    /// Whether somebody still waits for the unit to become ready: it is to serve, or its release is on its way.
+    #[must_use]
+    pub fn awaits(&self, id: &UnitId) -> bool {
+        let record = &self.record;
+        if self.run() != RunIntent::Running {
+            return false;
+        }
+        if record.active.as_ref() == Some(id.release()) && id.slot() <= record.replicas {
+            return true;
+        }
+        record.rollout.as_ref().is_some_and(|rollout| {
+            (rollout.release == *id.release()) == (rollout.stage == RolloutStage::Advancing)
+        })
+    }
+
     /// Takes what was decided and published; what is left is empty.
     fn take_output(&mut self) -> (Vec<Fact>, Vec<Record>) {
-        (std::mem::take(&mut self.facts), std::mem::take(&mut self.dirty))
+        let mut records: Vec<Record> = Vec::new();
+        for record in std::mem::take(&mut self.dirty) {
+            let record = self.newest(record);
+            if !records.contains(&record) {
+                records.push(record);
+            }
+        }
+        (std::mem::take(&mut self.facts), records)
+    }
+
+    /// The record as it is by now: a wish that was stored since it changed must not be overwritten with what was before.
+    fn newest(&self, record: Record) -> Record {
+        match record {
+            Record::App(_) => Record::App(Box::new(self.record.clone())),
+            Record::Deployment(old) => {
+                let newer = self.deployment.as_ref().filter(|deployment| deployment.id == old.id);
+                Record::Deployment(newer.map_or(old, |deployment| Box::new(deployment.clone())))
+            }
+            record => record,
+        }
     }
 
     fn fact(&mut self, unit: Option<&UnitId>, what: Event) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use nd_types::{AppName, ExitStatus, ReleaseId, RuntimeKind, UnitId};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::readiness;
 use super::shared::Shared;
@@ -43,10 +44,12 @@ pub(crate) struct Context {
     kinds: Vec<(RuntimeKind, bool)>,
     deployment: Option<nd_types::DeploymentId>,
     drain: Duration,
+    /// Cancelled when nobody waits for the unit to become ready any more.
+    wait: CancellationToken,
 }
 
 impl Context {
-    pub(crate) fn of(model: &AppModel, action: &Action, shared: &Shared) -> Self {
+    pub(crate) fn of(model: &AppModel, action: &Action, shared: &Shared, wait: CancellationToken) -> Self {
         let release = match action {
             Action::Unit(unit, _) => Some(unit.release()),
             Action::Prepare(release) => Some(release),
@@ -56,6 +59,7 @@ impl Context {
         let spec = known.map(|release| Arc::clone(&release.spec));
         Self {
             app: model.app().clone(),
+            wait,
             drain: spec.as_ref().map_or(AppSpec::DRAIN, |spec| spec.drain),
             prepared: known.and_then(|release| release.prepared.clone()).unwrap_or_default(),
             spec,
@@ -125,7 +129,10 @@ async fn perform_on(shared: &Arc<Shared>, context: &Context, unit: UnitId, actio
         }
         UnitAction::WaitReady { within } => {
             let result = match runtime_of(shared, context) {
-                Ok(runtime) => readiness::wait_ready(shared, &*runtime, context, &unit, within).await,
+                Ok(runtime) => tokio::select! {
+                    result = readiness::wait_ready(shared, &*runtime, context, &unit, within) => result,
+                    () = context.wait.cancelled() => Err(no_longer_awaited(&unit)),
+                },
                 Err(error) => {
                     Err(NotReady { exit: None, diagnosis: failed(&error).diagnosis, unknown: true })
                 }
@@ -157,6 +164,11 @@ pub(crate) fn only_waits(action: &Action) -> bool {
             | Action::Prepare(_)
             | Action::Unit(_, UnitAction::WaitReady { .. } | UnitAction::Drain)
     )
+}
+
+fn no_longer_awaited(unit: &UnitId) -> NotReady {
+    let what = format!("{unit} is not wanted any more; it was not ready yet");
+    NotReady { exit: None, diagnosis: Diagnosis::new(what), unknown: false }
 }
 
 /// The end of an action that was interrupted by a panic.

@@ -1,10 +1,13 @@
 //! The serial decision loop of one app. It never waits for a long step.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nd_supervise::{Mono, TaskFailure};
+use nd_types::UnitId;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::actions;
 use super::boot;
@@ -12,7 +15,7 @@ use super::error::EngineError;
 use super::shared::{Message, Shared};
 use crate::events::Event;
 use crate::model::edit::{Edit, EditError};
-use crate::model::{Action, ActionEnd, AppModel, AppStatus, Decision, Fact};
+use crate::model::{Action, ActionEnd, AppModel, AppStatus, Decision, Fact, UnitAction};
 use crate::ports::{PortError, PortErrorKind, PortResult};
 use crate::records::{Record, RunIntent};
 use crate::spec::AppSpec;
@@ -45,6 +48,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut model: AppModel, desk: Desk) {
             desk: desk.clone(),
             unstored: Vec::new(),
             actor: String::new(),
+            waits: BTreeMap::new(),
         };
         match shared.tasks.spawn_with("reconcile", reconciler.run()).await {
             Err(TaskFailure::Panicked(why)) => {
@@ -72,6 +76,8 @@ struct Reconciler {
     sweep_at: Mono,
     /// Who asked for something last.
     actor: String,
+    /// Ends the wait for a unit that nobody waits for any more.
+    waits: BTreeMap<UnitId, CancellationToken>,
 }
 
 impl Reconciler {
@@ -182,6 +188,13 @@ impl Reconciler {
         for action in actions {
             self.start(action);
         }
+        self.waits.retain(|unit, wait| {
+            let awaited = self.model.awaits(unit);
+            if !awaited {
+                wait.cancel();
+            }
+            awaited
+        });
         self.store(records).await;
         self.desk.publish.send_if_modified(|shown| {
             let status = self.model.status();
@@ -276,8 +289,12 @@ impl Reconciler {
         }
     }
 
-    fn start(&self, action: Action) {
-        let context = actions::Context::of(&self.model, &action, &self.shared);
+    fn start(&mut self, action: Action) {
+        let wait = CancellationToken::new();
+        if let Action::Unit(unit, UnitAction::WaitReady { .. }) = &action {
+            self.waits.insert(unit.clone(), wait.clone());
+        }
+        let context = actions::Context::of(&self.model, &action, &self.shared, wait);
         let (shared, mailbox) = (Arc::clone(&self.shared), self.desk.mailbox.clone());
         let doomed = actions::interrupted(&action, self.model.app());
         let only_waits = actions::only_waits(&action);
