@@ -27,7 +27,8 @@ impl DeployStrategy for BlueGreen {
     fn plan(&self, input: &PlanInput<'_>) -> Plan {
         let view = View::new(input);
         let mut plan = Plan::default();
-        if !view.has_taken_over() {
+        // Once it has taken over, what becomes of its units is nothing the old ones wait for.
+        if !input.switched && !view.switched_to_new() {
             if !input.prepared {
                 plan.stage([Step::Prepare(input.new.clone())]);
             }

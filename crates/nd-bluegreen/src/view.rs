@@ -46,11 +46,6 @@ impl<'a> View<'a> {
         self.new_units().all(|unit| unit.routed) && !self.all_old_units().any(|unit| unit.routed)
     }
 
-    /// Whether the new release serves, so that what becomes of its units is nothing the old ones wait for.
-    pub(crate) fn has_taken_over(&self) -> bool {
-        self.switched_to_new() || (self.input.switched && self.new_units().any(|unit| unit.routed))
-    }
-
     /// Whether the routes lead to the old release alone.
     pub(crate) fn switched_to_old(&self) -> bool {
         self.old_units().all(|unit| unit.routed) && !self.all_new_units().any(|unit| unit.routed)

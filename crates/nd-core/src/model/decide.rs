@@ -184,10 +184,8 @@ impl AppModel {
     fn start_again(&self, id: &UnitId, now: Now, decision: &mut Decision) -> Option<UnitAction> {
         let unit = self.units.get(id)?;
         let reason = match unit.state {
-            UnitState::Crashed(_) if unit.finished.is_some_and(|ended| ended < self.record.run_asked_at) => {
-                RestartReason::Manual
-            }
             UnitState::Crashed(exit) => match unit.crashes.verdict() {
+                Verdict::Free => RestartReason::Manual,
                 Verdict::Final => return None,
                 Verdict::At(at) | Verdict::Loop { retry: at, .. } if at > now.mono => {
                     decision.wake(at);

@@ -59,7 +59,7 @@ impl AppModel {
             }
             UnitStatus::Running { since, .. } => {
                 let restarted =
-                    self.units.get(id).and_then(|unit| unit.started).is_some_and(|known| known < *since);
+                    self.units.get(id).and_then(|unit| unit.started).is_some_and(|known| known != *since);
                 if was == UnitState::Ready && restarted {
                     // Somebody else stopped and started it: what was known about it no longer holds.
                     self.on_unit(id, UnitEvent::Stopped, now);
@@ -86,7 +86,7 @@ impl AppModel {
         let was = self.units.get(id).map_or(UnitState::Absent, |unit| unit.state);
         if was.is_running() {
             self.take_crash(id, exit, now);
-        } else if first && was == UnitState::Absent {
+        } else if was == UnitState::Absent && first && self.ended_unwanted(id) {
             // Ended while no daemon looked: the exit counts for the policy, but is no crash of this daemon's watch.
             let unit = self.unit_mut(id, now);
             unit.state = UnitState::Crashed(exit);
@@ -94,6 +94,13 @@ impl AppModel {
         } else if was == UnitState::Absent {
             self.on_unit(id, UnitEvent::Stopped, now);
         }
+    }
+
+    /// Whether the unit was to serve when it ended, as far as anybody can tell afterwards.
+    fn ended_unwanted(&self, id: &UnitId) -> bool {
+        let asked_before = |ended| ended >= self.record.run_asked_at;
+        let ended = self.units.get(id).and_then(|unit| unit.finished);
+        self.record.active.as_ref() == Some(id.release()) && ended.is_none_or(asked_before)
     }
 
     /// A unit that ran has ended without having been asked to.
@@ -110,15 +117,16 @@ impl AppModel {
         if self.fail_if_advancing(id, &format!("ended with {exit}"), Some(exit), now) {
             return;
         }
-        if let Verdict::Loop { crashes, .. } = self.judge(id, exit, uptime, now) {
-            self.fact(Some(id), Event::CrashLoop { crashes, exit });
-            let release = id.release().clone();
-            self.end_probation(
-                &release,
-                &format!("{id} crashed {crashes} times, the last time with {exit}"),
-                now,
-            );
-        }
+        let why = match self.judge(id, exit, uptime, now) {
+            Verdict::Loop { crashes, .. } => {
+                self.fact(Some(id), Event::CrashLoop { crashes, exit });
+                format!("{id} crashed {crashes} times, the last time with {exit}")
+            }
+            Verdict::Final if !exit.is_success() => format!("{id} ended with {exit} for good"),
+            Verdict::Free | Verdict::At(_) | Verdict::Final => return,
+        };
+        let release = id.release().clone();
+        self.end_probation(&release, &why, now);
     }
 
     fn judge(&mut self, id: &UnitId, exit: ExitStatus, uptime: Duration, now: Now) -> Verdict {

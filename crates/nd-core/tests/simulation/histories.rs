@@ -5,27 +5,27 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 use crate::op::{self, Op};
+use crate::recipe::Nature;
 use crate::sim::Sim;
-use crate::world::Nature;
 
 /// Histories for each property; `ND_HISTORIES` asks for more.
-const HISTORIES: u32 = 700;
+const HISTORIES: u32 = 500;
 
 fn cases() -> u32 {
     std::env::var("ND_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(HISTORIES)
 }
 
 /// Lives through one history that begins with a running app or with none, and lets it come to rest.
-fn live(sim: &mut Sim, begins_with: Option<StrategyName>, ops: &[Op]) -> Result<(), String> {
+fn live(sim: &mut Sim, begins_with: Option<StrategyName>, ops: &[(Op, bool)]) -> Result<(), String> {
     if let Some(strategy) = begins_with {
-        let deploy = sim.new_release(Nature::Good, strategy, Some(2))?;
+        let deploy = sim.new_release(Nature::Good.into(), strategy, Some(2))?;
         sim.ask(deploy)?;
         sim.settle()?;
         sim.check_goal().map_err(|broken| format!("after the first deployment: {broken}"))?;
     }
-    for (index, op) in ops.iter().enumerate() {
+    for (index, (op, lazily)) in ops.iter().enumerate() {
         sim.note(|| format!("{op:?}"));
-        op.apply(sim).map_err(|broken| format!("step {index} {op:?}: {broken}"))?;
+        op.apply(sim, *lazily).map_err(|broken| format!("step {index} {op:?}: {broken}"))?;
     }
     sim.settle().map_err(|broken| format!("while it comes to rest: {broken}"))?;
     sim.check_goal().map_err(|broken| format!("in the end: {broken}"))
@@ -35,7 +35,8 @@ fn every_history(strategies: &[StrategyName]) -> Result<(), String> {
     let config =
         Config { cases: cases(), failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
     let begins = prop::option::weighted(0.7, prop::sample::select(strategies.to_vec()));
-    let history = (begins, prop::collection::vec(op::any(strategies.to_vec()), 1..70));
+    let history =
+        (begins, prop::collection::vec((op::any(strategies.to_vec()), prop::bool::weighted(0.1)), 1..70));
     let mut runner = TestRunner::new(config);
     let outcome = runner.run(&history, |(begins_with, ops)| {
         Sim::new().and_then(|mut sim| live(&mut sim, begins_with, &ops)).map_err(TestCaseError::fail)
@@ -48,7 +49,7 @@ fn every_history(strategies: &[StrategyName]) -> Result<(), String> {
 }
 
 /// The broken law of the shortest history that breaks one, and how it came to that.
-fn retell(begins_with: Option<StrategyName>, ops: &[Op]) -> Result<String, String> {
+fn retell(begins_with: Option<StrategyName>, ops: &[(Op, bool)]) -> Result<String, String> {
     let mut sim = Sim::new()?;
     sim.keep_trace();
     let broken =

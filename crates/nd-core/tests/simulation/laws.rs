@@ -163,7 +163,7 @@ fn check_apply(sim: &Sim, routes: &AppRoutes, actions: &[Action]) -> Law {
         return Err(format!("the table is emptied although {ready:?} could serve"));
     }
     let refuses = !matches!(routes.service.availability, Availability::Serving);
-    holds(!(refuses && !routes.units.is_empty()), || "a table refuses requests and routes them".to_owned())
+    holds(!refuses || routes.units.is_empty(), || "a table refuses requests and routes them".to_owned())
 }
 
 /// Units of the active release that are wanted and known to be ready.
@@ -207,10 +207,10 @@ pub(crate) fn check_stored(sim: &Sim) -> Law {
     }
     let same_app = stored.app.as_ref() == Some(model.record());
     holds(same_app, || format!("stored: {:?}\nknown: {:?}", stored.app, model.record()))?;
-    let last = stored.last_deployment();
-    holds(last.as_ref() == model.deployment(), || {
-        format!("stored: {last:?}\nknown: {:?}", model.deployment())
-    })?;
+    if let Some(known) = model.deployment() {
+        let last = stored.deployments.get(&known.id);
+        holds(last == Some(known), || format!("stored: {last:?}\nknown: {known:?}"))?;
+    }
     for (id, release) in &stored.releases {
         let same = model.release(id).is_some_and(|known| known.record() == release);
         holds(same, || format!("release {id} is stored and not known so"))?;

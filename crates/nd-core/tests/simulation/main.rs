@@ -8,6 +8,7 @@
 mod histories;
 mod laws;
 mod op;
+mod recipe;
 mod settle;
 mod sim;
 mod world;

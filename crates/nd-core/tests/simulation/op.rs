@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use nd_core::model::edit::Edit;
 use nd_core::ports::PortErrorKind;
-use nd_types::{ExitStatus, StrategyName, UnitId};
+use nd_core::spec::RestartPolicy;
+use nd_types::{ExitStatus, StrategyName};
 use proptest::prelude::*;
 
 use crate::laws::{self, Law};
+use crate::recipe::{Nature, Recipe};
 use crate::sim::{Outcome, Sim};
-use crate::world::Nature;
 
 /// One event of a history. Numbers pick one of what there is.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub(crate) enum Op {
     Disk(bool),
     /// The host port is taken, or not any more.
     Port(bool),
+    /// Somebody sets the host's clock.
+    Clock(i64),
     /// The user wishes something; the daemon is killed before it can act on it, or not.
     Ask(Wish, bool),
 }
@@ -47,7 +50,7 @@ pub(crate) enum Op {
 /// What the user may wish.
 #[derive(Clone, Debug)]
 pub(crate) enum Wish {
-    Deploy(Nature, StrategyName, Option<u16>),
+    Deploy(Recipe, StrategyName, Option<u16>),
     Rollback(usize, StrategyName),
     Cancel,
     Start,
@@ -58,8 +61,8 @@ pub(crate) enum Wish {
 }
 
 impl Op {
-    /// Lets it happen.
-    pub(crate) fn apply(&self, sim: &mut Sim) -> Law {
+    /// Lets it happen. The daemon acts on it at once, or later (`lazily`), together with what happens next.
+    pub(crate) fn apply(&self, sim: &mut Sim, lazily: bool) -> Law {
         sim.advance(Duration::from_millis(1));
         match self {
             Self::Complete(pick, outcome) => sim.complete(pick % sim.pending.len().max(1), *outcome),
@@ -95,9 +98,13 @@ impl Op {
                     sim.world.requests.remove(&unit);
                 }
             }
+            Self::Clock(error) => sim.world.clock_error = *error,
             Self::Disk(full) => sim.world.disk_full = *full,
             Self::Port(taken) => sim.world.port_taken = *taken,
             Self::Ask(wish, lives) => wish.ask(sim, *lives)?,
+        }
+        if lazily {
+            return Ok(());
         }
         sim.activate()?;
         sim.store();
@@ -108,7 +115,7 @@ impl Op {
 impl Wish {
     fn ask(&self, sim: &mut Sim, lives: bool) -> Law {
         let edit = match self {
-            Self::Deploy(nature, strategy, replicas) => Some(sim.new_release(*nature, *strategy, *replicas)?),
+            Self::Deploy(recipe, strategy, replicas) => Some(sim.new_release(*recipe, *strategy, *replicas)?),
             Self::Rollback(pick, strategy) => {
                 let record = sim.model.record();
                 match pick_of(*pick, record.kept.iter().chain(&record.active)) {
@@ -175,6 +182,7 @@ pub(crate) fn any(strategies: Vec<StrategyName>) -> impl Strategy<Value = Op> {
         3 => which.prop_map(Op::Respond),
         1 => any_bool().prop_map(Op::Disk),
         1 => any_bool().prop_map(Op::Port),
+        1 => prop::sample::select(vec![-86_400i64, -30, 0, 30, 86_400]).prop_map(Op::Clock),
         9 => (wish(strategies), prop::bool::weighted(0.9)).prop_map(|(wish, lives)| Op::Ask(wish, lives)),
     ]
 }
@@ -191,9 +199,13 @@ fn wish(strategies: Vec<StrategyName>) -> impl Strategy<Value = Wish> {
         Nature::Unstartable,
     ];
     let strategy = prop::sample::select(strategies);
-    let deploy = (prop::sample::select(natures), strategy.clone(), prop::option::weighted(0.3, 1u16..4));
+    let policies =
+        vec![RestartPolicy::Always, RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never];
+    let recipe = (prop::sample::select(natures), 0u16..3, prop::sample::select(policies))
+        .prop_map(|(nature, keep, policy)| Recipe { nature, keep, policy });
+    let deploy = (recipe, strategy.clone(), prop::option::weighted(0.3, 1u16..4));
     prop_oneof![
-        6 => deploy.prop_map(|(nature, strategy, replicas)| Wish::Deploy(nature, strategy, replicas)),
+        6 => deploy.prop_map(|(recipe, strategy, replicas)| Wish::Deploy(recipe, strategy, replicas)),
         2 => (0usize..4, strategy).prop_map(|(pick, strategy)| Wish::Rollback(pick, strategy)),
         2 => Just(Wish::Cancel),
         2 => Just(Wish::Start),
@@ -206,10 +218,4 @@ fn wish(strategies: Vec<StrategyName>) -> impl Strategy<Value = Wish> {
 
 fn any_bool() -> impl Strategy<Value = bool> {
     prop::bool::ANY
-}
-
-/// The first of the units, if there is one.
-pub(crate) fn first(units: impl Iterator<Item = UnitId>) -> Result<UnitId, String> {
-    let mut units = units;
-    units.next().ok_or_else(|| "there is no such unit".to_owned())
 }

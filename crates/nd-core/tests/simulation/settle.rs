@@ -7,8 +7,8 @@ use nd_core::records::{DeploymentStatus, RunIntent};
 use nd_types::{ExitStatus, UnitId};
 
 use crate::laws::{self, Law, holds};
+use crate::recipe::Nature;
 use crate::sim::{Outcome, Sim};
-use crate::world::Nature;
 
 /// More steps than any history needs to come to rest; beyond them it never will.
 const STEPS: usize = 3_000;

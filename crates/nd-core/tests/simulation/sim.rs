@@ -1,7 +1,6 @@
 //! A daemon that can be killed: the model, the actions under way and what is not stored yet.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +10,12 @@ use nd_core::model::edit::{DeployEdit, Edit, EditError};
 use nd_core::model::{Action, ActionEnd, AppModel, Fact, NotReady, Strategies, UnitAction};
 use nd_core::ports::{DeployStrategy, PortErrorKind};
 use nd_core::records::{AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord};
-use nd_core::spec::{AppSpec, CommandSpec, HostPortSpec, Workload};
 use nd_supervise::Mono;
-use nd_types::{AppName, DeploymentId, HostPortProtocol, ReleaseId, StrategyName, UnitId};
+use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, UnitId};
 
 use crate::laws::{self, Law};
-use crate::world::{Nature, World, refused};
+use crate::recipe::Recipe;
+use crate::world::{World, refused};
 
 /// How long a deployment may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -240,12 +239,12 @@ impl Sim {
     /// A deployment of a new release.
     pub(crate) fn new_release(
         &mut self,
-        nature: Nature,
+        recipe: Recipe,
         strategy: StrategyName,
         replicas: Option<u16>,
     ) -> Result<Edit, String> {
         let release: ReleaseId = self.name("r")?;
-        self.world.natures.insert(release.clone(), nature);
+        self.world.natures.insert(release.clone(), recipe.nature);
         let record = ReleaseRecord {
             id: release.clone(),
             app: self.world.app.clone(),
@@ -253,7 +252,7 @@ impl Sim {
             created_at: self.world.wall(),
             adopted: None,
             prepared: None,
-            spec: (&spec()).into(),
+            spec: (&recipe.spec()).into(),
         };
         self.deployment(release, Some(record), strategy, replicas)
     }
@@ -325,21 +324,6 @@ fn brief(what: &impl std::fmt::Debug) -> String {
         !noise.iter().any(|noise| word.starts_with(noise))
     });
     words.collect::<Vec<_>>().join(", ").replace("UnitId { text: ", "")
-}
-
-fn spec() -> AppSpec {
-    let argv = vec!["app".to_owned()];
-    let command = CommandSpec { argv, cwd: PathBuf::from("/"), user: None, path: None };
-    let mut spec = AppSpec::new(Workload::Command(command));
-    spec.port = std::num::NonZeroU16::new(3000);
-    spec.keep_releases = 2;
-    let bind = std::net::SocketAddr::from(([127, 0, 0, 1], 3000));
-    spec.host_ports = spec
-        .port
-        .map(|port| HostPortSpec { bind, port, protocol: HostPortProtocol::Http })
-        .into_iter()
-        .collect();
-    spec
 }
 
 fn failed(action: &Action, kind: PortErrorKind) -> ActionEnd {

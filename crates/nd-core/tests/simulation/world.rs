@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use nd_core::diagnosis::Diagnosis;
 use nd_core::model::{
     Action, ActionEnd, ActionError, NotReady, Now, ReadyReport, RoutesServing, Started, StopReport,
@@ -15,22 +16,7 @@ use nd_core::routes::AppRoutes;
 use nd_supervise::Mono;
 use nd_types::{AppName, DeploymentId, ExitStatus, Generation, ReleaseId, Timestamp, UnitId};
 
-/// How the units of a release behave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nature {
-    /// They become ready and stay so.
-    Good,
-    /// They run and never become ready.
-    NeverReady,
-    /// They end while they start.
-    DiesStarting,
-    /// They become ready, and end as soon as requests are routed to them.
-    DiesServing,
-    /// Their image does not exist.
-    Missing,
-    /// Their program cannot be run.
-    Unstartable,
-}
+use crate::recipe::Nature;
 
 /// One container or process.
 #[derive(Clone, Debug)]
@@ -73,9 +59,13 @@ impl Stored {
         }
     }
 
-    /// The deployment a new daemon knows of: the newest.
+    /// The deployment a new daemon knows of: the one under way, or the newest.
     pub(crate) fn last_deployment(&self) -> Option<DeploymentRecord> {
-        self.deployments.values().max_by_key(|deployment| deployment.created_at).cloned()
+        let under_way = self.app.as_ref().and_then(|app| app.rollout.as_ref());
+        match under_way {
+            Some(rollout) => self.deployments.get(&rollout.deployment).cloned(),
+            None => self.deployments.values().max_by_key(|deployment| deployment.created_at).cloned(),
+        }
     }
 }
 
@@ -83,7 +73,10 @@ impl Stored {
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) app: AppName,
+    /// Time for measuring.
     pub(crate) time: Duration,
+    /// What somebody set the host's clock to, in seconds from where it should be.
+    pub(crate) clock_error: i64,
     pub(crate) units: BTreeMap<UnitId, Machine>,
     pub(crate) table: Option<AppRoutes>,
     pub(crate) requests: BTreeMap<UnitId, u64>,
@@ -104,6 +97,7 @@ impl World {
         Self {
             app,
             time: Duration::from_secs(1000),
+            clock_error: 0,
             units: BTreeMap::new(),
             table: None,
             requests: BTreeMap::new(),
@@ -123,9 +117,9 @@ impl World {
     }
 
     pub(crate) fn wall(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-            .saturating_add(Duration::from_secs(1_800_000_000) + self.time)
-            .unwrap_or(Timestamp::MAX)
+        let shown = SignedDuration::from_secs(1_800_000_000 + self.clock_error)
+            .saturating_add(SignedDuration::try_from(self.time).unwrap_or_default());
+        Timestamp::UNIX_EPOCH.saturating_add(shown).unwrap_or(Timestamp::MAX)
     }
 
     pub(crate) fn nature(&self, release: &ReleaseId) -> Nature {

@@ -1,0 +1,56 @@
+//! Releases to be deployed, and how their units behave.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use nd_core::spec::{AppSpec, CommandSpec, HostPortSpec, RestartPolicy, Workload};
+use nd_types::HostPortProtocol;
+
+/// How the units of a release behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// They become ready and stay so.
+    Good,
+    /// They run and never become ready.
+    NeverReady,
+    /// They end while they start.
+    DiesStarting,
+    /// They become ready, and end as soon as requests are routed to them.
+    DiesServing,
+    /// Their image does not exist.
+    Missing,
+    /// Their program cannot be run.
+    Unstartable,
+}
+
+/// A release to be deployed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) nature: Nature,
+    /// How many releases are kept beside it.
+    pub(crate) keep: u16,
+    pub(crate) policy: RestartPolicy,
+}
+
+impl From<Nature> for Recipe {
+    fn from(nature: Nature) -> Self {
+        Self { nature, keep: 2, policy: RestartPolicy::Always }
+    }
+}
+
+impl Recipe {
+    /// What the release consists of.
+    pub(crate) fn spec(self) -> AppSpec {
+        let command =
+            CommandSpec { argv: vec!["app".to_owned()], cwd: PathBuf::from("/"), user: None, path: None };
+        let mut spec = AppSpec::new(Workload::Command(command));
+        spec.port = NonZeroU16::new(3000);
+        spec.keep_releases = self.keep;
+        spec.restart.policy = self.policy;
+        let bind = SocketAddr::from(([127, 0, 0, 1], 3000));
+        let listener = spec.port.map(|port| HostPortSpec { bind, port, protocol: HostPortProtocol::Http });
+        spec.host_ports.extend(listener);
+        spec
+    }
+}
