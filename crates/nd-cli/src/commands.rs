@@ -19,7 +19,7 @@ mod workers;
 
 use nd_client::Client;
 
-use crate::args::{self, Cli, Command, Global};
+use crate::args::{self, Command, Global};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::session;
@@ -34,16 +34,20 @@ pub(crate) struct Context<'c> {
     pub(crate) output: &'c Output,
 }
 
-pub(crate) async fn dispatch(program: &'static str, cli: Cli, output: &Output) -> Outcome {
-    let global = &cli.global;
-    match &cli.command {
+pub(crate) async fn dispatch(
+    program: &'static str,
+    command: &Command,
+    global: &Global,
+    output: &Output,
+) -> Outcome {
+    match command {
         Command::Check(args) => return check::run(args, global, output),
         Command::Completion(args) => return Ok(completion(program, args.shell)),
         _ => {}
     }
     let client = session::client(global, output)?;
     let context = Context { client, global, output };
-    match &cli.command {
+    match command {
         Command::Deploy(args) if args.dry_run => plan::run(args, &context, Exit::Ok).await,
         Command::Deploy(args) => deploy::run(args, &context).await,
         Command::Plan(args) => plan::run(args, &context, Exit::Found).await,

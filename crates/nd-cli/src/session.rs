@@ -23,14 +23,15 @@ pub(crate) fn client(global: &Global, output: &Output) -> Result<Client, Failure
     }
     let token = match &host {
         Host::Unix(_) => None,
-        Host::Tcp(_) => token(global, uid)?,
+        Host::Tcp(_) => token(global, uid, host.is_local())?,
     };
     let timeout = global.timeout.unwrap_or(Client::TIMEOUT).max(Duration::from_millis(1));
     Ok(Client::new(host).with_token(token).with_timeout(timeout))
 }
 
-/// `--token` (`-` reads a line from standard input), then `NEXTDEPLOY_TOKEN`, then this user's own daemon's file.
-fn token(global: &Global, uid: u32) -> Result<Option<String>, Failure> {
+/// `--token` (`-` reads a line from standard input), then `NEXTDEPLOY_TOKEN`, then this user's own daemon's file, whose
+/// token no other machine may see.
+fn token(global: &Global, uid: u32, is_local: bool) -> Result<Option<String>, Failure> {
     if let Some(token) = &global.token {
         if token != "-" {
             return Ok(Some(token.clone()));
@@ -44,7 +45,7 @@ fn token(global: &Global, uid: u32) -> Result<Option<String>, Failure> {
     if let Some(token) = std::env::var("NEXTDEPLOY_TOKEN").ok().filter(|token| !token.is_empty()) {
         return Ok(Some(token));
     }
-    let file = token_file(uid).and_then(|path| std::fs::read_to_string(path).ok());
+    let file = token_file(uid).filter(|_| is_local).and_then(|path| std::fs::read_to_string(path).ok());
     Ok(file.map(|text| text.trim().to_owned()))
 }
 

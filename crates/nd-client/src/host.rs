@@ -1,6 +1,7 @@
 //! Where the daemon is.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -43,7 +44,7 @@ impl Host {
                 |dir| Path::new(&dir).join("nextdeploy"),
             )
             .join("nextdeployd.sock");
-        Self::Unix(if !own.exists() && system.exists() { system } else { own })
+        Self::Unix(if !is_of(uid, &own) && system.exists() { system } else { own })
     }
 
     /// Whether the daemon runs on this machine, so that it sees the same files.
@@ -57,6 +58,11 @@ impl Host {
             }
         }
     }
+}
+
+/// In `/tmp` anybody may lay out a socket of that name; only one of this user's is trusted with what a deployment holds.
+fn is_of(uid: u32, socket: &Path) -> bool {
+    std::fs::symlink_metadata(socket).is_ok_and(|found| found.uid() == uid)
 }
 
 impl fmt::Display for Host {

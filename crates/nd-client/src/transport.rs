@@ -12,6 +12,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, Connection};
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -106,6 +107,7 @@ async fn connect(host: &Host) -> Result<Box<dyn Stream>, ClientError> {
             Host::Tcp(authority) => {
                 let stream = TcpStream::connect(authority).await?;
                 stream.set_nodelay(true)?;
+                keep_alive(&stream)?;
                 Box::new(stream)
             }
         })
@@ -117,4 +119,12 @@ async fn connect(host: &Host) -> Result<Box<dyn Stream>, ClientError> {
             Err(ClientError::Unreachable { host: host.clone(), source: io::ErrorKind::TimedOut.into() })
         }
     }
+}
+
+/// A stream of log lines may be silent for hours: the kernel finds out when the other end is gone (tcp(7)).
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
+    Ok(sockopt::set_tcp_keepcnt(stream, 3)?)
 }

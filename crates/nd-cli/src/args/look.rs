@@ -6,7 +6,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 /// `status`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct StatusArgs {
     /// The app; all of them where it is left out
     #[arg(value_name = "APP")]

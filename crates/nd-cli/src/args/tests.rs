@@ -41,7 +41,7 @@ fn every_promised_line_is_read_as_typed() {
 #[test]
 fn a_command_stands_behind_two_dashes_whatever_its_flags() {
     let cli = typed("nextdeploy deploy --name api -- node server.js --json -e x").unwrap();
-    let Command::Deploy(deploy) = cli.command else { panic!("not a deploy") };
+    let Some(Command::Deploy(deploy)) = cli.command else { panic!("not a deploy") };
     assert_eq!(deploy.command, ["node", "server.js", "--json", "-e", "x"]);
     assert!(!cli.global.json);
 }
@@ -49,7 +49,7 @@ fn a_command_stands_behind_two_dashes_whatever_its_flags() {
 #[test]
 fn minus_one_is_a_number_of_restarts_and_no_flag() {
     let cli = typed("nextdeploy start --name app --max-restarts -1").unwrap();
-    let Command::Start(start) = cli.command else { panic!("not a start") };
+    let Some(Command::Start(start)) = cli.command else { panic!("not a start") };
     assert_eq!(start.workload.max_restarts, Some(nd_api::manifest::RestartMax::UNLIMITED));
 }
 
@@ -68,4 +68,9 @@ fn a_wrong_value_is_told_how_to_be_written() {
         let error = typed(&format!("nextdeploy {line}")).unwrap_err().to_string();
         assert!(error.contains(message), "{line}: {error}");
     }
+}
+
+#[test]
+fn without_a_command_nothing_is_refused() {
+    assert!(typed("nextdeploy").is_ok_and(|cli| cli.command.is_none()));
 }

@@ -23,7 +23,7 @@ pub(super) async fn run(args: &DestroyArgs, context: &Context<'_>) -> Outcome {
     }
     let wait = args.wait.limit().unwrap_or_default();
     let operation = context.client.destroy(&app, args.force, wait).await?;
-    let exit = verbs::said(&operation, "destroyed", &args.wait, context);
+    let exit = verbs::said(&operation, "destroyed", &args.wait, context).await?;
     if context.output.json {
         context.output.object(&operation);
     }

@@ -1,14 +1,20 @@
 //! `events`: the last ones, and with `--follow` what happens.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use nd_api::v1::{EventQuery, EventView, Severity};
+use tokio::time::sleep;
 
 use super::{Context, Outcome};
 use crate::args::EventsArgs;
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::render::time;
 use crate::targets;
+
+/// The pause before asking a daemon again that went away.
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(args: &EventsArgs, context: &Context<'_>) -> Outcome {
     let name = args.app.as_deref().or(args.name.as_deref());
@@ -25,21 +31,34 @@ pub(super) async fn run(args: &EventsArgs, context: &Context<'_>) -> Outcome {
     if args.follow {
         // From 0 on where nothing has happened yet, so that nothing is missed in between.
         let query = EventQuery { after: last.or(Some(0)), limit: None, ..query };
-        return follow(&query, context).await;
+        return follow(query, context).await;
     }
     Ok(Exit::Ok)
 }
 
-async fn follow(query: &EventQuery, context: &Context<'_>) -> Outcome {
+/// Goes on across restarts of the daemon, which keeps its events.
+async fn follow(mut query: EventQuery, context: &Context<'_>) -> Outcome {
+    loop {
+        match read(&mut query, context).await {
+            Ok(Some(exit)) => return Ok(exit),
+            Err(failure) if failure.exit != Exit::Unreachable => return Err(failure),
+            Ok(None) | Err(_) => sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Prints what happens until the daemon ends the stream, which answers nothing.
+async fn read(query: &mut EventQuery, context: &Context<'_>) -> Result<Option<Exit>, Failure> {
     let mut events = context.client.follow_events(query).await?;
     loop {
         let event = tokio::select! {
             event = events.next() => event,
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
+            _ = tokio::signal::ctrl_c() => return Ok(Some(Exit::Interrupted)),
         };
-        let Some(event) = event else { return Ok(Exit::Ok) };
-        if !print(&event?, context.output) {
-            return Ok(Exit::Ok);
+        let Some(event) = event.transpose()? else { return Ok(None) };
+        query.after = Some(event.id);
+        if !print(&event, context.output) {
+            return Ok(Some(Exit::Ok));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `stop` and `restart`, of one app or several, and what they share with `start` and `scale`.
 
-use nd_api::v1::OperationView;
+use nd_api::v1::{AppView, OperationView, Phase};
 use nd_client::ClientError;
 use nd_types::AppName;
 
@@ -38,8 +38,13 @@ where
     for app in apps {
         match act(app).await {
             Ok(view) => {
-                if said(&view, done, wait, context) != Exit::Ok {
-                    exit = Exit::TimedOut;
+                match said(&view, done, wait, context).await {
+                    Ok(Exit::Ok) => {}
+                    Ok(late) => exit = late,
+                    Err(failure) => {
+                        failures.push(failure);
+                        continue;
+                    }
                 }
                 views.push(view);
             }
@@ -65,16 +70,26 @@ where
     }
 }
 
-/// Says how it ended, and whether it has.
-pub(super) fn said(view: &OperationView, done: &str, wait: &WaitFlags, context: &Context<'_>) -> Exit {
+/// Says how it ended, and whether it has. An app that was to run and does not is a failure.
+pub(super) async fn said(
+    view: &OperationView,
+    done: &str,
+    wait: &WaitFlags,
+    context: &Context<'_>,
+) -> Result<Exit, Failure> {
     let output = context.output;
     view.notes.iter().for_each(|note| output.warning(note));
+    let failed = view.status.as_deref().filter(|status| view.settled && status.phase == Phase::Failed);
+    if let Some(status) = failed {
+        return Err(down(status, context).await);
+    }
     let (text, exit) = if view.settled {
+        let runs = !matches!(done, "stopped" | "destroyed");
         let ready = view.status.as_ref().map(|status| status.instances);
         let count = ready.filter(|count| count.desired > 1 || count.ready != count.desired);
         let count =
             count.map(|count| format!(", {}/{} ready", count.ready, count.desired)).unwrap_or_default();
-        (format!("{} {done}{}", view.app, if done == "stopped" { String::new() } else { count }), Exit::Ok)
+        (format!("{} {done}{}", view.app, if runs { count } else { String::new() }), Exit::Ok)
     } else if wait.no_wait {
         (format!("{}: {} begun", view.app, view.operation), Exit::Ok)
     } else {
@@ -84,7 +99,7 @@ pub(super) fn said(view: &OperationView, done: &str, wait: &WaitFlags, context: 
             view.app, view.operation
         );
         output.note(&text);
-        return Exit::TimedOut;
+        return Ok(Exit::TimedOut);
     };
     if !output.json {
         output.result(&text);
@@ -92,5 +107,16 @@ pub(super) fn said(view: &OperationView, done: &str, wait: &WaitFlags, context: 
     if let Some(reason) = view.status.as_ref().and_then(|status| status.reason.as_ref()) {
         output.warning(reason);
     }
-    exit
+    Ok(exit)
+}
+
+/// Why an app does not run, with the last it wrote.
+async fn down(status: &AppView, context: &Context<'_>) -> Failure {
+    let app = &status.name;
+    let view = context.client.app(app).await;
+    let mut failure =
+        Failure::failed(format!("{app} does not run")).fix(format!("nextdeploy logs {app} -n 50"));
+    failure.what.clone_from(&status.reason);
+    failure.logs = view.map(|view| view.logs.into_iter().map(|line| line.line).collect()).unwrap_or_default();
+    failure
 }

@@ -65,13 +65,14 @@ pub(crate) async fn request(
     let source = Source::of(asked, global)?;
     let here =
         std::env::current_dir().map_err(|error| Failure::usage(format!("find this directory: {error}")))?;
-    let (mut manifest, dir) = match &source.file {
+    let read = match &source.file {
         Some(path) => from_file(path, asked, output)?,
+        None => None,
+    };
+    let (mut manifest, dir) = match read {
+        Some(read) => read,
         None => (Manifest::new(named(asked, &source, &here)?), here),
     };
-    if let Some(name) = &asked.workload.name {
-        manifest.app.name = name.clone();
-    }
     manifest.app.environment = asked.environment.or(manifest.app.environment);
     env_files::fold_in(&mut manifest, &dir)?;
     let image = source.image.or_else(|| asked.workload.image.clone());
@@ -131,14 +132,29 @@ impl Source {
     }
 }
 
-fn from_file(path: &Path, asked: &Asked<'_>, output: &Output) -> Result<(Manifest, PathBuf), Failure> {
+/// What the file says; nothing where it is the file of another app than the one that the flags describe.
+fn from_file(
+    path: &Path,
+    asked: &Asked<'_>,
+    output: &Output,
+) -> Result<Option<(Manifest, PathBuf)>, Failure> {
     let says = asked.workload.image.is_some() || !asked.command.is_empty() || asked.source.is_some();
     let workload = if says || asked.inherit { Workload::Optional } else { Workload::Required };
     let read = file::read(path, asked.environment, workload)?;
+    let app = &read.manifest.app.name;
+    if let Some(name) = asked.workload.name.as_ref().filter(|name| *name != app) {
+        let place = path.display();
+        if !says {
+            return Err(Failure::usage(format!("{place} is app `{app}`, not `{name}`"))
+                .fix("leave out --name, or change app.name in the file"));
+        }
+        output.warning(&format!("{place} is app `{app}` and is not used"));
+        return Ok(None);
+    }
     if !read.notes.is_empty() && !output.quiet {
         output.report(&read.notes);
     }
-    Ok((read.manifest, read.dir))
+    Ok(Some((read.manifest, read.dir)))
 }
 
 /// The name that was given, else the image's or this directory's.
@@ -165,4 +181,36 @@ fn named(asked: &Asked<'_>, source: &Source, here: &Path) -> Result<nd_types::Ap
 fn caller_behind_sudo() -> Option<String> {
     let behind = rustix::process::geteuid().is_root().then(|| std::env::var("SUDO_USER").ok())?;
     behind.filter(|user| !user.is_empty() && user != "root")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    async fn requested(line: &[&str], config: &Path) -> Result<DeployBody, Failure> {
+        let words = ["nextdeploy", "deploy", "--config"].map(Into::into).into_iter();
+        let words = words.chain([config.into()]).chain(line.iter().map(|word| (*word).into()));
+        let cli = Cli::parse_from(words.collect::<Vec<std::ffi::OsString>>());
+        let Some(Command::Deploy(args)) = cli.command else { panic!("not a deploy") };
+        let asked = Asked::of_deploy(&args, &cli.global);
+        let host = Host::Unix("/nowhere".into());
+        request(&asked, &cli.global, &host, &Output::new(&cli.global)).await
+    }
+
+    #[tokio::test]
+    async fn the_file_of_another_app_says_nothing_about_this_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("nextdeploy.yml");
+        let text = "version: \"1.0\"\napp: {name: shop, domain: shop.example}\ncommand: ./run\n";
+        std::fs::write(&file, text).unwrap();
+        let own = requested(&["-q", "-e", "A=b"], &file).await.unwrap().manifest;
+        assert_eq!((own.app.name.as_str(), own.app.domain.is_some()), ("shop", true));
+        let other = requested(&["-q", "--name=cache", "--", "./cache"], &file).await.unwrap().manifest;
+        assert_eq!((other.app.name.as_str(), other.app.domain), ("cache", None));
+        let renamed = requested(&["-q", "--name=cache"], &file).await;
+        assert_eq!(renamed.map(|body| body.manifest.app.name).map_err(|failure| failure.exit.code()), Err(2));
+    }
 }
