@@ -1,4 +1,4 @@
-//! The examples do what they say.
+//! The examples are run, and held to what they say they do.
 
 #[allow(dead_code, reason = "`main` is for those who run the example")]
 #[path = "../examples/embed_fakes.rs"]
