@@ -224,6 +224,9 @@ fn read(file: &Path) -> StoredBook {
 async fn save(file: PathBuf, stored: StoredBook) -> std::io::Result<()> {
     let written = nd_supervise::blocking("write docker addresses", move || {
         let text = serde_json::to_vec(&stored)?;
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let draft = file.with_extension("json.new");
         // Not synced: a power failure ends every connection to an old address as well.
         std::fs::write(&draft, text)?;
@@ -247,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn a_list_of_addresses_survives_and_a_damaged_one_starts_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("docker-addresses.json");
+        let file = dir.path().join("new").join("docker-addresses.json");
         let stored = r#"{"next":"10.83.0.9","held":["10.83.0.8"]}"#;
         save(file.clone(), serde_json::from_str(stored).unwrap()).await.unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), stored);

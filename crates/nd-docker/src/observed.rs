@@ -80,21 +80,22 @@ fn status(state: &ContainerState, healthcheck: Option<&HealthConfig>) -> UnitSta
         Some(since) if running => UnitStatus::Running { since, healthy: healthy(state, healthcheck) },
         // A start that failed leaves an exit code on a container that never ran.
         None => UnitStatus::Created,
-        started @ Some(_) => UnitStatus::Exited {
-            exit: exit_status(state),
-            started,
-            finished: timestamp(state.finished_at.as_deref()),
-        },
+        started @ Some(_) => {
+            // The end of an app that ends at once can bear an earlier time than its start.
+            let finished = timestamp(state.finished_at.as_deref()).max(started);
+            UnitStatus::Exited { exit: exit_status(state), started, finished }
+        }
     }
 }
 
-/// What the engine's own health check says of a running container; not healthy yet is not healthy.
+/// What the engine's own health check says of a running container; nothing before its first verdict.
 fn healthy(state: &ContainerState, healthcheck: Option<&HealthConfig>) -> Option<bool> {
-    if !declares(healthcheck) {
-        return None;
+    match state.health.as_ref()?.status? {
+        _ if !declares(healthcheck) => None,
+        HealthStatusEnum::HEALTHY => Some(true),
+        HealthStatusEnum::UNHEALTHY => Some(false),
+        HealthStatusEnum::STARTING | HealthStatusEnum::NONE | HealthStatusEnum::EMPTY => None,
     }
-    let status = state.health.as_ref().and_then(|health| health.status);
-    Some(status == Some(HealthStatusEnum::HEALTHY))
 }
 
 /// Whether a health check is declared, and not `NONE`.
@@ -180,14 +181,21 @@ mod tests {
     }
 
     #[test]
-    fn a_health_check_that_is_still_starting_is_not_healthy() {
+    fn a_health_check_says_nothing_before_its_first_verdict() {
         let mut inspected = container(state(Status::RUNNING));
         let test = Some(vec!["CMD".to_owned(), "/check".to_owned()]);
         inspected.config.as_mut().unwrap().healthcheck = Some(HealthConfig { test, ..Default::default() });
-        assert!(matches!(observed(&inspected, "").status, UnitStatus::Running { healthy: Some(false), .. }));
-        let healthy = Health { status: Some(HealthStatusEnum::HEALTHY), ..Default::default() };
-        inspected.state.as_mut().unwrap().health = Some(healthy);
-        assert!(matches!(observed(&inspected, "").status, UnitStatus::Running { healthy: Some(true), .. }));
+        let mut seen = |status| {
+            let health = Health { status: Some(status), ..Default::default() };
+            inspected.state.as_mut().unwrap().health = Some(health);
+            match observed(&inspected, "").status {
+                UnitStatus::Running { healthy, .. } => healthy,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(seen(HealthStatusEnum::STARTING), None);
+        assert_eq!(seen(HealthStatusEnum::UNHEALTHY), Some(false));
+        assert_eq!(seen(HealthStatusEnum::HEALTHY), Some(true));
     }
 
     #[test]
@@ -201,6 +209,16 @@ mod tests {
         let UnitStatus::Exited { exit, started, finished } = unit.status else { panic!("not ended") };
         assert_eq!(exit, ExitStatus::OutOfMemory);
         assert!(started.is_some() && finished.is_some());
+    }
+
+    #[test]
+    fn an_app_that_ended_at_once_did_not_end_before_its_start() {
+        let mut ended = state(Status::EXITED);
+        ended.finished_at = Some("2026-11-21T04:58:06.42Z".to_owned());
+        let UnitStatus::Exited { started, finished, .. } = observed(&container(ended), "").status else {
+            panic!("not ended")
+        };
+        assert!(started.is_some() && started == finished);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl DockerRuntime {
     /// A runtime on the engine that `settings` name. Nothing is connected yet: each call connects by itself and answers
     /// `Unavailable`, with what to do, while there is no engine.
     ///
-    /// `state_dir` is where the list of given addresses is kept (`docker-addresses.json`); without it, it is kept in
+    /// `state_dir` is where the list of given addresses is kept (`docker-addresses.json`), and made when it is missing; without it, it is kept in
     /// memory, and an address that was freed before a restart of the daemon does not rest.
     #[must_use]
     pub fn new(settings: Settings, state_dir: Option<PathBuf>) -> Self {
