@@ -5,10 +5,14 @@
 //! hold after every step and at the end. [`histories`] drives random histories and shrinks those that break a law; the
 //! other files prove one sentence of the architecture each.
 
+mod deploys;
 mod histories;
+mod keeping;
+mod killed;
 mod laws;
 mod op;
 mod recipe;
 mod settle;
 mod sim;
+mod story;
 mod world;

@@ -241,8 +241,11 @@ impl World {
     }
 
     fn wait_ready(&mut self, unit: &UnitId, within: Duration) -> Result<ReadyReport, NotReady> {
-        let not_ready =
-            |exit, unknown, what: &str| NotReady { exit, diagnosis: Diagnosis::new(what), unknown };
+        let not_ready = |exit, unknown, what: &str| NotReady {
+            exit,
+            diagnosis: Diagnosis { exit, ..Diagnosis::new(what) },
+            unknown,
+        };
         let nature = self.nature(unit.release());
         if nature == Nature::DiesStarting {
             self.crash(unit, ExitStatus::Code(1));
