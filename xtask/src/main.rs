@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod demo;
 mod process;
 mod test;
@@ -32,6 +33,8 @@ enum Verb {
     Test(test::Args),
     /// Check the house rules: layers, sizes, docs, what is forbidden
     Tidy,
+    /// Measure: swaps under load, deploy overhead, recovery, the proxy, an idle daemon
+    Bench(bench::Args),
     /// Build the static test application and print where it is
     Testapp,
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Demo(args) => demo::run(&args),
         Verb::Test(args) => test::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Tidy => tidy::run(),
         Verb::Testapp => testapp::run(),
     };

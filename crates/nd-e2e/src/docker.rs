@@ -105,6 +105,16 @@ impl Docker {
         self.call("GET", &format!("/containers/{container}/json"), None)?.json()
     }
 
+    /// The main process of a container, as this machine numbers it.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self, container: &str) -> Result<i32> {
+        let pid = self.inspect(container)?.pointer("/State/Pid").and_then(Value::as_i64);
+        let pid = pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+        pid.ok_or_else(|| format!("container {container} does not run").into())
+    }
+
     /// Makes a container and starts it; gives its id. `body` is the engine's `ContainerCreate`.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ pub use docker::{Docker, NETWORK};
 pub use error::{Error, Result};
 pub use http::{Answer, Connection, Target, get};
 pub use load::{Load, Tally};
-pub use processes::{children_of, cpu_time, descendants, kill, resident_bytes};
+pub use processes::{children_of, cpu_time, descendants, has_ended, kill, resident_bytes};
 pub use programs::Programs;
 pub use relay::Relay;
 pub use site::Site;

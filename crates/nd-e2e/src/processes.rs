@@ -44,6 +44,14 @@ pub fn kill(pid: i32, signal: Signal) {
     }
 }
 
+/// Whether a process has ended, reaped or not.
+#[must_use]
+pub fn has_ended(pid: i32) -> bool {
+    stat(pid)
+        .and_then(|fields| fields.first().cloned())
+        .is_none_or(|state| matches!(state.as_str(), "Z" | "X"))
+}
+
 /// The processor time, user and system, that a process has used (proc(5), `stat`).
 #[must_use]
 pub fn cpu_time(pid: i32) -> Option<Duration> {

@@ -1,7 +1,7 @@
 //! The daemon dies around the effect of every step of a deployment and is started again: the old version serves or the
 //! new one does, with one set of units and no orphan, and the deployment has an end.
 
-use nd_e2e::{Daemon, Docker, Options, Programs, Result, WAIT, until, until_some};
+use nd_e2e::{Daemon, Docker, Options, Programs, Result, Typed, WAIT, runs_as_root, until, until_some};
 use serde_json::Value;
 
 const FAIL_POINT: &str = "ND_FAILPOINT";
@@ -9,8 +9,12 @@ const FAIL_POINT: &str = "ND_FAILPOINT";
 /// How an app is deployed, and how many of it run.
 trait Kind: Sized {
     fn new(programs: &Programs) -> Result<Self>;
-    fn deploy(&self, daemon: &Daemon, release: &str) -> Result<String>;
+    fn begin(&self, daemon: &Daemon, release: &str) -> Result<Typed>;
     fn running(&self, daemon: &Daemon) -> usize;
+
+    fn deploy(&self, daemon: &Daemon, release: &str) -> Result<String> {
+        Ok(self.begin(daemon, release)?.wait(WAIT * 2)?.ok()?.stdout.trim().to_owned())
+    }
 }
 
 struct Process;
@@ -25,8 +29,12 @@ impl Kind for Process {
         Ok(Self)
     }
 
-    fn deploy(&self, daemon: &Daemon, release: &str) -> Result<String> {
-        daemon.deploy("shop", release, &[])
+    fn begin(&self, daemon: &Daemon, release: &str) -> Result<Typed> {
+        let variable = format!("TESTAPP_RELEASE={release}");
+        let program = daemon.programs().testapp.display().to_string();
+        let user: &[&str] = if runs_as_root() { &["--user", "root"] } else { &[] };
+        let words = [&["deploy", "--name", "shop", "-e", &variable], user, &["--", &program]].concat();
+        daemon.type_in(daemon.site().folder(), &words)
     }
 
     fn running(&self, daemon: &Daemon) -> usize {
@@ -49,10 +57,10 @@ impl Kind for Container {
         Ok(Self { docker, image })
     }
 
-    fn deploy(&self, daemon: &Daemon, release: &str) -> Result<String> {
+    fn begin(&self, daemon: &Daemon, release: &str) -> Result<Typed> {
         let image = format!("{}:{release}", self.image);
         let words = ["deploy", "--name", "shop", "--port", "3000", "--image", &image];
-        Ok(daemon.cli_words(&words)?.ok()?.stdout.trim().to_owned())
+        daemon.type_in(daemon.site().folder(), &words)
     }
 
     fn running(&self, daemon: &Daemon) -> usize {
@@ -77,12 +85,16 @@ fn killed_while_deploying<K: Kind>(moment: &str) -> Result {
     let url = kind.deploy(&daemon, "v1")?;
     arm(&mut daemon, moment);
     // A step that a mere start takes too ends it even earlier; then the deployment comes to no daemon.
+    let mut client = None;
     if daemon.launch().is_ok() {
-        // Whether the client sees the end depends on the step.
-        kind.deploy(&daemon, "v2").ok();
+        client = Some(kind.begin(&daemon, "v2")?);
         daemon.wait_end(WAIT)?;
     }
     disarm(&mut daemon)?;
+    if let Some(client) = client {
+        // It looks for the daemon again; how its deployment ends depends on the step.
+        client.wait(WAIT * 2)?;
+    }
     settled(&daemon, moment)?;
     let served = until_some("an answer", WAIT, || {
         daemon.get(&url).ok().filter(|answer| answer.status == 200)?.header("x-release").map(str::to_owned)
@@ -103,11 +115,15 @@ fn killed_while_destroying<K: Kind>(moment: &str) -> Result {
     let kind = K::new(&programs)?;
     kind.deploy(&daemon, "v1")?;
     arm(&mut daemon, moment);
+    let mut client = None;
     if daemon.launch().is_ok() {
-        daemon.cli("destroy shop --yes").ok();
+        client = Some(daemon.type_in(daemon.site().folder(), &["destroy", "shop", "--yes"])?);
         daemon.wait_end(WAIT)?;
     }
     disarm(&mut daemon)?;
+    if let Some(client) = client {
+        client.wait(WAIT * 2)?;
+    }
     until(&format!("{moment}: no unit"), WAIT, || kind.running(&daemon) == 0)?;
     until(&format!("{moment}: no app"), WAIT, || {
         daemon.cli("status shop").is_ok_and(|outcome| outcome.code == Some(3))

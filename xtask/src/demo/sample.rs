@@ -1,9 +1,9 @@
 //! The sample application of the demo: as a container where an engine answers, else as a plain process.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Docker, NETWORK, Programs, kill, runs_as_root, until, until_some};
+use nd_e2e::{Daemon, Docker, NETWORK, Programs, has_ended, kill, runs_as_root, until, until_some};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -63,11 +63,10 @@ impl Sample {
                 let runs = |one: &&Value| one.get("State").and_then(Value::as_str) == Some("running");
                 let id = containers.iter().find(runs).and_then(|one| one.get("Id")).and_then(Value::as_str);
                 let id = id.ok_or("no container runs")?;
-                let pid =
-                    docker.inspect(id)?.pointer("/State/Pid").and_then(Value::as_i64).ok_or("no pid")?;
+                let pid = docker.pid(id)?;
                 let killed = Instant::now();
                 docker.kill(id)?;
-                until("the end of the app", LIMIT, || is_gone(pid))?;
+                until("the end of the app", LIMIT, || has_ended(pid))?;
                 killed
             }
             Self::Process { .. } => {
@@ -77,7 +76,7 @@ impl Sample {
                     instance.rsplit('-').next().and_then(|pid| pid.parse().ok()).ok_or("no pid")?;
                 let killed = Instant::now();
                 kill(pid, Signal::KILL);
-                until("the end of the app", LIMIT, || is_gone(pid.into()))?;
+                until("the end of the app", LIMIT, || has_ended(pid))?;
                 killed
             }
         };
@@ -98,10 +97,4 @@ impl Drop for Sample {
             docker.remove_network(NETWORK);
         }
     }
-}
-
-/// Whether a process has ended, reaped or not.
-fn is_gone(pid: i64) -> bool {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    stat.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])))
 }

@@ -1,0 +1,54 @@
+//! Swaps under load: nothing may be lost, truncated or answered by the wrong version.
+
+use std::time::{Duration, Instant};
+
+use nd_e2e::{Daemon, Load, Options, Programs, until};
+
+use super::stage::LIMIT;
+use super::{Figure, median, ms, step};
+use crate::Result;
+
+const BUSY: usize = 64;
+const DOWNLOADS: usize = 32;
+const SOCKETS: usize = 32;
+
+/// Leaves the client's threads, which share the machine, room for the daemon.
+const PAUSE: Duration = Duration::from_millis(2);
+
+pub(super) fn measure(programs: &Programs, swaps: u32) -> Result<Vec<Figure>> {
+    step(&format!("{swaps} swaps under {BUSY} connections, {DOWNLOADS} downloads, {SOCKETS} WebSockets"));
+    let daemon = Daemon::start(programs, Options::default())?;
+    let url = daemon.deploy("shop", "r0", &[])?;
+    let (target, host, _) = daemon.route(&url)?;
+    let mut load = Load::new(&target, &host, &["r0"]);
+    load.requests(BUSY, PAUSE)?;
+    load.downloads(DOWNLOADS)?;
+    load.websockets(SOCKETS)?;
+    further(&load)?;
+    let mut times = Vec::new();
+    for swap in 1..=swaps {
+        let (old, new) = (format!("r{}", swap - 1), format!("r{swap}"));
+        load.allow(&[&old, &new]);
+        let begun = Instant::now();
+        daemon.deploy("shop", &new, &[])?;
+        let first = load.first_answer(&new).ok_or("the new version did not answer")?;
+        times.push(ms(first.duration_since(begun)));
+        load.allow(&[&new]);
+        further(&load)?;
+    }
+    for failure in load.failures().iter().take(10) {
+        step(failure);
+    }
+    let tally = load.stop();
+    Ok(vec![
+        Figure::new("swap: requests sent", tally.sent as f64, ""),
+        Figure::new("swap: failed, truncated or misrouted", tally.failed as f64, "").at_most(0.0),
+        Figure::new("swap: command to first new answer", median(times), "ms"),
+    ])
+}
+
+fn further(load: &Load) -> Result {
+    let (begun, before) = (Instant::now(), load.tally().sent);
+    until("requests", LIMIT, || begun.elapsed() > Duration::from_millis(500) && load.tally().sent > before)?;
+    Ok(())
+}
