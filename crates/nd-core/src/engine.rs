@@ -112,9 +112,7 @@ impl Engine {
     /// Reconciles until `shutdown`. Apps go on running afterwards.
     pub async fn run(&self, shutdown: CancellationToken) {
         let shared = &self.shared;
-        for entry in shared.stored_apps() {
-            shared.adopt_record(entry);
-        }
+        shared.start_resting();
         shared.watch_runtimes(&shutdown);
         shared.tasks.spawn("routes", shared::serve_routes(Arc::clone(shared), shutdown.clone()));
         let writer = Arc::clone(shared);
@@ -162,7 +160,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Reads what is stored. Nothing runs yet.
+    /// Reads what is stored. Nothing runs yet, but the handle knows every app; wishes wait until the engine runs.
     ///
     /// # Errors
     /// [`BuildError`] when there is no store or it cannot be read.

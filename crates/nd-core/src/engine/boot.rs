@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::BuildError;
 use super::bus::EventBus;
 use super::claims::Claims;
-use super::shared::Shared;
+use super::shared::{self, Shared};
 use crate::model::AppModel;
 use crate::ports::{LogCollector, PortError, StateStore};
 use crate::records::{AppRecord, DaemonRecord, DeploymentRecord, Record, ReleaseRecord, RunIntent};
@@ -48,8 +48,14 @@ pub(crate) async fn load(
     let claims = Claims::default();
     let stored: Vec<StoredApp> =
         apps.into_iter().map(|record| assemble(record, &sorted.releases, &sorted.deployments)).collect();
-    for app in &stored {
-        claim(&claims, app);
+    let mut known = BTreeMap::new();
+    let mut resting = Vec::new();
+    for app in stored {
+        claim(&claims, &app);
+        let model = AppModel::new(app.record, app.releases, app.deployment);
+        let (entry, desk) = shared::open(&model);
+        known.insert(model.app().clone(), entry);
+        resting.push((model, desk));
     }
     Ok(Shared {
         book: RouteBook::new(Arc::clone(registry.ingress())),
@@ -62,13 +68,13 @@ pub(crate) async fn load(
         tasks: TaskSet::new("engine"),
         stop: CancellationToken::new(),
         claims,
-        apps: RwLock::new(BTreeMap::new()),
+        apps: RwLock::new(known),
         tombstones: Mutex::new(
             tombstones.into_iter().map(|record| record.app).collect::<BTreeSet<AppName>>(),
         ),
         deployments: RwLock::new(sorted.deployments.into_iter().map(|d| (d.id.clone(), d)).collect()),
         logins: Mutex::new(BTreeMap::new()),
-        stored: Mutex::new(stored),
+        resting: Mutex::new(resting),
         fail_point: None,
     })
 }

@@ -12,11 +12,10 @@ use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::actions::within;
-use super::boot::StoredApp;
 use super::bus::EventBus;
 use super::claims::Claims;
 use super::error::EngineError;
-use super::reconciler;
+use super::reconciler::{self, Desk};
 use crate::model::edit::Edit;
 use crate::model::{ActionEnd, AppModel, AppStatus, Now};
 use crate::ports::{HintKind, LogCollector, RegistryAuth, Runtime, StateStore};
@@ -40,7 +39,8 @@ pub(crate) struct Shared {
     pub(crate) deployments: RwLock<BTreeMap<DeploymentId, DeploymentRecord>>,
     /// Logins for images of deployments under way; memory only.
     pub(crate) logins: Mutex<BTreeMap<ReleaseId, RegistryAuth>>,
-    pub(crate) stored: Mutex<Vec<StoredApp>>,
+    /// Reconcilers of stored apps, which begin when the engine runs. Until then wishes wait in their mailboxes.
+    pub(crate) resting: Mutex<Vec<(AppModel, Desk)>>,
     pub(crate) fail_point: Option<super::FailPoint>,
 }
 
@@ -77,29 +77,22 @@ impl Shared {
         Now { mono: self.clock.mono(), wall: self.clock.wall(), jitter: nd_supervise::jitter() }
     }
 
-    pub(crate) fn stored_apps(&self) -> Vec<StoredApp> {
-        std::mem::take(&mut *self.stored.lock())
-    }
-
-    /// Begins to reconcile a stored app.
-    pub(crate) fn adopt_record(self: &Arc<Self>, stored: StoredApp) {
-        self.start_app(AppModel::new(stored.record, stored.releases, stored.deployment));
+    /// Begins to reconcile the stored apps.
+    pub(crate) fn start_resting(self: &Arc<Self>) {
+        for (model, desk) in std::mem::take(&mut *self.resting.lock()) {
+            self.tasks.spawn("reconciler", reconciler::run(Arc::clone(self), model, desk));
+        }
     }
 
     /// Begins to reconcile an app, unless somebody already does.
     pub(crate) fn start_app(self: &Arc<Self>, model: AppModel) -> AppEntry {
-        let app = model.app().clone();
         let mut apps = self.apps.write();
-        if let Some(entry) = apps.get(&app) {
+        if let Some(entry) = apps.get(model.app()) {
             return entry.clone();
         }
-        let (mailbox, messages) = mpsc::channel(MAILBOX);
-        let (publish, status) = watch::channel(Arc::new(model.status()));
-        let entry = AppEntry { mailbox: mailbox.clone(), status };
-        apps.insert(app, entry.clone());
+        let (entry, desk) = open(&model);
+        apps.insert(model.app().clone(), entry.clone());
         drop(apps);
-        let messages = Arc::new(tokio::sync::Mutex::new(messages));
-        let desk = reconciler::Desk { mailbox, messages, publish };
         self.tasks.spawn("reconciler", reconciler::run(Arc::clone(self), model, desk));
         entry
     }
@@ -151,6 +144,14 @@ impl Shared {
             entry.mailbox.try_send(Message::Look).ok();
         }
     }
+}
+
+/// The two ends of an app's mailbox and status.
+pub(crate) fn open(model: &AppModel) -> (AppEntry, Desk) {
+    let (mailbox, messages) = mpsc::channel(MAILBOX);
+    let (publish, status) = watch::channel(Arc::new(model.status()));
+    let entry = AppEntry { mailbox: mailbox.clone(), status };
+    (entry, Desk { mailbox, messages: Arc::new(tokio::sync::Mutex::new(messages)), publish })
 }
 
 /// Serves the book of routes until `shutdown`, also after a panic of the ingress.

@@ -160,3 +160,34 @@ async fn a_daemon_keeps_its_id_and_the_numbers_of_its_events() -> TestResult {
     assert!(ids.is_sorted_by(|a, b| a < b) && ids.last() > Some(&last), "{ids:?}");
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_has_just_been_built_knows_its_apps() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    let first = daemon.serve(&shop, web("")).await?;
+    daemon.kill();
+    let daemon = world.daemon().await?;
+    assert_eq!(daemon.engine.status(&shop).map(|status| status.release.clone()), Some(Some(first.clone())));
+    let second = daemon.serve(&shop, web("")).await?;
+    assert_eq!(daemon.engine.status(&shop).unwrap().kept, [first]);
+    assert_eq!(world.docker.running(), [unit(&shop, &second, 1)]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_goes_on_with_the_next_daemon() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    for _ in 0..2 {
+        daemon.deploy_as(replicas(2, request(&shop, web("stop-takes:5s")))).await?;
+    }
+    daemon.engine.remove(&shop, "tester").await?;
+    pass(Duration::from_secs(1)).await;
+    daemon.kill();
+    let daemon = world.daemon().await?;
+    within(world.docker.until(<[_]>::is_empty)).await?;
+    assert!(daemon.engine.list().is_empty());
+    daemon.serve(&shop, web("")).await?;
+    Ok(())
+}

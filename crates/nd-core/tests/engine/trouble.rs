@@ -187,3 +187,19 @@ async fn the_wall_clock_may_jump() -> TestResult {
     }
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_ends_at_once_while_it_only_waits_and_the_next_one_waits_on() -> TestResult {
+    for script in ["prepare-takes:50s", "ready-after:50s"] {
+        let (world, shop) = (World::new(), app("shop"));
+        let daemon = world.daemon().await?;
+        let accepted = daemon.engine.deploy(request(&shop, web(script))).await?;
+        pass(Duration::from_secs(10)).await;
+        let begin = tokio::time::Instant::now();
+        daemon.shut_down().await?;
+        assert!(begin.elapsed() < Duration::from_secs(1), "{script}: {:?}", begin.elapsed());
+        let daemon = world.daemon().await?;
+        assert_eq!(daemon.ended(&shop, &accepted).await?.status, DeploymentStatus::Succeeded, "{script}");
+    }
+    Ok(())
+}
