@@ -22,14 +22,14 @@ pub(super) enum Workload<'a> {
 
 /// Asks for a deployment and waits until the app answers through the proxy; gives the time between.
 pub(super) fn deploy(daemon: &Daemon, app: &str, workload: Workload<'_>) -> Result<Duration> {
-    let user = if runs_as_root() { json!("root") } else { Value::Null };
     let manifest = match workload {
         Workload::Image(image) => {
             json!({"version": "1.0", "app": {"name": app, "port": 3000}, "image": image})
         }
-        Workload::Program(program) => {
-            json!({"version": "1.0", "app": {"name": app}, "command": [program], "user": user})
+        Workload::Program(program) if runs_as_root() => {
+            json!({"version": "1.0", "app": {"name": app}, "command": [program], "user": "root"})
         }
+        Workload::Program(program) => json!({"version": "1.0", "app": {"name": app}, "command": [program]}),
     };
     let body = json!({"manifest": manifest, "base_dir": daemon.site().folder()}).to_string();
     let begun = Instant::now();
