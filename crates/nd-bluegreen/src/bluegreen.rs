@@ -41,6 +41,10 @@ impl DeployStrategy for BlueGreen {
 
     fn undo(&self, input: &PlanInput<'_>) -> Plan {
         let view = View::new(input);
+        if input.switched && input.old.is_none() {
+            // Nothing served before: there is no way back.
+            return Plan::default();
+        }
         let mut plan = Plan::default();
         let new_serves = input.switched || view.all_new_units().any(|unit| unit.routed);
         if new_serves && input.old.is_some() && !view.switched_to_old() {

@@ -48,6 +48,10 @@ impl DeployStrategy for Recreate {
 
     fn undo(&self, input: &PlanInput<'_>) -> Plan {
         let view = View::new(input);
+        if input.switched && input.old.is_none() {
+            // Nothing served before: there is no way back.
+            return Plan::default();
+        }
         let mut plan = Plan { owns_old: true, ..Plan::default() };
         if view.all_new_units().any(|unit| unit.routed) {
             plan.stage([Step::Apply(Vec::new())]);

@@ -106,7 +106,7 @@ fn a_rollback_starts_the_kept_units_and_creates_none() -> Law {
     sim.deploy(Nature::Good, BLUE, 2)?;
     sim.settle()?;
     let back = sim.old_release(old.clone(), BLUE)?;
-    sim.wish_for(back)?;
+    sim.wish_for(&back)?;
     sim.until("the old release serves", |sim| {
         let creates =
             |action: &Action| matches!(action, Action::Unit(_, UnitAction::Create) | Action::Prepare(_));
@@ -167,7 +167,7 @@ fn a_cancelled_deployment_goes_back() -> Law {
         let unit = sim.unit(&new, 1);
         sim.until("the new unit runs", |sim| sim.world.runs(&unit))?;
         let rollout = sim.model.record().rollout.clone().ok_or("no deployment under way")?;
-        sim.wish_for(Edit::Cancel(rollout.deployment))?;
+        sim.wish_for(&Edit::Cancel(rollout.deployment))?;
         sim.settle()?;
         sim.serves_only(&old)?;
         sim.ended(DeploymentStatus::Cancelled)?;
@@ -233,7 +233,7 @@ fn a_stopped_app_has_no_deployment_under_way() -> Law {
     let new = sim.deploy(Nature::Good, BLUE, 2)?;
     let unit = sim.unit(&new, 1);
     sim.until("the new unit runs", |sim| sim.world.runs(&unit))?;
-    sim.wish_for(Edit::Stop)?;
+    sim.wish_for(&Edit::Stop)?;
     sim.settle()?;
     sim.check_goal()?;
     sim.ended(DeploymentStatus::Cancelled)?;

@@ -16,13 +16,16 @@ use crate::story::running;
 
 const BLUE: StrategyName = StrategyName::BlueGreen;
 
+/// Tells one kind of action from the others.
+type Kind = fn(&Action) -> bool;
+
 fn starts(action: &UnitAction) -> bool {
     matches!(action, UnitAction::Start(_))
 }
 
 #[test]
 fn a_crash_is_answered_in_the_same_activation_whatever_else_is_under_way() -> Law {
-    let stages: [(&str, fn(&Action) -> bool); 4] = [
+    let stages: [(&str, Kind); 4] = [
         ("prepare", |action| matches!(action, Action::Prepare(_))),
         ("wait", |action| matches!(action, Action::Unit(_, UnitAction::WaitReady { .. }))),
         ("routes", |action| matches!(action, Action::Apply(_))),
@@ -82,7 +85,7 @@ fn a_crash_loop_ends_in_failure_and_one_more_try_after_the_cooldown() -> Law {
 fn the_user_need_not_wait_for_the_cooldown() -> Law {
     let (mut sim, release) = running(Nature::DiesServing, BLUE, 1)?;
     sim.world.natures.insert(release.clone(), Nature::Good);
-    sim.wish_for(Edit::Start)?;
+    sim.wish_for(&Edit::Start)?;
     assert!(sim.does(&sim.unit(&release, 1), starts));
     sim.settle()?;
     sim.serves_only(&release)
@@ -97,7 +100,7 @@ fn a_unit_whose_policy_says_never_stays_down() -> Law {
     sim.settle()?;
     assert!(!sim.world.runs(&unit));
     assert_eq!(sim.model.status().phase, AppPhase::Failed);
-    sim.wish_for(Edit::Start)?;
+    sim.wish_for(&Edit::Start)?;
     sim.settle()?;
     sim.serves_only(&release)
 }
@@ -117,7 +120,7 @@ fn a_unit_that_somebody_removed_is_created_again() -> Law {
 fn scaling_down_removes_the_newest_instances_after_their_requests() -> Law {
     let (mut sim, release) = running(Nature::Good, BLUE, 3)?;
     sim.world.request(2);
-    sim.wish_for(Edit::Scale(1))?;
+    sim.wish_for(&Edit::Scale(1))?;
     sim.settle()?;
     let left: Vec<u16> = sim.world.units.keys().map(nd_types::UnitId::slot).collect();
     assert_eq!(left, [1]);
@@ -128,7 +131,7 @@ fn scaling_down_removes_the_newest_instances_after_their_requests() -> Law {
 fn scaling_up_leaves_the_instances_that_serve_alone() -> Law {
     let (mut sim, release) = running(Nature::Good, BLUE, 1)?;
     let before = sim.world.units.get(&sim.unit(&release, 1)).map(|unit| unit.address);
-    sim.wish_for(Edit::Scale(3))?;
+    sim.wish_for(&Edit::Scale(3))?;
     sim.until("all serve", |sim| {
         assert!(!sim.world.routed().is_empty());
         sim.routes_to(&release, 3)
@@ -143,7 +146,7 @@ fn scaling_up_leaves_the_instances_that_serve_alone() -> Law {
 fn a_restart_of_two_instances_never_empties_the_table() -> Law {
     let (mut sim, release) = running(Nature::Good, BLUE, 2)?;
     let before: Vec<_> = sim.world.units.values().map(|unit| unit.address).collect();
-    sim.wish_for(Edit::Restart)?;
+    sim.wish_for(&Edit::Restart)?;
     sim.until("both were started anew", |sim| {
         assert!(!sim.world.routed().is_empty(), "nobody serves");
         let anew = sim.world.units.values().all(|unit| !before.contains(&unit.address));
@@ -157,7 +160,7 @@ fn a_restart_of_two_instances_never_empties_the_table() -> Law {
 fn the_only_instance_is_restarted_while_requests_wait() -> Law {
     let (mut sim, release) = running(Nature::Good, BLUE, 1)?;
     let unit = sim.unit(&release, 1);
-    sim.wish_for(Edit::Restart)?;
+    sim.wish_for(&Edit::Restart)?;
     sim.until("it has stopped", |sim| !sim.world.runs(&unit))?;
     let table = sim.world.table.clone().ok_or("the routes are gone")?;
     assert_eq!((table.units.len(), table.service.availability), (0, Availability::Serving));
@@ -168,13 +171,13 @@ fn the_only_instance_is_restarted_while_requests_wait() -> Law {
 #[test]
 fn a_stopped_app_refuses_requests_and_comes_back_when_asked() -> Law {
     let (mut sim, release) = running(Nature::Good, BLUE, 2)?;
-    sim.wish_for(Edit::Stop)?;
+    sim.wish_for(&Edit::Stop)?;
     sim.settle()?;
     sim.check_goal()?;
     let table = sim.world.table.clone().ok_or("the routes are gone")?;
     assert_eq!(table.service.availability, Availability::Stopped);
     assert_eq!(sim.model.status().phase, AppPhase::Stopped);
-    sim.wish_for(Edit::Start)?;
+    sim.wish_for(&Edit::Start)?;
     sim.settle()?;
     sim.serves_only(&release)
 }
@@ -185,7 +188,7 @@ fn a_removed_app_leaves_nothing_but_its_tombstone() -> Law {
     sim.deploy(Nature::Good, BLUE, 2)?;
     sim.settle()?;
     sim.world.request(0);
-    sim.wish_for(Edit::Remove)?;
+    sim.wish_for(&Edit::Remove)?;
     sim.settle()?;
     sim.check_goal()?;
     let run = sim.world.stored.app.as_ref().map(|app| app.run);
@@ -197,7 +200,7 @@ fn a_removed_app_leaves_nothing_but_its_tombstone() -> Law {
 fn an_app_that_is_deployed_again_after_its_removal_begins_anew() -> Law {
     for nature in [Nature::Good, Nature::NeverReady] {
         let (mut sim, old) = running(Nature::Good, BLUE, 2)?;
-        sim.wish_for(Edit::Remove)?;
+        sim.wish_for(&Edit::Remove)?;
         let new = sim.deploy(nature, BLUE, 1)?;
         sim.settle()?;
         sim.check_goal()?;
@@ -227,7 +230,7 @@ fn a_scale_during_a_deployment_counts_for_the_new_release() -> Law {
     let (mut sim, _) = running(Nature::Good, BLUE, 1)?;
     let new = sim.deploy(Nature::Good, BLUE, 1)?;
     sim.until("the new table is on its way", Sim::applies)?;
-    sim.wish_for(Edit::Scale(3))?;
+    sim.wish_for(&Edit::Scale(3))?;
     sim.settle()?;
     sim.serves_only(&new)?;
     holds(sim.model.record().replicas == 3, || "the wish was forgotten".to_owned())
@@ -237,9 +240,9 @@ fn a_scale_during_a_deployment_counts_for_the_new_release() -> Law {
 fn a_unit_that_comes_down_gets_no_requests_even_when_it_is_wanted_again() -> Law {
     let (mut sim, release) = running(Nature::Good, BLUE, 2)?;
     let unit = sim.unit(&release, 2);
-    sim.wish_for(Edit::Scale(1))?;
+    sim.wish_for(&Edit::Scale(1))?;
     sim.until("it is being stopped", |sim| sim.does(&unit, |action| *action == UnitAction::Stop))?;
-    sim.wish_for(Edit::Scale(2))?;
+    sim.wish_for(&Edit::Scale(2))?;
     assert!(!sim.applies(), "requests are led to a unit that is being stopped");
     sim.end(Outcome::Done, |action| matches!(action, Action::Unit(_, UnitAction::Stop)))?;
     sim.settle()?;

@@ -93,7 +93,7 @@ fn nothing_changes_before_the_units_were_looked_at() -> Law {
 #[test]
 fn nothing_stops_before_a_table_of_this_daemon_serves() -> Law {
     let (mut sim, _) = running(Nature::Good, StrategyName::BlueGreen, 2)?;
-    sim.wish_for(nd_core::model::edit::Edit::Stop)?;
+    sim.wish_for(&nd_core::model::edit::Edit::Stop)?;
     sim.kill(0, true, true)?;
     sim.end(Outcome::Done, |action| matches!(action, Action::Observe { .. }))?;
     assert!(sim.applies() && !stops(&sim), "a unit is brought down while the old table may lead to it");

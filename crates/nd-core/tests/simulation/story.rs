@@ -38,12 +38,12 @@ impl Sim {
         let edit = self.new_release(recipe.into(), strategy, Some(replicas))?;
         let Edit::Deploy(deploy) = &edit else { return Err("this is no deployment".to_owned()) };
         let release = deploy.deployment.release.clone();
-        self.wish_for(edit)?;
+        self.wish_for(&edit)?;
         Ok(release)
     }
 
     /// A wish that must be accepted, and the beginning of its fulfilment.
-    pub(crate) fn wish_for(&mut self, edit: Edit) -> Law {
+    pub(crate) fn wish_for(&mut self, edit: &Edit) -> Law {
         self.advance(Duration::from_millis(1));
         let accepted = self.ask(edit.clone())?;
         holds(accepted, || format!("refused: {edit:?}"))?;
@@ -58,7 +58,7 @@ impl Sim {
             }
             match self.wake_at {
                 Some(at) if self.pending.is_empty() => {
-                    self.advance(at.saturating_since(self.world.now().mono))
+                    self.advance(at.saturating_since(self.world.now().mono));
                 }
                 _ => self.advance(Duration::from_millis(1)),
             }
