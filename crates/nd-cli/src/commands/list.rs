@@ -13,8 +13,7 @@ pub(super) async fn run(context: &Context<'_>) -> Outcome {
     if !apps.is_empty() {
         context.output.result(&render::app::apps(&apps, context.output));
     }
-    let plural = if apps.len() == 1 { "" } else { "s" };
-    context.output.result(&format!("Monitoring {} application{plural}", apps.len()));
+    context.output.result(&format!("Monitoring {} applications", apps.len()));
     if apps.is_empty() {
         context.output.note("deploy one: nextdeploy deploy --name APP --image REF --port PORT");
     }
