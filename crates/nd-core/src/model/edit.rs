@@ -26,7 +26,7 @@ pub enum Edit {
     Stop,
     /// Start every instance anew, one after the other.
     Restart,
-    /// Have so many instances.
+    /// Have so many instances, at least one.
     Scale(u16),
     /// Vanish.
     Remove,
@@ -63,6 +63,9 @@ pub enum EditError {
     /// The deployment to cancel is not under way.
     #[error("deployment {0} is not under way")]
     NotUnderWay(DeploymentId),
+    /// Fewer than one instance.
+    #[error("an app has at least one instance; `stop` stops it")]
+    NoInstances,
     /// The app is being removed.
     #[error("app is being removed")]
     Removing,
@@ -104,6 +107,11 @@ impl AppModel {
         let mut record = self.record.clone();
         if record.run == RunIntent::Removed && !matches!(edit, Edit::Deploy(_) | Edit::Remove) {
             return Err(EditError::Removing);
+        }
+        if matches!(&edit, Edit::Scale(0))
+            || matches!(&edit, Edit::Deploy(deploy) if deploy.replicas == Some(0))
+        {
+            return Err(EditError::NoInstances);
         }
         record.revision += 1;
         record.updated_at = now.wall;

@@ -9,7 +9,7 @@ use crate::recipe::Nature;
 use crate::sim::Sim;
 
 /// Histories for each property; `ND_HISTORIES` asks for more.
-const HISTORIES: u32 = 500;
+const HISTORIES: u32 = 800;
 
 fn cases() -> u32 {
     std::env::var("ND_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(HISTORIES)

@@ -105,3 +105,13 @@ fn stops(sim: &Sim) -> bool {
     let down = |action: &Action| matches!(action, Action::Unit(_, UnitAction::Drain | UnitAction::Stop));
     sim.pending.iter().any(|pending| down(&pending.action))
 }
+
+#[test]
+fn apps_that_end_with_the_daemon_start_with_the_next_one() -> Law {
+    let (mut sim, release) = running(Nature::Good, StrategyName::BlueGreen, 2)?;
+    sim.world.request(0);
+    sim.end_with_apps()?;
+    assert_eq!(sim.world.running().count(), 0, "something runs on");
+    sim.settle()?;
+    sim.serves_only(&release)
+}

@@ -36,7 +36,7 @@ pub(crate) fn owed_starts(sim: &Sim) -> BTreeSet<UnitId> {
     let others =
         |(id, unit): (&UnitId, &Unit)| record.active.as_ref() != Some(id.release()) && unit.may_run();
     let alone = recreates && model.units().iter().any(others);
-    if record.run != RunIntent::Running || in_gap || alone {
+    if record.run != RunIntent::Running || in_gap || alone || sim.suspended {
         return BTreeSet::new();
     }
     let owed = |id: &UnitId, unit: &Unit| {
@@ -152,7 +152,7 @@ fn check_apply(sim: &Sim, routes: &AppRoutes, actions: &[Action]) -> Law {
     }
     let record = model.record();
     let ready = ready_and_wanted(sim);
-    let restarting = record.restart_before.is_some() && ready.len() <= 1;
+    let restarting = (record.restart_before.is_some() && ready.len() <= 1) || sim.suspended;
     let holding = record.rollout.as_ref().is_some_and(|rollout| rollout.strategy == StrategyName::Recreate);
     if routes.units.is_empty()
         && record.run == RunIntent::Running

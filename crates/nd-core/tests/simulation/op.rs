@@ -27,6 +27,8 @@ pub(crate) enum Op {
     StartBehind(usize),
     /// The daemon is killed.
     Kill { effects: u32, stored: bool, table_survives: bool },
+    /// The daemon ends with `--stop-apps`, and is started again.
+    EndWithApps,
     /// A hint that something happened.
     Hint,
     /// The periodic look.
@@ -89,6 +91,7 @@ impl Op {
             Self::Kill { effects, stored, table_survives } => {
                 return sim.kill(*effects, *stored, *table_survives);
             }
+            Self::EndWithApps => return sim.end_with_apps(),
             Self::Hint => sim.model.look_again(),
             Self::Sweep => sim.model.sweep(),
             Self::Advance(millis) => sim.advance(Duration::from_millis(*millis)),
@@ -175,6 +178,7 @@ pub(crate) fn any(strategies: Vec<StrategyName>) -> impl Strategy<Value = Op> {
         1 => which.clone().prop_map(Op::StartBehind),
         4 => (0u32..256, any_bool(), prop::bool::weighted(0.2))
             .prop_map(|(effects, stored, table_survives)| Op::Kill { effects, stored, table_survives }),
+        1 => Just(Op::EndWithApps),
         3 => Just(Op::Hint),
         3 => Just(Op::Sweep),
         6 => prop::sample::select(vec![20u64, 600, 5_000, 31_000, 130_000]).prop_map(Op::Advance),
@@ -203,7 +207,7 @@ fn wish(strategies: Vec<StrategyName>) -> impl Strategy<Value = Wish> {
         vec![RestartPolicy::Always, RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never];
     let recipe = (prop::sample::select(natures), 0u16..3, prop::sample::select(policies))
         .prop_map(|(nature, keep, policy)| Recipe { nature, keep, policy });
-    let deploy = (recipe, strategy.clone(), prop::option::weighted(0.3, 1u16..4));
+    let deploy = (recipe, strategy.clone(), prop::option::weighted(0.3, 0u16..4));
     prop_oneof![
         6 => deploy.prop_map(|(recipe, strategy, replicas)| Wish::Deploy(recipe, strategy, replicas)),
         2 => (0usize..4, strategy).prop_map(|(pick, strategy)| Wish::Rollback(pick, strategy)),
@@ -211,7 +215,7 @@ fn wish(strategies: Vec<StrategyName>) -> impl Strategy<Value = Wish> {
         2 => Just(Wish::Start),
         1 => Just(Wish::Stop),
         2 => Just(Wish::Restart),
-        2 => (1u16..4).prop_map(Wish::Scale),
+        2 => (0u16..4).prop_map(Wish::Scale),
         1 => Just(Wish::Remove),
     ]
 }

@@ -51,6 +51,8 @@ pub(crate) struct Sim {
     pub(crate) before: laws::Before,
     /// The newest wish that was acknowledged.
     pub(crate) acknowledged: u64,
+    /// The daemon is about to end, and the apps with it.
+    pub(crate) suspended: bool,
     /// Decided by the last activation, and lost when the daemon is killed now.
     unstored: Vec<Record>,
     names: u32,
@@ -76,6 +78,7 @@ impl Sim {
             wake_at: None,
             before: BTreeMap::new(),
             acknowledged: 0,
+            suspended: false,
             unstored: Vec::new(),
             names: 0,
             trace: None,
@@ -194,7 +197,24 @@ impl Sim {
         self.model =
             AppModel::new(record, stored.releases.values().cloned().collect(), stored.last_deployment());
         self.before = BTreeMap::new();
+        self.suspended = false;
         self.activate()
+    }
+
+    /// The daemon ends, stops the apps before it does, and is started again.
+    pub(crate) fn end_with_apps(&mut self) -> Law {
+        self.suspended = true;
+        self.model.suspend();
+        self.activate()?;
+        for _ in 0..100 {
+            if self.pending.is_empty() && self.world.running().count() == 0 {
+                break;
+            }
+            self.advance(Duration::from_millis(100));
+            self.complete(0, Outcome::Done);
+            self.activate()?;
+        }
+        self.kill(0, true, false)
     }
 
     /// A wish: checked, stored, acknowledged.
@@ -231,6 +251,7 @@ impl Sim {
                 | EditError::ReleaseGone(_)
                 | EditError::ServesAlready(_)
                 | EditError::NotUnderWay(_)
+                | EditError::NoInstances
                 | EditError::Removing,
             ) => Ok(false),
         }
