@@ -49,7 +49,17 @@ pub(crate) async fn admit(worker: &Worker, app: &Rc<App>, reuse: Reuse) -> Resul
         if app.paused_until().is_none()
             && let Some(upstream) = service.pick(&refused)
         {
-            match connect(worker, InFlight::on(Rc::clone(&upstream)), reuse).await {
+            let attempt = connect(worker, InFlight::on(Rc::clone(&upstream)), reuse);
+            // A container that is gone answers no SYN, and the kernel repeats it only after a second: the next table
+            // ends the attempt.
+            let attempt = async {
+                tokio::select! {
+                    biased;
+                    lease = attempt => lease,
+                    () = upstream.retirement() => None,
+                }
+            };
+            match attempt.await {
                 // While we connected, a table without this unit may have been acknowledged: then it is too late.
                 Some(lease) if !upstream.is_retired() => return Ok(lease),
                 Some(_) => {}

@@ -27,6 +27,8 @@ pub(crate) struct Upstream {
     refused_at: Cell<Option<Instant>>,
     /// No table names it any more.
     retired: Cell<bool>,
+    /// Told when it retires.
+    left: Notify,
     /// Since when it is being drained.
     pub(crate) draining: Cell<bool>,
     /// Told when nothing is in flight any more.
@@ -49,6 +51,7 @@ impl Upstream {
             in_flight: Cell::new(0),
             refused_at: Cell::new(None),
             retired: Cell::new(false),
+            left: Notify::new(),
             draining: Cell::new(false),
             quiet: Notify::new(),
         })
@@ -64,9 +67,18 @@ impl Upstream {
         self.retired.get()
     }
 
+    /// Waits until no table names it any more.
+    pub(crate) async fn retirement(&self) {
+        // One thread: nothing happens between the look and the wait.
+        while !self.is_retired() {
+            self.left.notified().await;
+        }
+    }
+
     /// No table names it any more: its idle connections are closed.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
+        self.left.notify_waiters();
         self.idle.borrow_mut().clear();
     }
 
@@ -205,6 +217,13 @@ mod tests {
         upstream.retire();
         upstream.put_idle(a, Duration::from_secs(4));
         assert_eq!(upstream.sweep(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_its_retirement_is_told() {
+        let upstream = upstream("127.0.0.1:1".parse().unwrap());
+        tokio::join!(upstream.retirement(), async { upstream.retire() });
+        upstream.retirement().await;
     }
 
     #[tokio::test]
