@@ -118,13 +118,13 @@ fn build() -> Result<Programs> {
 
 fn table(figures: &[Figure]) -> String {
     let mut table =
-        format!("\n{:<44} {:>10} {:<8} {:>24} {:>7} {:>9}\n", "", "ours", "", "reference", "ratio", "bar");
+        format!("\n{:<44} {:>10} {:<8} {:>32} {:>7} {:>9}\n", "", "ours", "", "reference", "ratio", "bar");
     for figure in figures {
-        let reference = figure.reference.as_ref().map(|(name, value)| format!("{name} {value:.1}"));
+        let reference = figure.reference.as_ref().map(|(name, value)| format!("{name} {value:.2}"));
         let ratio = figure.ratio().map(|ratio| format!("{ratio:.2}"));
         let bar = figure.bar.map(|bar| format!("≤ {bar:.1}{}", if figure.holds() { "" } else { " ✗" }));
         table.push_str(&format!(
-            "{:<44} {:>10.2} {:<8} {:>24} {:>7} {:>9}\n",
+            "{:<44} {:>10.2} {:<8} {:>32} {:>7} {:>9}\n",
             figure.name,
             figure.value,
             figure.unit,
