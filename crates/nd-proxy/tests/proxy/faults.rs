@@ -52,9 +52,16 @@ async fn a_request_that_must_not_be_doubled_is_not_sent_again() -> Result<()> {
 
 #[tokio::test]
 async fn a_connection_that_was_closed_while_idle_is_not_used_for_a_post() -> Result<()> {
-    let app = Upstream::raw(|mut wire, number| async move {
-        wire.message(Kind::Request).await?;
-        wire.send(ok(&number.to_string())).await
+    let (closed, mut closes) = tokio::sync::mpsc::unbounded_channel();
+    let app = Upstream::raw(move |mut wire, number| {
+        let closed = closed.clone();
+        async move {
+            wire.message(Kind::Request).await?;
+            wire.send(ok(&number.to_string())).await?;
+            // On loopback the other side has the close as soon as it was made.
+            drop(wire);
+            closed.send(()).map_err(std::io::Error::other)
+        }
     })
     .await?;
     let proxy = start_for(&app).await?;
@@ -62,7 +69,9 @@ async fn a_connection_that_was_closed_while_idle_is_not_used_for_a_post() -> Res
     for n in 0..20 {
         client.send(POST).await?;
         assert_eq!(client.response().await?.text(), n.to_string());
-        tokio::time::sleep(Duration::from_millis(2)).await; // lets the app's close arrive
+        tokio::time::timeout(Duration::from_secs(10), closes.recv())
+            .await?
+            .ok_or(std::io::ErrorKind::BrokenPipe)?;
     }
     Ok(())
 }
