@@ -247,7 +247,10 @@ impl Event {
             Self::DeployStarted { release, strategy } => {
                 format!("deployment of release {release} started ({strategy})")
             }
-            Self::DeployStep(step) => format!("{} {:?}: {}", step.step, step.state, step.message),
+            Self::DeployStep(step) if step.message.is_empty() => {
+                format!("{} {}", step.step, step.state.as_str())
+            }
+            Self::DeployStep(step) => format!("{} {}: {}", step.step, step.state.as_str(), step.message),
             Self::DeploySucceeded { release, took_ms } => {
                 format!("release {release} serves after {took_ms} ms")
             }
@@ -288,6 +291,20 @@ impl Event {
     }
 }
 
+impl StepState {
+    /// The state in a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "begins",
+            Self::Progress => "goes on",
+            Self::Ok => "done",
+            Self::Fail => "failed",
+            Self::Skip => "skipped",
+        }
+    }
+}
+
 impl RestartReason {
     /// The reason in words.
     #[must_use]
@@ -298,5 +315,21 @@ impl RestartReason {
             Self::Manual => "as asked",
             Self::FoundStopped => "it was found stopped",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_told_in_words() {
+        let title = |state, message: &str| {
+            let (step, message) = ("create".to_owned(), message.to_owned());
+            Event::DeployStep(StepEvent { step, state, message, ms: 0 }).title()
+        };
+        assert_eq!(title(StepState::Ok, ""), "create done");
+        assert_eq!(title(StepState::Start, ""), "create begins");
+        assert_eq!(title(StepState::Fail, "no space left"), "create failed: no space left");
     }
 }

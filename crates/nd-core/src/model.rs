@@ -210,6 +210,12 @@ impl AppModel {
         }
     }
 
+    /// Whether the units of the active release are to run.
+    fn runs_active(&self) -> bool {
+        let left_stopped = self.record.rollout.as_ref().is_some_and(|rollout| self.leaves_stopped(rollout));
+        self.run() == RunIntent::Running && !left_stopped
+    }
+
     /// Whether somebody still waits for the unit to become ready: it is to serve, or its release is on its way.
     #[must_use]
     pub fn awaits(&self, id: &UnitId) -> bool {
@@ -218,7 +224,7 @@ impl AppModel {
             return false;
         }
         if record.active.as_ref() == Some(id.release()) && id.slot() <= record.replicas {
-            return true;
+            return self.runs_active();
         }
         record.rollout.as_ref().is_some_and(|rollout| {
             (rollout.release == *id.release()) == (rollout.stage == RolloutStage::Advancing)

@@ -47,6 +47,10 @@ pub struct DeploymentRecord {
     pub id: DeploymentId,
     /// The app.
     pub app: AppName,
+    /// Which edit of its app began it. Of two deployments of one app the higher number is the later one, also when the
+    /// clock was set back between them. 0 for a unit that was adopted, and in records of before this was kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u64,
     /// The release that was to serve.
     pub release: ReleaseId,
     /// The release that served before.
@@ -69,6 +73,19 @@ pub struct DeploymentRecord {
     pub error: Option<Diagnosis>,
     /// Things the user should know.
     pub notes: Vec<String>,
+}
+
+impl DeploymentRecord {
+    /// Puts the deployments of one app in order: the later one is the greater.
+    #[must_use]
+    pub fn order(&self) -> (u64, Timestamp) {
+        (self.revision, self.created_at)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How a deployment stands.

@@ -74,6 +74,7 @@ fn the_record_of_an_app_is_kept() -> Outcome {
             strategy: StrategyName::BlueGreen,
             replicas: 3,
             old_replicas: 2,
+            from_stopped: false,
             deadline: at(60)?,
             stage: RolloutStage::Undoing(diagnosis()),
         }),
@@ -212,6 +213,7 @@ fn the_record_of_a_deployment_is_kept() -> Outcome {
     let deployment = DeploymentRecord {
         id: "dpl_8f3k2a1".parse()?,
         app: "shop".parse()?,
+        revision: 0,
         release: "8f3k2a".parse()?,
         previous: Some("7e2j1z".parse()?),
         status: DeploymentStatus::Failed,

@@ -93,6 +93,7 @@ async fn adopt(shared: &Arc<Shared>, id: &UnitId, seen: UnitObserved) -> Result<
     let deployment = DeploymentRecord {
         id: DeploymentId::random().map_err(|error| error.to_string())?,
         app: id.app().clone(),
+        revision: 0,
         release: id.release().clone(),
         previous: None,
         status: DeploymentStatus::Succeeded,

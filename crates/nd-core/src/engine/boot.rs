@@ -116,7 +116,7 @@ fn assemble(record: AppRecord, releases: &[ReleaseRecord], deployments: &[Deploy
     let of_app = deployments.iter().filter(|deployment| deployment.app == record.app);
     let deployment = match &record.rollout {
         Some(rollout) => of_app.clone().find(|deployment| deployment.id == rollout.deployment),
-        None => of_app.max_by_key(|deployment| deployment.created_at),
+        None => of_app.max_by_key(|deployment| deployment.order()),
     };
     StoredApp { deployment: deployment.cloned(), releases, record }
 }

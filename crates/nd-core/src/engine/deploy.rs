@@ -250,6 +250,7 @@ impl Shared {
         let deployment = DeploymentRecord {
             id: id.clone(),
             app: request.app.clone(),
+            revision: status.revision,
             release: release.clone(),
             previous: status.release.clone(),
             status: DeploymentStatus::Running,

@@ -186,13 +186,17 @@ impl EngineHandle {
         }
     }
 
-    /// Deployments of one app or all, newest first.
+    /// Deployments of one app or all, newest first. Those of one app are in the order they began in, whatever the clock
+    /// did meanwhile.
     #[must_use]
     pub fn deployments(&self, app: Option<&AppName>) -> Vec<DeploymentRecord> {
         let known = self.shared.deployments.read();
         let mut found: Vec<_> =
             known.values().filter(|d| app.is_none_or(|app| d.app == *app)).cloned().collect();
-        found.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id)));
+        found.sort_by(|a, b| match app {
+            Some(_) => b.order().cmp(&a.order()).then_with(|| a.id.cmp(&b.id)),
+            None => b.created_at.cmp(&a.created_at).then_with(|| b.order().cmp(&a.order())),
+        });
         found
     }
 

@@ -81,7 +81,7 @@ impl AppModel {
     /// What every unit needs next: first the deployment's own steps, then what keeps the app as it should be.
     fn wishes(&mut self, now: Now, plan: &Plan, decision: &mut Decision) -> BTreeMap<UnitId, UnitAction> {
         let mut wishes = self.planned_wishes(now, plan, decision);
-        if let Some(active) = self.record.active.clone().filter(|_| self.run() == RunIntent::Running) {
+        if let Some(active) = self.record.active.clone().filter(|_| self.runs_active()) {
             for slot in 1..=self.record.replicas {
                 let id = UnitId::new(self.app(), &active, slot);
                 self.unit_mut(&id, now);
@@ -156,9 +156,9 @@ impl AppModel {
             }
         }
         if active {
-            return match (self.record.run, id.slot() <= self.record.replicas) {
-                (RunIntent::Running, true) => Role::Wanted,
-                (_, true) => Role::Kept,
+            return match (self.runs_active(), id.slot() <= self.record.replicas) {
+                (true, true) => Role::Wanted,
+                (false, true) => Role::Kept,
                 (_, false) => Role::Unwanted,
             };
         }
@@ -288,7 +288,7 @@ impl AppModel {
     }
 
     fn unprepared_active(&self) -> Option<ReleaseId> {
-        let active = self.record.active.as_ref().filter(|_| self.run() == RunIntent::Running)?;
+        let active = self.record.active.as_ref().filter(|_| self.runs_active())?;
         let absent =
             self.units.iter().any(|(id, unit)| id.release() == active && unit.state == UnitState::Absent);
         (absent && !self.is_prepared(active)).then(|| active.clone())

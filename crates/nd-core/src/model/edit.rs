@@ -188,7 +188,9 @@ impl AppModel {
         }
         // Whoever asked may have looked at the app before the last deployment ended.
         deployment.previous.clone_from(&record.active);
+        deployment.revision = record.revision;
         let replicas = replicas.unwrap_or(record.replicas);
+        let from_stopped = record.run == RunIntent::Stopped;
         record.run = RunIntent::Running;
         record.run_asked_at = record.updated_at;
         record.bake = None;
@@ -198,6 +200,7 @@ impl AppModel {
             strategy: deployment.strategy,
             replicas,
             old_replicas: record.replicas,
+            from_stopped,
             deadline,
             stage: RolloutStage::Advancing,
         });

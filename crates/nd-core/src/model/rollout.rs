@@ -11,7 +11,9 @@ use crate::diagnosis::Diagnosis;
 use crate::events::Event;
 use crate::plan::Plan;
 use crate::ports::{PlanInput, UnitInput, UnitReadiness};
-use crate::records::{BakeRecord, DeploymentStatus, Record, RolloutRecord, RolloutStage, UNDO_LIMIT};
+use crate::records::{
+    BakeRecord, DeploymentStatus, Record, RolloutRecord, RolloutStage, RunIntent, UNDO_LIMIT,
+};
 
 /// How long a new release is on probation after it took over.
 const BAKE: Duration = Duration::from_secs(120);
@@ -51,13 +53,23 @@ impl AppModel {
             switched: self.record.active.as_ref() == Some(&rollout.release),
             prepared: self.is_prepared(&rollout.release),
             replicas: rollout.replicas,
-            old_replicas: rollout.old_replicas,
+            old_replicas: self.old_replicas(rollout),
             units: self.plan_units(rollout, old.as_ref()),
         };
         match rollout.stage {
             RolloutStage::Advancing => strategy.plan(&input),
             RolloutStage::Undoing(_) => strategy.undo(&input),
         }
+    }
+
+    /// How many instances of the release before are to serve until the new one does.
+    fn old_replicas(&self, rollout: &RolloutRecord) -> u16 {
+        if self.leaves_stopped(rollout) { 0 } else { rollout.old_replicas }
+    }
+
+    /// Whether the release before is to stay as the user left it: stopped.
+    pub(super) fn leaves_stopped(&self, rollout: &RolloutRecord) -> bool {
+        rollout.from_stopped && self.record.active.as_ref() != Some(&rollout.release)
     }
 
     /// The release that served when the deployment began.
@@ -73,7 +85,7 @@ impl AppModel {
             (1..=replicas).map(|slot| UnitId::new(self.app(), release, slot)).collect::<Vec<_>>()
         };
         let mut ids = expected(&rollout.release, rollout.replicas);
-        ids.extend(old.into_iter().flat_map(|old| expected(old, rollout.old_replicas)));
+        ids.extend(old.into_iter().flat_map(|old| expected(old, self.old_replicas(rollout))));
         let known =
             self.units.keys().filter(|id| *id.release() == rollout.release || Some(id.release()) == old);
         ids.extend(known.cloned());
@@ -161,7 +173,8 @@ impl AppModel {
         let rolled_back = self.settle_deployment(DeploymentStatus::Succeeded, None, now);
         let took_ms = self.deployment_age_ms(now);
         self.record.bake = match previous {
-            Some(previous) if !rolled_back => {
+            // What was stopped before is not brought back.
+            Some(previous) if !rolled_back && !rollout.from_stopped => {
                 let until = now.wall.saturating_add(BAKE).unwrap_or(now.wall);
                 Some(BakeRecord { deployment: rollout.deployment.clone(), previous, until })
             }
@@ -183,6 +196,9 @@ impl AppModel {
         let old_serves = self.served.as_ref().is_some_and(|served| !served.units.is_empty());
         self.settle_deployment(status, Some(diagnosis.clone()), now);
         self.fact(None, Event::DeployFailed { diagnosis, old_serves });
+        if rollout.from_stopped {
+            self.record.run = RunIntent::Stopped;
+        }
         self.record.rollout = None;
         self.record.bake = None;
         self.touch(now);
@@ -238,6 +254,7 @@ impl AppModel {
             strategy,
             replicas: self.record.replicas,
             old_replicas: self.record.replicas,
+            from_stopped: false,
             deadline: now.wall.saturating_add(UNDO_LIMIT).unwrap_or(now.wall),
             stage: RolloutStage::Advancing,
         });

@@ -84,6 +84,9 @@ pub struct RolloutRecord {
     pub replicas: u16,
     /// How many instances the release before had.
     pub old_replicas: u16,
+    /// The user had stopped the app: the release before stays stopped, and the app with it if the attempt fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_stopped: bool,
     /// When the attempt is given up; on the way back, when that is.
     pub deadline: Timestamp,
     /// Forward or back.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use nd_core::engine::EngineError;
 use nd_core::events::StoredEvent;
 use nd_core::model::AppPhase;
@@ -12,7 +13,7 @@ use nd_core::ports::{HistoryQuery, PortErrorKind, PortResult, Seq, Snapshot, Sta
 use nd_core::records::Record;
 use nd_testkit::MemoryStore;
 use nd_testkit::fake::Cable;
-use nd_types::{ExitStatus, Timestamp};
+use nd_types::{ExitStatus, ReleaseId, Timestamp};
 
 use crate::world::*;
 
@@ -85,6 +86,26 @@ async fn a_wish_is_not_overwritten_by_decisions_that_could_not_be_stored_before(
     let daemon = world.daemon().await?;
     let status = daemon.until(&shop, |status| status.settled).await?;
     assert_eq!((status.replicas, status.ready, status.revision), (3, 3, revision));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_deployment_is_the_last_one_also_when_the_clock_was_set_back() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    daemon.serve(&shop, web("")).await?;
+    world.clock.set_ahead(SignedDuration::from_hours(-1));
+    let second = daemon.serve(&shop, web("")).await?;
+    let releases = |daemon: &Daemon| -> Vec<ReleaseId> {
+        daemon.engine.deployments(Some(&shop)).into_iter().map(|deployment| deployment.release).collect()
+    };
+    assert_eq!(releases(&daemon).first(), Some(&second));
+    daemon.kill();
+
+    let daemon = world.daemon().await?;
+    let status = daemon.until(&shop, |status| status.settled).await?;
+    assert_eq!(status.deployment.as_ref().map(|deployment| &deployment.release), Some(&second));
+    assert_eq!(releases(&daemon).first(), Some(&second));
     Ok(())
 }
 

@@ -239,3 +239,37 @@ fn a_stopped_app_has_no_deployment_under_way() -> Law {
     sim.ended(DeploymentStatus::Cancelled)?;
     holds(sim.model.release(&new).is_none(), || "the release that never served is still known".to_owned())
 }
+
+#[test]
+fn a_deployment_of_a_stopped_app_never_starts_the_release_before() -> Law {
+    for strategy in [BLUE, RECREATE] {
+        let (mut sim, old) = running(Nature::Good, strategy, 2)?;
+        sim.wish_for(&Edit::Stop)?;
+        sim.settle()?;
+        let new = sim.deploy(Nature::Good, strategy, 2)?;
+        let first = sim.unit(&old, 1);
+        sim.until("the deployment has ended", |sim| {
+            assert!(!sim.does(&first, |action| matches!(action, UnitAction::Start(_))), "{strategy:?}");
+            sim.model.record().rollout.is_none()
+        })?;
+        sim.settle()?;
+        sim.serves_only(&new)?;
+        assert!(sim.model.record().bake.is_none(), "what was stopped is no release to go back to by itself");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_app_that_was_stopped_is_stopped_after_its_deployment_failed() -> Law {
+    for strategy in [BLUE, RECREATE] {
+        let (mut sim, _) = running(Nature::Good, strategy, 1)?;
+        sim.wish_for(&Edit::Stop)?;
+        sim.settle()?;
+        sim.deploy(Nature::DiesStarting, strategy, 1)?;
+        sim.settle()?;
+        sim.ended(DeploymentStatus::Failed)?;
+        assert_eq!(sim.model.status().phase, AppPhase::Stopped, "{strategy:?}");
+        assert_eq!(sim.world.running().count(), 0, "{strategy:?}");
+    }
+    Ok(())
+}

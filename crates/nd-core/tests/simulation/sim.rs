@@ -295,6 +295,7 @@ impl Sim {
         let deployment = DeploymentRecord {
             id,
             app: self.world.app.clone(),
+            revision: 0,
             release,
             previous: self.model.record().active.clone(),
             status: DeploymentStatus::Running,

@@ -64,7 +64,7 @@ impl Stored {
         let under_way = self.app.as_ref().and_then(|app| app.rollout.as_ref());
         match under_way {
             Some(rollout) => self.deployments.get(&rollout.deployment).cloned(),
-            None => self.deployments.values().max_by_key(|deployment| deployment.created_at).cloned(),
+            None => self.deployments.values().max_by_key(|deployment| deployment.order()).cloned(),
         }
     }
 }
