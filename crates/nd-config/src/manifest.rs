@@ -98,8 +98,12 @@ pub fn read_manifest(name: &str, text: &str, options: &ReadOptions<'_>) -> Resul
 /// # Errors
 /// A [`Report`] of everything that is wrong, warnings and notes included.
 pub fn manifest_from_json(value: &serde_json::Value, workload: Workload) -> Result<Checked, Report> {
-    let (manifest, mistakes) = decode(&json::to_node(value), workload);
-    conclude(manifest, Report::new("manifest", "", mistakes))
+    let root = json::to_node(value);
+    let mut d = Decoder::new(MANIFEST);
+    let root = Field::root(&root);
+    let manifest = whole::decode(&root, workload, &mut d);
+    across::request(&root, &mut d);
+    conclude(manifest, Report::new("manifest", "", d.mistakes))
 }
 
 /// Writes a manifest as `nextdeploy.yml`, so that it reads back as the same one: a `${` in a value becomes `$${`.

@@ -32,8 +32,8 @@ pub struct DaemonSettings {
     pub docker: DockerSettings,
     /// What happens to apps when the daemon ends (`shutdown.apps`).
     pub on_shutdown: Option<OnShutdown>,
-    /// Tables of the adapters, by their name: `process`, `proxy`, `logs`, `metrics`, `store`. Each adapter reads its
-    /// own and refuses what it does not know.
+    /// Tables of the adapters, by their name: `process`, `proxy`, `logs`. Each adapter reads its own and refuses what it
+    /// does not know.
     pub adapters: BTreeMap<String, toml::Table>,
 }
 
@@ -120,7 +120,7 @@ words! {
 }
 
 /// Tables that are handed on as they are.
-const ADAPTERS: [&str; 5] = ["process", "proxy", "logs", "metrics", "store"];
+const ADAPTERS: [&str; 3] = ["process", "proxy", "logs"];
 
 /// Reads `nextdeployd.toml`.
 ///
@@ -161,9 +161,12 @@ fn decode(mut keys: Keys<'_>, root: &Node, text: &str, d: &mut Decoder) -> Daemo
     }
     for adapter in ADAPTERS {
         // Asking for the keys reports a value that is no table; the table itself goes on unread.
-        if keys.get(adapter).and_then(|field| field.keys(d)).is_some() {
-            settings.adapters.extend(adapter_table(root, text, adapter));
+        let Some(mut table) = keys.get(adapter).and_then(|field| field.keys(d)) else { continue };
+        if let Some(http) = table.get("http").filter(|_| adapter == "proxy") {
+            let mistake = http.mistake(Code::MisplacedKey, "`http` is not a key of `proxy`");
+            d.say(mistake.at(http.key_span.clone()).help("write it above all tables"));
         }
+        settings.adapters.extend(adapter_table(root, text, adapter));
     }
     keys.finish(d);
     settings

@@ -19,11 +19,9 @@ app:
   environment: production
   domain: App.Example.com
   port: "3000"
-  deletion_protection: true
-  resources: {cpu_quota: 80%, memory_max: 512M, memory_high: 400M, pids: 256}
+  resources: {cpu_quota: 80%, memory_max: 512M, pids: 256}
 image: registry.example:5000/team/shop:1.4
 command: [node, server.js]
-cwd: /app
 user: "1000:1000"
 runtime: docker
 env: {NODE_ENV: production, PORT: 3000, DEBUG: false}
@@ -33,11 +31,10 @@ deployment:
   container:
     name: shop
     restart: no
-    env_file: .env
     volumes: [./data:/app/data, uploads:/app/uploads:ro]
     ports: ["3000:3000", "0.0.0.0:5432:5432/tcp"]
     healthcheck: {path: /api/health, port: 3000, status: 200-299, interval: 30s, timeout: 5s, retries: 3, start_period: 40s}
-restart: {max: 10, min_uptime: 10s, delay: 1s, backoff: 2x, max_delay: 60s, crash_threshold: 5, crash_window: 60s, max_memory: 480M, stop_exit_codes: [78]}
+restart: {max: 10, min_uptime: 10s, delay: 1s, backoff: 2x, max_delay: 60s, crash_threshold: 5, crash_window: 60s, stop_exit_codes: [78]}
 scale: {instances: 2}
 proxy: {enabled: true, routes: [{path: /api}, {host: www.example.com}], body_limit: 20M}
 "#;
@@ -49,16 +46,16 @@ proxy: {enabled: true, routes: [{path: /api}, {host: www.example.com}], body_lim
         json!({
             "version": "1.0", "target_type": "vps",
             "app": {
-                "name": "shop", "environment": "prod", "domain": "app.example.com", "port": 3000, "deletion_protection": true,
-                "resources": {"cpu_quota": "80%", "memory_max": "512M", "memory_high": "400M", "pids": 256},
+                "name": "shop", "environment": "prod", "domain": "app.example.com", "port": 3000,
+                "resources": {"cpu_quota": "80%", "memory_max": "512M", "pids": 256},
             },
-            "image": "registry.example:5000/team/shop:1.4", "command": ["node", "server.js"], "cwd": "/app",
+            "image": "registry.example:5000/team/shop:1.4", "command": ["node", "server.js"],
             "user": "1000:1000", "runtime": "docker", "env": {"NODE_ENV": "production", "PORT": "3000", "DEBUG": "false"},
             "deployment": {
                 "rollout": {"strategy": "bluegreen", "keep": 5, "drain": "30s"},
                 "stop": {"signal": "SIGINT", "grace": "1m"},
                 "container": {
-                    "name": "shop", "restart": "never", "env_file": [".env"],
+                    "name": "shop", "restart": "never",
                     "volumes": ["./data:/app/data", "uploads:/app/uploads:ro"],
                     "ports": ["3000:3000", "0.0.0.0:5432:5432/tcp"],
                     "healthcheck": {
@@ -69,7 +66,7 @@ proxy: {enabled: true, routes: [{path: /api}, {host: www.example.com}], body_lim
             },
             "restart": {
                 "max": 10, "min_uptime": "10s", "delay": "1s", "backoff": "2x", "max_delay": "1m", "crash_threshold": 5,
-                "crash_window": "1m", "max_memory": "480M", "stop_exit_codes": [78],
+                "crash_window": "1m", "stop_exit_codes": [78],
             },
             "scale": {"instances": 2},
             "proxy": {"enabled": true, "routes": [{"path": "/api"}, {"host": "www.example.com"}], "body_limit": "20M"},
@@ -152,7 +149,7 @@ fn a_body_is_checked_like_a_file_with_pointers_instead_of_lines() {
     let body = json!({
         "app": {"name": "shop", "port": 70000},
         "image": "node:22",
-        "deployment": {"container": {"ports": ["3000"], "heathcheck": {}}},
+        "deployment": {"container": {"ports": ["3000"], "heathcheck": {}, "env_file": ".env"}},
         "environments": {"prod": {}},
         "env": {"A": "${HOME}", "B/C": "d"},
     });
@@ -171,6 +168,7 @@ fn a_body_is_checked_like_a_file_with_pointers_instead_of_lines() {
         ("/deployment/container/ports/0", "ports[0] must be \"HOST:CONTAINER\", found 3000"),
         ("/deployment/container/heathcheck", "unknown key `heathcheck` in deployment.container"),
         ("/environments", "`environments` is laid over the file by the client and is not part of a request"),
+        ("/deployment/container/env_file", "`env_file` is read by the client and is not part of a request"),
     ];
     assert_eq!(errors, expected.map(|(pointer, message)| (pointer.to_owned(), message.to_owned())));
 }
@@ -216,6 +214,10 @@ fn every_mistake_in_the_daemons_file_has_its_place() {
          error[ND0120] nextdeployd.toml:4:7: log must be a map, found 1\n\
          error[ND0110] nextdeployd.toml:6:1: unknown key `sokcet` in docker; help: a key with a similar name exists: `socket`\n\
          error[ND0121] nextdeployd.toml:8:8: `stpo` is not one of keep, stop; help: `stop`"
+    );
+    assert_eq!(
+        read_settings("nextdeployd.toml", "[proxy]\nhttp = \"0.0.0.0:80\"\n").unwrap_err().to_string(),
+        "error[ND0111] nextdeployd.toml:2:1: `http` is not a key of `proxy`; help: write it above all tables"
     );
     let broken = read_settings("nextdeployd.toml", "a = \nlisten = \"x\n").unwrap_err();
     assert!(broken.mistakes().iter().any(|mistake| mistake.code == Code::Syntax), "{broken}");

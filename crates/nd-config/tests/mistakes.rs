@@ -114,8 +114,8 @@ mistakes! {
         "error[ND0120] nextdeploy.yml:1:7: name must be a text, found a list"
         "error[ND0120] nextdeploy.yml:2:1: image must be a text, found a map";
     yes_is_not_true:
-        "app: {name: shop, deletion_protection: yes}\nimage: a\n" =>
-        "error[ND0120] nextdeploy.yml:1:40: deletion_protection must be true or false, found yes; help: write `true`";
+        with("proxy: {enabled: yes}\n") =>
+        "error[ND0120] nextdeploy.yml:4:18: enabled must be true or false, found yes; help: write `true`";
     a_feature_of_a_later_version_is_named:
         with("cron: []\nsecrets: {required: [A]}\nlogging: {level: info}\n") =>
         "error[ND0202] nextdeploy.yml:4:1: `cron` is not supported yet by this version"
@@ -136,6 +136,15 @@ mistakes! {
     one_setting_under_two_names_is_one_too_many:
         with("restart: {delay: 1s, restart_delay: 2s}\n") =>
         "error[ND0123] nextdeploy.yml:4:22: `delay` and `restart_delay` say the same thing twice; help: keep one of them";
+    a_key_without_effect_is_named_though_its_value_is_read:
+        with("restart: {max_memory: 480M}\n") =>
+        "warning[ND0202] nextdeploy.yml:4:11: `restart.max_memory` is not supported yet by this version and has no effect";
+    a_container_runs_where_its_image_says:
+        with("cwd: /srv\n") =>
+        "warning[ND0232] nextdeploy.yml:4:6: cwd has no effect on a container, which runs in the directory that its image names";
+    a_port_without_the_proxy_is_a_feature_of_a_later_version:
+        with("proxy: {enabled: false}\n") =>
+        "error[ND0202] nextdeploy.yml:4:18: `proxy.enabled: false` is not supported yet by this version; help: leave it out: the proxy owns host ports and swaps versions behind them without a gap";
     a_policy_is_no_limit:
         with("restart: always\n") =>
         "error[ND0120] nextdeploy.yml:4:10: restart holds limits, found always; help: write the policy as `deployment.container.restart: always`";
@@ -147,6 +156,7 @@ mistakes! {
         "error[ND0123] nextdeploy.yml:4:47: host port 127.0.0.1:3000 is published twice";
     high_memory_stays_below_the_limit:
         "app: {name: shop, resources: {memory_max: 64M, memory_high: 1G}}\nimage: a\n" =>
+        "warning[ND0202] nextdeploy.yml:1:48: `app.resources.memory_high` is not supported yet by this version and has no effect"
         "error[ND0123] nextdeploy.yml:1:61: resources.memory_high (1G) must not exceed memory_max (64M)";
     an_empty_file_says_what_to_write:
         "# nothing yet\n" =>

@@ -59,12 +59,6 @@ pub(crate) fn build(manifest: &Manifest, context: &Context<'_>) -> Result<Built,
     policy::readiness(manifest, &mut spec);
     policy::restart(manifest, &mut spec, &mut notes);
     policy::rollout(manifest, &mut spec);
-    if manifest.app.deletion_protection == Some(true) {
-        notes.push(
-            "app.deletion_protection is not kept yet by this version; `destroy` asks for the name as ever"
-                .into(),
-        );
-    }
     Ok(Built { spec, replicas: manifest.scale.instances.map(instances), notes })
 }
 

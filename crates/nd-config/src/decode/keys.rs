@@ -50,13 +50,15 @@ impl<'n> Keys<'n> {
         field
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that nobody asked for, and every one that was read but has no effect yet.
     pub(crate) fn finish(self, d: &mut Decoder) {
         for entry in self.entries {
+            let path = self.path.key(&entry.key);
             let asked = self.asked.iter().any(|key| *key == entry.key);
-            if !asked && !entry.key.starts_with("x-") {
+            let heeded = asked && d.schema.find(&path.dotted) != Some(Served::NoEffectYet);
+            if !heeded && !entry.key.starts_with("x-") {
                 let mistake = self.stranger(entry, d);
-                d.say(mistake.on(&self.path.key(&entry.key)).at(entry.key_span.clone()));
+                d.say(mistake.on(&path).at(entry.key_span.clone()));
             }
         }
     }

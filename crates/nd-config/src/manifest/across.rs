@@ -52,8 +52,18 @@ pub(super) fn check(root: &Field<'_>, manifest: &Manifest, d: &mut Decoder) {
         let message = "volumes have no effect on a plain process, which sees the host's files as they are";
         d.say(Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) });
     }
-    if manifest.proxy.enabled != Some(false) {
-        port_routes(container("ports"), manifest, d);
+    if let Some(field) = root.dig(&["cwd"]).filter(|_| manifest.image.is_some()) {
+        let message = "cwd has no effect on a container, which runs in the directory that its image names";
+        d.say(Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) });
+    }
+    port_routes(container("ports"), manifest, d);
+}
+
+/// What a client has to do before it sends a manifest, because only it has the files.
+pub(super) fn request(root: &Field<'_>, d: &mut Decoder) {
+    if let Some(field) = root.dig(&["deployment", "container", "env_file"]) {
+        let message = "`env_file` is read by the client and is not part of a request";
+        d.say(field.mistake(Code::WrongType, message).help("send its variables in `env`"));
     }
 }
 

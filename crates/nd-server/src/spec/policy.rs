@@ -69,9 +69,6 @@ pub(super) fn restart(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<S
     if !written.stop_exit_codes.is_empty() {
         restart.stop_exit_codes.clone_from(&written.stop_exit_codes);
     }
-    if written.max_memory.is_some() {
-        notes.push("restart.max_memory has no effect yet in this version".to_owned());
-    }
 }
 
 pub(super) fn rollout(manifest: &Manifest, spec: &mut AppSpec) {

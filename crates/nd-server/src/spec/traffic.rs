@@ -11,13 +11,6 @@ use super::mistake;
 use crate::refusal::Refusal;
 
 pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) -> Result<(), Refusal> {
-    if manifest.proxy.enabled == Some(false) {
-        return Err(mistake(
-            "/proxy/enabled",
-            "`proxy.enabled: false` is not supported yet by this version",
-            "leave it out: the proxy serves host ports without a gap in swaps",
-        ));
-    }
     ports(manifest, spec, notes);
     routes(manifest, spec)?;
     if let Some(limit) = manifest.proxy.body_limit {

@@ -117,10 +117,6 @@ pub(super) fn resources(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec
     if let Some(pids) = written.pids {
         spec.resources.pids = NonZeroU32::new(pids);
     }
-    if written.memory_high.is_some() {
-        notes
-            .push("app.resources.memory_high has no effect yet in this version; memory_max holds".to_owned());
-    }
     let limited = written.cpu_quota.is_some() || written.memory_max.is_some() || written.pids.is_some();
     if limited && matches!(spec.workload, Workload::Command(_)) {
         notes.push("app.resources has no effect yet on a plain process in this version".to_owned());
