@@ -64,6 +64,11 @@ async fn json_bytes(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
         let title = "the body must be JSON; send it with `Content-Type: application/json`";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "ND1005", title));
     }
+    whole(body).await
+}
+
+/// A body of a bounded size, once all of it has arrived.
+pub(crate) async fn whole(body: Body) -> Result<Bytes, Refusal> {
     let collected = tokio::time::timeout(ARRIVAL, Limited::new(body, LIMIT).collect()).await;
     match collected {
         Ok(Ok(body)) => Ok(body.to_bytes()),

@@ -11,6 +11,7 @@ mod auth;
 mod body;
 mod counters;
 mod host;
+mod idempotency;
 mod identity;
 mod listen;
 mod middleware;

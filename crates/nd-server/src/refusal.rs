@@ -45,6 +45,12 @@ impl Refusal {
             .fix("nextdeploy ls")
     }
 
+    /// The daemon has a defect.
+    pub(crate) fn failed() -> Self {
+        let title = "the daemon failed to answer; its log says more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ND1199", title)
+    }
+
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }

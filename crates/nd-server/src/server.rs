@@ -8,12 +8,13 @@ use std::sync::atomic::AtomicU64;
 use axum::Router;
 use nd_core::engine::EngineHandle;
 use nd_core::ports::LogStore;
-use nd_supervise::{CancellationToken, Clock, Mono, Supervisor};
+use nd_supervise::{CancellationToken, Clock, Mono, Supervisor, TaskSet};
 use nd_types::Timestamp;
 
 use crate::auth::Token;
 use crate::counters::ErrorLog;
 use crate::host::Host;
+use crate::idempotency::Answers;
 use crate::listen::{self, Listener};
 use crate::routes;
 use crate::tally::Tally;
@@ -74,6 +75,9 @@ pub(crate) struct Api {
     pub(crate) requests: AtomicU64,
     pub(crate) usage: UsageBook,
     pub(crate) tally: Tally,
+    /// Answers to requests that must not be done twice, and the ones under way.
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) once: TaskSet,
     /// Ends every stream.
     pub(crate) closing: CancellationToken,
 }
@@ -89,6 +93,8 @@ impl Server {
             requests: AtomicU64::new(0),
             usage: UsageBook::default(),
             tally: Tally::default(),
+            answers: Arc::default(),
+            once: TaskSet::new("api-once"),
             closing: CancellationToken::new(),
         });
         Self { router: routes::router(&api), api }
@@ -113,9 +119,5 @@ impl Api {
     /// How long the daemon runs.
     pub(crate) fn uptime(&self) -> std::time::Duration {
         self.services.clock.mono().saturating_since(self.started)
-    }
-
-    pub(crate) fn count_error(&self) {
-        self.services.errors.record(self.services.clock.mono());
     }
 }

@@ -7,7 +7,11 @@ use nd_api::Manifest;
 use nd_api::v1::{DeployBody, RegistryAuth as WrittenAuth};
 use nd_config::Workload as Wanted;
 use nd_core::engine::{Accepted, DeployRequest};
+use nd_core::model::AppPhase;
 use nd_core::ports::RegistryAuth;
+use nd_core::records::DeploymentStatus;
+use nd_core::spec::{AppSpec, Workload};
+use nd_types::DeploymentId;
 
 use crate::identity::Caller;
 use crate::refusal::Refusal;
@@ -60,14 +64,37 @@ pub(super) fn built(api: &Api, caller: &Caller, body: &DeployBody<Manifest>) -> 
     Ok(built)
 }
 
+/// The deployment that has already made serve what is asked for, as long as it runs as it should.
+///
+/// Only an image that is named by its digest is known to be the same: behind a tag or a command there may be other code
+/// than the last time, and so those are deployed again.
+pub(super) fn unchanged(api: &Api, body: &DeployBody<Manifest>, built: &Built) -> Option<DeploymentId> {
+    let status = api.engine().status(&body.manifest.app.name)?;
+    let spec = status.spec.as_deref()?;
+    let pinned = matches!(&spec.workload, Workload::Image(image) if image.reference.contains("@sha256:"));
+    let runs = status.settled && status.phase == AppPhase::Running && status.rollout.is_none();
+    // How a release takes over is not part of what it is.
+    let same = AppSpec { strategy: spec.strategy, ..built.spec.clone() } == *spec
+        && built.replicas.is_none_or(|replicas| replicas == status.replicas);
+    if !(pinned && runs && same) {
+        return None;
+    }
+    let deployments = api.engine().deployments(Some(&status.app)).into_iter();
+    let mut brought = deployments.filter(|deployment| {
+        Some(&deployment.release) == status.release.as_ref()
+            && deployment.status == DeploymentStatus::Succeeded
+    });
+    brought.next().map(|deployment| deployment.id)
+}
+
 /// Begins a deployment.
 pub(super) async fn begin(
     api: &Api,
     caller: &Caller,
     body: DeployBody<Manifest>,
+    built: Built,
     notes: Vec<String>,
 ) -> Result<Accepted, Refusal> {
-    let built = built(api, caller, &body)?;
     let lock_wait = body.lock_wait_ms.map_or(QUEUE, Duration::from_millis);
     let request = DeployRequest {
         app: body.manifest.app.name,

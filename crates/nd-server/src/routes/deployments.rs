@@ -50,8 +50,13 @@ pub(super) async fn create(
     if body.dry_run {
         return Ok(planned(&api, &caller, &body, notes)?.into_response());
     }
-    let accepted = deploy::begin(&api, &caller, body, notes).await?;
-    Ok(begun(&api, accepted))
+    let built = deploy::built(&api, &caller, &body)?;
+    if let Some(id) = deploy::unchanged(&api, &body, &built).filter(|_| !body.force) {
+        let mut view = view(&api, &id)?;
+        view.notes.push("nothing changed, and it serves; --force deploys it again".to_owned());
+        return Ok(located(StatusCode::OK, view));
+    }
+    begun(&api, &deploy::begin(&api, &caller, body, built, notes).await?)
 }
 
 pub(super) async fn plan(
@@ -75,7 +80,7 @@ pub(super) async fn rollback(
     let body: RollbackBody = json_or_default(&parts.headers, body).await?;
     let target = target(&body)?;
     let accepted = api.engine().rollback(&app, &target, &caller.actor(), body.message, ROLLBACK_WAIT).await?;
-    Ok(begun(&api, accepted))
+    begun(&api, &accepted)
 }
 
 pub(super) async fn list(
@@ -119,10 +124,26 @@ pub(super) async fn log(
     Ok(Json(ListPage::complete(items)))
 }
 
-pub(super) async fn follow(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+/// As NDJSON, or as server-sent events for who accepts those; they go on after `Last-Event-ID`.
+pub(super) async fn follow(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
     let id = deployment_id(&id)?;
-    view(&api, &id)?;
-    Ok(streams::ndjson(&api, records(&api, &id).await))
+    let over = view(&api, &id)?.status.is_final();
+    let records = records(&api, &id).await;
+    if !streams::accepts_events(request.headers()) {
+        return Ok(streams::ndjson(&api, records));
+    }
+    let seen = streams::last_event_id(request.headers()).unwrap_or(0);
+    let unseen = records.filter(move |record| std::future::ready(record.seq > seen));
+    let mut unseen = Box::pin(unseen.peekable());
+    if over && unseen.as_mut().peek().await.is_none() {
+        // An event source comes back for ever, unless it is told that there is nothing more.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(streams::server_sent(&api, unseen.map(|record| (record.seq, record))))
 }
 
 pub(super) async fn cancel(
@@ -184,13 +205,14 @@ fn target(body: &RollbackBody) -> Result<RollbackTarget, Refusal> {
     }
 }
 
-fn begun(api: &Api, accepted: Accepted) -> Response {
-    let id = accepted.deployment;
-    let location = endpoints::DEPLOYMENT.path_with(&[id.as_str()]);
-    let mut response = match view(api, &id) {
-        Ok(view) => (StatusCode::ACCEPTED, Json(view)).into_response(),
-        Err(refusal) => return refusal.into_response(),
-    };
+fn begun(api: &Api, accepted: &Accepted) -> Result<Response, Refusal> {
+    view(api, &accepted.deployment).map(|view| located(StatusCode::ACCEPTED, view))
+}
+
+/// A deployment, with the place where it can be seen.
+fn located(status: StatusCode, view: DeploymentView) -> Response {
+    let location = endpoints::DEPLOYMENT.path_with(&[view.id.as_str()]);
+    let mut response = (status, Json(view)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }

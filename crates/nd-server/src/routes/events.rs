@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
-use http::{HeaderMap, header};
 use nd_api::v1::{EventQuery, EventView, ListPage};
 use nd_core::events::StoredEvent;
 use nd_core::ports::HistoryQuery;
@@ -32,11 +31,11 @@ const SEARCH: usize = 20;
 pub(super) async fn events(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Refusal> {
     let (parts, _) = request.into_parts();
     let mut asked: EventQuery = query(&parts)?;
-    let sent = accepts_events(&parts.headers);
+    let sent = streams::accepts_events(&parts.headers);
     if !asked.follow && !sent {
         return page(&api, &asked).await.map(|page| Json(page).into_response());
     }
-    asked.after = last_event_id(&parts.headers).or(asked.after);
+    asked.after = streams::last_event_id(&parts.headers).or(asked.after);
     let events = follow(&api, asked).await?;
     Ok(if sent {
         streams::server_sent(&api, events.map(|event| (event.id, event)))
@@ -144,13 +143,4 @@ fn is_kind(event: &StoredEvent, wanted: Option<&str>) -> bool {
     let Some(wanted) = wanted else { return true };
     let kind = event.what.type_name();
     kind == wanted || kind.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'))
-}
-
-fn accepts_events(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/event-stream"))
-}
-
-fn last_event_id(headers: &HeaderMap) -> Option<u64> {
-    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }

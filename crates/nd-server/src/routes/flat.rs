@@ -99,7 +99,8 @@ async fn begin(api: &Api, caller: &Caller, request: Request, inherit: bool) -> R
     let (body, mut notes) = deploy::checked(body).map_err(|refusal| as_invalid(&refusal))?;
     let other = other_proxy(proxy);
     notes.extend(other.clone());
-    let accepted = deploy::begin(api, caller, body, notes.clone()).await?;
+    let built = deploy::built(api, caller, &body)?;
+    let accepted = deploy::begin(api, caller, body, built, notes.clone()).await?;
     if wait {
         return finished(api, &app, &accepted, notes).await;
     }

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 
 use crate::server::Api;
@@ -41,8 +41,22 @@ where
         tokio::time::sleep(HEARTBEAT).await;
         Some((Bytes::from_static(b"event: heartbeat\ndata: {}\n\n"), ()))
     });
-    let both = stream::select(events, Box::pin(beats));
+    // The end of the events ends the heart too.
+    let events = events.map(Some).chain(stream::iter([None]));
+    let both = stream::select(events, Box::pin(beats).map(Some));
+    let both = both.take_while(|event| std::future::ready(event.is_some())).filter_map(std::future::ready);
     respond("text/event-stream", until_closing(api, both))
+}
+
+/// Whether a client wants server-sent events.
+pub(super) fn accepts_events(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+/// The last event that a client has seen, when it comes back.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Option<u64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }
 
 /// Ends a stream when the daemon does.

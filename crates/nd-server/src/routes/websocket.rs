@@ -18,8 +18,14 @@ use crate::server::Api;
 
 const PING: Duration = Duration::from_secs(15);
 
+/// Pings without any sign of life after which a reader counts as gone. A slow one finds a ping behind its lines.
+const UNANSWERED: u32 = 3;
+
 /// How long one frame may take to be taken by a reader; the store counts what it misses meanwhile.
 const SEND: Duration = Duration::from_secs(30);
+
+/// How long a reader may take to close its end.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// Lines before the live ones where the client does not say.
 const TAIL: u32 = 200;
@@ -43,18 +49,30 @@ pub(super) async fn logs(State(api): State<Arc<Api>>, request: Request) -> Resul
 async fn send_all(api: &Api, mut socket: WebSocket, mut frames: BoxStream<'static, LogFrame>) {
     let mut ping = tokio::time::interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unanswered = 0;
     loop {
         let message = tokio::select! {
+            biased;
+            () = api.closing.cancelled() => return close(socket, close_code::RESTART).await,
+            incoming = socket.recv() => match incoming {
+                Some(Err(_)) | None => return,
+                // After a Close, too: the next look sends the answer to it, and then finds the end.
+                Some(Ok(_)) => {
+                    unanswered = 0;
+                    continue;
+                }
+            },
+            _ = ping.tick() => {
+                if unanswered == UNANSWERED {
+                    return close(socket, close_code::PROTOCOL).await;
+                }
+                unanswered += 1;
+                Message::Ping(bytes::Bytes::new())
+            }
             frame = frames.next() => match frame.and_then(|frame| serde_json::to_string(&frame).ok()) {
                 Some(text) => Message::text(text),
                 None => return close(socket, close_code::NORMAL).await,
             },
-            _ = ping.tick() => Message::Ping(bytes::Bytes::new()),
-            incoming = socket.recv() => match incoming {
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                Some(Ok(_)) => continue,
-            },
-            () = api.closing.cancelled() => return close(socket, close_code::RESTART).await,
         };
         if !matches!(timeout(SEND, socket.send(message)).await, Ok(Ok(()))) {
             return;
@@ -62,9 +80,18 @@ async fn send_all(api: &Api, mut socket: WebSocket, mut frames: BoxStream<'stati
     }
 }
 
+/// Says why, and hears the reader out until it has closed its end (RFC 6455, section 7.1.1): a socket that is dropped
+/// before takes what the reader has not read yet with it.
 async fn close(mut socket: WebSocket, code: u16) {
     let frame = Message::Close(Some(CloseFrame { code, reason: "".into() }));
-    if !matches!(timeout(Duration::from_secs(1), socket.send(frame)).await, Ok(Ok(()))) {
+    let closed = async {
+        socket.send(frame).await?;
+        while let Some(message) = socket.recv().await {
+            message?;
+        }
+        Ok::<(), axum::Error>(())
+    };
+    if !matches!(timeout(CLOSING, closed).await, Ok(Ok(()))) {
         tracing::debug!("a log reader left before it was told to");
     }
 }

@@ -2,6 +2,8 @@
 
 mod access;
 mod flat;
+mod following;
+mod idempotency;
 mod streams;
 mod support;
 mod v1;

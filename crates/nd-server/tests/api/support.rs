@@ -136,10 +136,45 @@ impl World {
         exchange(wire, &request(method, path, "host: localhost\r\n", body)).await
     }
 
+    /// Asks on the unix socket, with these header lines.
+    pub(crate) async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> TestResult<Answer> {
+        let wire = UnixStream::connect(&self.socket).await?;
+        exchange(wire, &request(method, path, &format!("host: localhost\r\n{headers}"), body)).await
+    }
+
+    /// Sends a request on the unix socket and leaves without the answer.
+    pub(crate) async fn ask_and_leave(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> TestResult {
+        let mut wire = UnixStream::connect(&self.socket).await?;
+        let request = request(method, path, &format!("host: localhost\r\n{headers}"), body);
+        Ok(wire.write_all(request.as_bytes()).await?)
+    }
+
     /// Asks on the TCP port, with these header lines.
     pub(crate) async fn ask_tcp(&self, path: &str, headers: &str) -> TestResult<Answer> {
+        self.ask_tcp_with("GET", path, headers, "").await
+    }
+
+    pub(crate) async fn ask_tcp_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> TestResult<Answer> {
         let wire = TcpStream::connect(self.tcp).await?;
-        exchange(wire, &request("GET", path, headers, "")).await
+        exchange(wire, &request(method, path, headers, body)).await
     }
 
     /// Deploys through `/api/v1` and waits for the end; answers the last record of the stream.
