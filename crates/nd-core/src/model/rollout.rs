@@ -46,25 +46,21 @@ impl AppModel {
     #[must_use]
     pub fn plan_of(&self, rollout: &RolloutRecord, strategies: &Strategies) -> Plan {
         let Some(strategy) = strategies.get(&rollout.strategy) else { return Plan::default() };
-        let old = self.release_before(&rollout.release);
+        // What the user had stopped is no side of this deployment.
+        let old = self.release_before(&rollout.release).filter(|_| !rollout.from_stopped);
         let input = PlanInput {
             new: &rollout.release,
             old: old.as_ref(),
             switched: self.record.active.as_ref() == Some(&rollout.release),
             prepared: self.is_prepared(&rollout.release),
             replicas: rollout.replicas,
-            old_replicas: self.old_replicas(rollout),
+            old_replicas: rollout.old_replicas,
             units: self.plan_units(rollout, old.as_ref()),
         };
         match rollout.stage {
             RolloutStage::Advancing => strategy.plan(&input),
             RolloutStage::Undoing(_) => strategy.undo(&input),
         }
-    }
-
-    /// How many instances of the release before are to serve until the new one does.
-    fn old_replicas(&self, rollout: &RolloutRecord) -> u16 {
-        if self.leaves_stopped(rollout) { 0 } else { rollout.old_replicas }
     }
 
     /// Whether the release before is to stay as the user left it: stopped.
@@ -85,7 +81,7 @@ impl AppModel {
             (1..=replicas).map(|slot| UnitId::new(self.app(), release, slot)).collect::<Vec<_>>()
         };
         let mut ids = expected(&rollout.release, rollout.replicas);
-        ids.extend(old.into_iter().flat_map(|old| expected(old, self.old_replicas(rollout))));
+        ids.extend(old.into_iter().flat_map(|old| expected(old, rollout.old_replicas)));
         let known =
             self.units.keys().filter(|id| *id.release() == rollout.release || Some(id.release()) == old);
         ids.extend(known.cloned());

@@ -55,6 +55,9 @@ impl AppModel {
         if self.run() == RunIntent::Stopped {
             return self.routes_to(active, [].iter(), Availability::Stopped);
         }
+        if !self.runs_active() {
+            return self.routes_to(active, [].iter(), Availability::Serving);
+        }
         if plan.owns_old && self.record.rollout.as_ref().is_some_and(|rollout| rollout.release != *active) {
             // In the gap of a `recreate`: nothing may be added until the plan says so.
             let served = self.served.as_ref().map(|served| served.units.clone()).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nd_core::model::{Action, Unit, UnitAction, UnitState, Verdict};
-use nd_core::records::RunIntent;
+use nd_core::records::{AppRecord, RolloutRecord, RunIntent};
 use nd_core::routes::AppRoutes;
 use nd_types::{Availability, ReleaseId, StrategyName, UnitId};
 
@@ -36,7 +36,7 @@ pub(crate) fn owed_starts(sim: &Sim) -> BTreeSet<UnitId> {
     let others =
         |(id, unit): (&UnitId, &Unit)| record.active.as_ref() != Some(id.release()) && unit.may_run();
     let alone = recreates && model.units().iter().any(others);
-    if record.run != RunIntent::Running || in_gap || alone || sim.suspended {
+    if record.run != RunIntent::Running || in_gap || alone || stays_stopped(record) || sim.suspended {
         return BTreeSet::new();
     }
     let owed = |id: &UnitId, unit: &Unit| {
@@ -169,12 +169,21 @@ fn check_apply(sim: &Sim, routes: &AppRoutes, actions: &[Action]) -> Law {
 /// Units of the active release that are wanted and known to be ready.
 fn ready_and_wanted(sim: &Sim) -> Vec<UnitId> {
     let (model, record) = (&sim.model, sim.model.record());
-    let wanted = |id: &UnitId| record.active.as_ref() == Some(id.release()) && id.slot() <= record.replicas;
+    let wanted = |id: &UnitId| {
+        let active = record.active.as_ref() == Some(id.release()) && id.slot() <= record.replicas;
+        active && !stays_stopped(record)
+    };
     let ready = model
         .units()
         .iter()
         .filter(|(id, unit)| wanted(id) && unit.state == UnitState::Ready && !unit.is_leaving());
     ready.map(|(id, _)| id.clone()).collect()
+}
+
+/// Whether the user stopped the app before the deployment under way began: then the release before has nothing to do.
+fn stays_stopped(record: &AppRecord) -> bool {
+    let waits = |rollout: &RolloutRecord| record.active.as_ref() != Some(&rollout.release);
+    record.rollout.as_ref().is_some_and(|rollout| rollout.from_stopped && waits(rollout))
 }
 
 /// What holds for the world at any moment.
