@@ -1,22 +1,32 @@
 //! The command tree of both binaries.
 
 mod deploy;
+mod examples;
+mod fields;
 mod look;
+mod tool;
 mod verbs;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
 use nd_api::manifest::Environment;
 
+use crate::candidates;
+
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
-pub(crate) use look::{CheckArgs, CompletionArgs, DeploymentsArgs, EventsArgs, LogsArgs, StatusArgs};
+pub(crate) use fields::Fields;
+pub(crate) use look::{
+    DeploymentListArgs, DeploymentsArgs, DeploymentsVerb, EventsArgs, LogsArgs, StatusArgs,
+};
+pub(crate) use tool::{CheckArgs, CompletionArgs, ConfigVerb, ExplainArgs, ManArgs};
 pub(crate) use verbs::{AppsArgs, DestroyArgs, RollbackArgs, ScaleArgs, WaitFlags};
 
 /// The tree, under the name that was typed.
 pub(crate) fn command(program: &'static str) -> clap::Command {
-    let command = Cli::command().name(program).bin_name(program);
+    let command = examples::shown(Cli::command().name(program).bin_name(program), program);
     if program == "nextdeployd" {
         command.after_help("`nextdeployd run` (or no command) runs the daemon: see `nextdeployd run --help`")
     } else {
@@ -49,9 +59,9 @@ pub(crate) struct Global {
     /// The environment of the file: dev, staging or prod
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) env: Option<Environment>,
-    /// Print JSON: one object, an array for lists, a line each for streams
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
+    /// Print JSON: one object, an array for lists, a line each for streams; or these fields of it alone
+    #[arg(long, global = true, value_name = "FIELD,…", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) json: Option<Fields>,
     /// Print the result and errors alone
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
@@ -117,11 +127,12 @@ pub(crate) enum Command {
     /// Remove an app with its instances and releases
     #[command(visible_aliases = ["delete", "remove"])]
     Destroy(DestroyArgs),
-    /// List deployments of an app, or show one
+    /// List deployments of an app, or show one of them
     Deployments(DeploymentsArgs),
     /// End a deployment that is under way
     Cancel {
-        /// The deployment, as in dpl_8f3k2a1
+        /// The deployment, or the beginning of its id
+        #[arg(value_name = "DPL", add = ArgValueCandidates::new(candidates::deployments))]
         deployment: String,
     },
     /// Show what happened
@@ -130,8 +141,15 @@ pub(crate) enum Command {
     Workers,
     /// Show the version of this program and of the daemon
     Version,
+    /// Show the project's file as it is read
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Say what an error code means, and what helps
+    Explain(ExplainArgs),
     /// Print a completion script for a shell
     Completion(CompletionArgs),
+    /// Print or install the manual
+    Man(ManArgs),
 }
 
 /// Reads `30s`.

@@ -1,13 +1,18 @@
 //! The commands, one file each.
 
 mod check;
+mod completion;
+mod conclusion;
+mod config;
 mod deploy;
 mod deployments;
 mod destroy;
 mod events;
+mod explain;
 mod follow;
 mod list;
 mod logs;
+mod man;
 mod plan;
 mod rollback;
 mod scale;
@@ -19,10 +24,11 @@ mod workers;
 
 use nd_client::Client;
 
-use crate::args::{self, Command, Global};
+use crate::args::{Command, Global};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::session;
+use crate::typed::Typed;
 
 /// How a command ended.
 pub(crate) type Outcome = Result<Exit, Failure>;
@@ -32,21 +38,22 @@ pub(crate) struct Context<'c> {
     pub(crate) client: Client,
     pub(crate) global: &'c Global,
     pub(crate) output: &'c Output,
+    pub(crate) typed: &'c Typed,
 }
 
-pub(crate) async fn dispatch(
-    program: &'static str,
-    command: &Command,
-    global: &Global,
-    output: &Output,
-) -> Outcome {
+pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, output: &Output) -> Outcome {
+    let program = typed.program();
+    // These need no daemon.
     match command {
         Command::Check(args) => return check::run(args, global, output),
-        Command::Completion(args) => return Ok(completion(program, args.shell)),
+        Command::Config(verb) => return config::run(verb, global, output),
+        Command::Explain(args) => return explain::run(args, output),
+        Command::Completion(args) => return completion::run(program, args.shell),
+        Command::Man(args) => return man::run(program, args, output),
         _ => {}
     }
     let client = session::client(global, output)?;
-    let context = Context { client, global, output };
+    let context = Context { client, global, output, typed };
     match command {
         Command::Deploy(args) if args.dry_run => plan::run(args, &context, Exit::Ok).await,
         Command::Deploy(args) => deploy::run(args, &context).await,
@@ -54,7 +61,7 @@ pub(crate) async fn dispatch(
         Command::List => list::run(&context).await,
         Command::Status(args) => status::run(args, &context).await,
         Command::Logs(args) => logs::run(args, &context).await,
-        Command::Start(args) => start::run(program, args, &context).await,
+        Command::Start(args) => start::run(args, &context).await,
         Command::Stop(args) => verbs::stop(args, &context).await,
         Command::Restart(args) => verbs::restart(args, &context).await,
         Command::Scale(args) => scale::run(args, &context).await,
@@ -64,12 +71,11 @@ pub(crate) async fn dispatch(
         Command::Cancel { deployment } => deployments::cancel(deployment, &context).await,
         Command::Events(args) => events::run(args, &context).await,
         Command::Workers => workers::run(&context).await,
-        Command::Version => version::run(program, &context).await,
-        Command::Check(_) | Command::Completion(_) => Ok(Exit::Ok),
+        Command::Version => version::run(&context).await,
+        Command::Check(_)
+        | Command::Config(_)
+        | Command::Explain(_)
+        | Command::Completion(_)
+        | Command::Man(_) => Ok(Exit::Ok),
     }
-}
-
-fn completion(program: &'static str, shell: clap_complete::Shell) -> Exit {
-    clap_complete::generate(shell, &mut args::command(program), program, &mut std::io::stdout());
-    Exit::Ok
 }

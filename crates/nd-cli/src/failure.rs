@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use nd_api::v1::{Diagnosis, FieldError, Problem};
+use nd_api::v1::{Diagnosis, FieldError, Problem, Versioned};
 use nd_client::{ClientError, Host, InvalidHost};
 use nd_config::Report;
+use serde::Serialize;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,15 +117,73 @@ impl Failure {
         Self { code, what: Some(facts.join(", ")), why, logs, fix, ..Self::new(exit, title) }
     }
 
+    /// Several commands in one failed.
+    pub(crate) fn several(failures: &[Self], of: usize, exit: Exit) -> Self {
+        let errors = failures
+            .iter()
+            .map(|failure| FieldError {
+                code: failure.code.clone(),
+                message: failure.title.clone(),
+                ..FieldError::default()
+            })
+            .collect();
+        let fix = failures.iter().flat_map(|failure| failure.fix.clone()).collect();
+        Self { errors, fix, ..Self::new(exit, format!("{} of {of} apps failed", failures.len())) }
+    }
+
+    /// One line of JSON: `{"v":1,"error":{…}}`.
+    pub(crate) fn to_json(&self) -> String {
+        let errors = match &self.report {
+            Some(report) => report.to_field_errors(),
+            None => self.errors.clone(),
+        };
+        let error = ErrorView {
+            code: self.code.as_deref(),
+            exit: self.exit.code(),
+            title: &self.title,
+            what: self.what.as_deref().unwrap_or(&self.title),
+            why: self.why.as_deref(),
+            logs: &self.logs,
+            errors: &errors,
+            fix: &self.fix,
+        };
+        // Texts and numbers always have a JSON form.
+        serde_json::to_string(&Versioned::new(ErrorLine { error })).unwrap_or_default()
+    }
+
     /// Whether the daemon said so with this code.
     pub(crate) fn has_code(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
 }
 
+/// What `--json` prints on standard error. Every field is always there.
+#[derive(Serialize)]
+struct ErrorLine<'a> {
+    error: ErrorView<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorView<'a> {
+    /// The stable code, as in `ND1207`; null for a mistake of the command line.
+    code: Option<&'a str>,
+    /// The exit code of the command.
+    exit: u8,
+    title: &'a str,
+    what: &'a str,
+    /// The cause; only where it is proven.
+    why: Option<&'a str>,
+    logs: &'a [String],
+    errors: &'a [FieldError],
+    fix: &'a [String],
+}
+
 impl From<Report> for Failure {
     fn from(report: Report) -> Self {
-        Self { report: Some(report), ..Self::usage("the file has mistakes") }
+        let errors = report.to_field_errors();
+        let code = errors.first().and_then(|error| error.code.clone());
+        let title = format!("{} has mistakes", report.name());
+        Self { code, report: Some(report), ..Self::usage(title) }
     }
 }
 

@@ -8,13 +8,19 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what commands are for")]
 
 mod args;
+mod candidates;
 mod commands;
+mod cursors;
+mod explain;
 mod failure;
+mod github;
+mod interrupt;
 mod output;
 mod project;
 mod render;
 mod run;
 mod session;
 mod targets;
+mod typed;
 
 pub use run::run;

@@ -1,14 +1,18 @@
 //! Where everything that is printed goes: results to standard output, all else to standard error.
 
+mod json;
+
 use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use nd_api::v1::Versioned;
-use nd_config::{Colour, Report};
+use nd_config::{Colour, Report, Severity};
 use serde::Serialize;
 
-use crate::args::{ColorWhen, Global};
+use crate::args::{ColorWhen, Fields, Global};
 use crate::failure::Failure;
+use crate::github::{self, Annotation, Grade};
+use crate::render;
+use json::Shown;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -17,7 +21,7 @@ const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
 /// How to print.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Output {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
@@ -26,6 +30,10 @@ pub(crate) struct Output {
     pub(crate) live: bool,
     /// Whether somebody can be asked.
     pub(crate) asks: bool,
+    /// Whether GitHub Actions reads along.
+    pub(crate) github: bool,
+    /// What of a view `--json` prints.
+    fields: Fields,
     colour_out: bool,
     colour_err: bool,
 }
@@ -42,15 +50,24 @@ impl Output {
             ColorWhen::Auto => terminal && !plain,
         };
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let json = global.json.is_some();
         Self {
-            json: global.json,
+            json,
             quiet: global.quiet,
             verbose: global.verbose > 0,
-            live: err && !dumb && !env("CI") && !global.quiet,
+            live: err && !dumb && !env("CI") && !global.quiet && !json,
             asks: std::io::stdin().is_terminal() && err && !global.no_input,
+            github: github::is_here(),
+            fields: global.json.clone().unwrap_or_default(),
             colour_out: wants(out),
             colour_err: wants(err),
         }
+    }
+
+    /// Plain, and nothing but results.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        Self { quiet: true, ..Self::default() }
     }
 
     /// A result.
@@ -61,14 +78,14 @@ impl Output {
 
     /// One object as JSON, with its version in front.
     pub(crate) fn object(&self, view: &impl Serialize) {
-        if let Ok(text) = serde_json::to_string_pretty(&Versioned::new(view)) {
+        if let Ok(text) = serde_json::to_string_pretty(&self.shown(view)) {
             self.result(&text);
         }
     }
 
     /// A list as JSON, each entry with its version.
     pub(crate) fn list<T: Serialize>(&self, views: &[T]) {
-        let views: Vec<_> = views.iter().map(Versioned::new).collect();
+        let views: Vec<_> = views.iter().map(|view| self.shown(view)).collect();
         if let Ok(text) = serde_json::to_string_pretty(&views) {
             self.result(&text);
         }
@@ -76,8 +93,8 @@ impl Output {
 
     /// One entry of a stream as JSON. False: nobody reads any more.
     pub(crate) fn line(&self, view: &impl Serialize) -> bool {
-        match serde_json::to_string(&Versioned::new(view)) {
-            Ok(text) => writeln!(anstream::stdout(), "{text}").is_ok(),
+        match serde_json::to_string(&self.shown(view)) {
+            Ok(text) => self.stream(&text),
             Err(_) => true,
         }
     }
@@ -87,55 +104,46 @@ impl Output {
         writeln!(anstream::stdout(), "{text}").is_ok()
     }
 
+    /// Whether standard error takes more than errors. With `--json` a program reads both, and an error is all it expects.
+    pub(crate) fn talks(&self) -> bool {
+        !self.quiet && (!self.json || self.verbose)
+    }
+
     /// What the user may like to know.
     pub(crate) fn note(&self, text: &str) {
-        if !self.quiet {
+        if self.talks() {
             eprintln!("{text}");
         }
     }
 
     /// What the user should know.
     pub(crate) fn warning(&self, text: &str) {
-        if !self.quiet {
-            eprintln!("{} {text}", self.err("note:", YELLOW));
-        }
+        self.note(&format!("{} {text}", self.err("note:", YELLOW)));
     }
 
     /// What is wrong with, or noteworthy in, a file.
     pub(crate) fn report(&self, report: &Report) {
         let colour = if self.colour_err { Colour::Always } else { Colour::Never };
         eprint!("{}", report.render(colour));
+        if self.github {
+            annotate(report);
+        }
     }
 
+    /// Why the command failed: a block for people, or one object for programs.
     pub(crate) fn failure(&self, failure: &Failure) {
+        if self.json {
+            return eprintln!("{}", failure.to_json());
+        }
         if let Some(report) = &failure.report {
-            self.report(report);
-            return;
+            return self.report(report);
         }
-        let head = failure.code.as_ref().map_or_else(|| "error".to_owned(), |code| format!("error[{code}]"));
-        eprintln!("{} {}", self.err(&format!("{head}:"), RED), failure.title);
-        let row = |name: &str, text: &str| eprintln!("  {} {text}", self.err(&format!("{name}:"), BOLD));
-        for error in failure.errors.iter().filter(|error| error.message != failure.title) {
-            let place = error.pointer.as_deref().unwrap_or_default();
-            row(place, &error.message);
-        }
-        if let Some(what) = &failure.what {
-            row("what", what);
-        }
-        match &failure.why {
-            Some(why) => row("why", &format!(" {why}")),
-            None if failure.what.is_some() => row("why", " cause unknown"),
-            None => {}
-        }
-        if !failure.logs.is_empty() {
-            let count = failure.logs.len();
-            row("logs", &format!("the last {count} line{}", if count == 1 { "" } else { "s" }));
-            for line in &failure.logs {
-                eprintln!("        {} {line}", self.err("│", DIM));
-            }
-        }
-        for fix in &failure.fix {
-            row("fix", &format!(" {fix}"));
+        eprintln!("{}", render::failure::block(failure, self));
+        if self.github {
+            let message = failure.what.as_deref().map(|what| format!("{}: {what}", failure.title));
+            let message = message.as_deref().unwrap_or(&failure.title);
+            let title = failure.code.as_deref();
+            eprintln!("{}", Annotation { grade: Grade::Error, title, place: None, message }.command());
         }
     }
 
@@ -176,12 +184,38 @@ impl Output {
         self.err(text, RED)
     }
 
+    pub(crate) fn bold_err(&self, text: &str) -> String {
+        self.err(text, BOLD)
+    }
+
+    fn shown<'a, T: Serialize>(&'a self, view: &'a T) -> Shown<'a, T> {
+        Shown { view, fields: self.fields.names() }
+    }
+
     fn out(&self, text: &str, style: Style) -> String {
         painted(text, style, self.colour_out)
     }
 
     fn err(&self, text: &str, style: Style) -> String {
         painted(text, style, self.colour_err)
+    }
+}
+
+fn annotate(report: &Report) {
+    for mistake in report.mistakes() {
+        let place = mistake.span.as_ref().map(|span| {
+            let (line, column) = report.line_column(span.start);
+            (report.name(), line, column)
+        });
+        let grade = match mistake.severity {
+            Severity::Error => Grade::Error,
+            Severity::Warning => Grade::Warning,
+            Severity::Note => Grade::Notice,
+        };
+        let help = mistake.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        let message = format!("{}{help}", mistake.message);
+        let title = Some(mistake.code.as_str());
+        eprintln!("{}", Annotation { grade, title, place, message: &message }.command());
     }
 }
 

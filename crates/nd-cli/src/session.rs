@@ -12,29 +12,51 @@ use crate::output::Output;
 /// A client for the host that wins: `--host`, then `NEXTDEPLOY_HOST`, then the daemon of this machine.
 pub(crate) fn client(global: &Global, output: &Output) -> Result<Client, Failure> {
     let uid = rustix::process::geteuid().as_raw();
-    let from_env = std::env::var("NEXTDEPLOY_HOST").ok().filter(|host| !host.is_empty());
-    let (host, why) = match (&global.host, from_env) {
-        (Some(host), _) => (host.parse()?, "--host"),
-        (None, Some(host)) => (host.parse()?, "NEXTDEPLOY_HOST"),
-        (None, None) => (Host::local(uid), "the daemon of this machine"),
-    };
+    let (host, why) = host(global.host.as_deref(), uid)?;
     if output.verbose {
         output.note(&format!("host {host} ({why})"));
     }
     let token = match &host {
         Host::Unix(_) => None,
-        Host::Tcp(_) => token(global, uid, host.is_local())?,
+        Host::Tcp(_) => token(global.token.as_deref(), uid, host.is_local())?,
     };
     let timeout = global.timeout.unwrap_or(Client::TIMEOUT).max(Duration::from_millis(1));
     Ok(Client::new(host).with_token(token).with_timeout(timeout))
 }
 
+/// The same without a command line that was read, for a shell that completes one: it never asks and says nothing.
+pub(crate) fn silent() -> Result<Client, Failure> {
+    let uid = rustix::process::geteuid().as_raw();
+    let typed: Vec<String> = std::env::args().collect();
+    let flag = typed.windows(2).find_map(|pair| match pair {
+        [flag, value] if flag == "--host" => Some(value.as_str()),
+        [_, flag] => flag.strip_prefix("--host="),
+        _ => None,
+    });
+    let (host, _) = host(flag, uid)?;
+    let token = match &host {
+        Host::Unix(_) => None,
+        Host::Tcp(_) => token(None, uid, host.is_local())?,
+    };
+    Ok(Client::new(host).with_token(token))
+}
+
+/// The host, and what chose it.
+fn host(flag: Option<&str>, uid: u32) -> Result<(Host, &'static str), Failure> {
+    let from_env = std::env::var("NEXTDEPLOY_HOST").ok().filter(|host| !host.is_empty());
+    Ok(match (flag, from_env) {
+        (Some(host), _) => (host.parse()?, "--host"),
+        (None, Some(host)) => (host.parse()?, "NEXTDEPLOY_HOST"),
+        (None, None) => (Host::local(uid), "the daemon of this machine"),
+    })
+}
+
 /// `--token` (`-` reads a line from standard input), then `NEXTDEPLOY_TOKEN`, then this user's own daemon's file, whose
 /// token no other machine may see.
-fn token(global: &Global, uid: u32, is_local: bool) -> Result<Option<String>, Failure> {
-    if let Some(token) = &global.token {
+fn token(flag: Option<&str>, uid: u32, is_local: bool) -> Result<Option<String>, Failure> {
+    if let Some(token) = flag {
         if token != "-" {
-            return Ok(Some(token.clone()));
+            return Ok(Some(token.to_owned()));
         }
         let mut line = String::new();
         std::io::stdin()

@@ -2,13 +2,23 @@
 
 use std::path::Path;
 
+use nd_api::v1::PageQuery;
 use nd_client::Client;
 use nd_config::Workload;
-use nd_types::AppName;
+use nd_types::{AppName, DeploymentId};
 
 use crate::args::Global;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::project;
+
+/// What every id of a deployment begins with.
+pub(crate) const DEPLOYMENT: &str = "dpl_";
+
+/// Characters of a whole id.
+const WHOLE: usize = DEPLOYMENT.len() + 7;
+
+/// Deployments of one app among which the beginning of an id is looked for.
+const KNOWN: u32 = 100;
 
 /// The one app: the word, else the flag, else the project's.
 pub(crate) fn one(word: Option<&str>, flag: Option<&str>, global: &Global) -> Result<AppName, Failure> {
@@ -39,6 +49,31 @@ pub(crate) async fn several(
     let mut seen = std::collections::BTreeSet::new();
     apps.retain(|app| seen.insert(app.clone()));
     Ok(apps)
+}
+
+/// The deployment of this id, or the one whose id begins so, with or without its `dpl_`.
+pub(crate) async fn deployment(word: &str, client: &Client) -> Result<DeploymentId, Failure> {
+    if let Some(id) = word.parse().ok().filter(|_| word.len() >= WHOLE) {
+        return Ok(id);
+    }
+    let begins = |id: &DeploymentId| {
+        let text = id.as_str();
+        text.starts_with(word) || text.trim_start_matches(DEPLOYMENT).starts_with(word)
+    };
+    let mut found = Vec::new();
+    for app in client.apps().await? {
+        let page = client.deployments(&app.name, &PageQuery { limit: Some(KNOWN), cursor: None }).await?;
+        found.extend(page.items.into_iter().map(|deployment| deployment.id).filter(begins));
+    }
+    match found.as_slice() {
+        [id] => Ok(id.clone()),
+        [] => Err(Failure::new(Exit::NotFound, format!("no deployment begins with `{word}`"))
+            .fix("nextdeploy deployments APP")),
+        several => {
+            let ids: Vec<_> = several.iter().map(DeploymentId::as_str).collect();
+            Err(Failure::usage(format!("`{word}` may be any of {}; type more of it", ids.join(", "))))
+        }
+    }
 }
 
 /// The app of the project's file, where there is one.

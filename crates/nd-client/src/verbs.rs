@@ -108,6 +108,11 @@ impl Client {
         self.call(Call::new(endpoints::DEPLOYMENT, &[id.as_str()])).await
     }
 
+    /// The steps of a deployment so far.
+    pub async fn deployment_log(&self, id: &DeploymentId) -> Answer<ListPage<StepRecord>> {
+        self.call(Call::new(endpoints::DEPLOYMENT_LOG, &[id.as_str()])).await
+    }
+
     /// The steps of a deployment from its start to its end, as they happen.
     pub async fn steps(&self, id: &DeploymentId) -> Answer<Lines<StepRecord>> {
         self.stream(Call::new(endpoints::DEPLOYMENT_STREAM, &[id.as_str()])).await

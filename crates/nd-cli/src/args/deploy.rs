@@ -4,16 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use nd_api::manifest::{ImageRef, Instances, Port, PortMapping, RestartMax, RestartPolicy, VolumeMount};
 use nd_types::{AppName, ByteSize, HostPattern, StrategyName};
 
 use super::duration;
 use super::verbs::WaitFlags;
+use crate::candidates;
 
 /// `deploy` and `plan`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  nextdeploy deploy\n  nextdeploy deploy --env prod -m \"fix cart\"\n  \
-    nextdeploy deploy --image ghcr.io/team/shop:1.4 --name shop --port 3000\n  nextdeploy deploy --name api -- node server.js")]
 pub(crate) struct DeployArgs {
     /// The directory with nextdeploy.yml, or an image
     #[arg(value_name = "DIR|IMAGE")]
@@ -49,13 +49,9 @@ pub(crate) struct DeployArgs {
 
 /// `start`.
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples:\n  nextdeploy start shop\n  nextdeploy start --name=myapp --image=node:18 --ports=3000:3000\n  \
-    nextdeploy start --name=myapp --restart=on-failure\n  nextdeploy start --name=api -- node server.js"
-)]
 pub(crate) struct StartArgs {
     /// Apps to start, or a project's file
-    #[arg(value_name = "APP|FILE")]
+    #[arg(value_name = "APP|FILE", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) targets: Vec<String>,
     #[command(flatten)]
     pub(crate) workload: WorkloadFlags,
@@ -72,7 +68,7 @@ pub(crate) struct StartArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct WorkloadFlags {
     /// The app's name
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<AppName>,
     /// The image to run
     #[arg(long, value_name = "REF")]

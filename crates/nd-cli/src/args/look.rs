@@ -1,32 +1,29 @@
 //! Commands that only look.
 
-use std::path::PathBuf;
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCandidates;
 
-use clap::Args;
-use clap_complete::Shell;
+use crate::candidates;
 
 /// `status`.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct StatusArgs {
     /// The app; all of them where it is left out
-    #[arg(value_name = "APP")]
+    #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) app: Option<String>,
     /// The app
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<String>,
 }
 
 /// `logs`.
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples:\n  nextdeploy logs shop -f\n  nextdeploy logs --name=myapp --follow\n  nextdeploy logs shop --level warn+ -n 500\n  nextdeploy logs -F timeout --since 10m"
-)]
 pub(crate) struct LogsArgs {
     /// The apps; all of them where it is left out
-    #[arg(value_name = "APP")]
+    #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) apps: Vec<String>,
     /// The app
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Vec<String>,
     /// Go on with what is written
     #[arg(short, long)]
@@ -65,12 +62,46 @@ pub(crate) struct LogsArgs {
 
 /// `deployments`.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DeploymentsArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<DeploymentsVerb>,
+    // Without a verb they are listed.
+    #[command(flatten)]
+    pub(crate) list: DeploymentListArgs,
+}
+
+/// What to do with deployments.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum DeploymentsVerb {
+    /// List deployments of an app, newest first
+    #[command(visible_alias = "list")]
+    Ls(DeploymentListArgs),
+    /// Show one deployment: how it ended, why, and what to do
+    Show {
+        /// The deployment, or the beginning of its id
+        #[arg(value_name = "DPL", add = ArgValueCandidates::new(candidates::deployments))]
+        deployment: String,
+    },
+    /// Show the steps of a deployment
+    Logs {
+        /// The deployment, or the beginning of its id
+        #[arg(value_name = "DPL", add = ArgValueCandidates::new(candidates::deployments))]
+        deployment: String,
+        /// Go on with what happens, to its end
+        #[arg(short, long)]
+        follow: bool,
+    },
+}
+
+/// `deployments ls`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DeploymentListArgs {
     /// The app, or a deployment to show
-    #[arg(value_name = "APP|DPL")]
+    #[arg(value_name = "APP|DPL", add = ArgValueCandidates::new(candidates::apps_and_deployments))]
     pub(crate) target: Option<String>,
     /// The app
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<String>,
     /// How many at most
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
@@ -81,10 +112,10 @@ pub(crate) struct DeploymentsArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EventsArgs {
     /// Only of this app
-    #[arg(value_name = "APP")]
+    #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) app: Option<String>,
     /// Only of this app
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<String>,
     /// Go on with what happens
     #[arg(short, long)]
@@ -95,23 +126,4 @@ pub(crate) struct EventsArgs {
     /// How many of the last ones
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     pub(crate) limit: u32,
-}
-
-/// `check`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// The file [default: nextdeploy.yml]
-    #[arg(value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
-    /// Take warnings for mistakes
-    #[arg(long)]
-    pub(crate) strict: bool,
-}
-
-/// `completion`.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct CompletionArgs {
-    /// The shell
-    #[arg(value_enum)]
-    pub(crate) shell: Shell,
 }

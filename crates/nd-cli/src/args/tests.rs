@@ -43,7 +43,7 @@ fn a_command_stands_behind_two_dashes_whatever_its_flags() {
     let cli = typed("nextdeploy deploy --name api -- node server.js --json -e x").unwrap();
     let Some(Command::Deploy(deploy)) = cli.command else { panic!("not a deploy") };
     assert_eq!(deploy.command, ["node", "server.js", "--json", "-e", "x"]);
-    assert!(!cli.global.json);
+    assert_eq!(cli.global.json, None);
 }
 
 #[test]
@@ -73,4 +73,86 @@ fn a_wrong_value_is_told_how_to_be_written() {
 #[test]
 fn without_a_command_nothing_is_refused() {
     assert!(typed("nextdeploy").is_ok_and(|cli| cli.command.is_none()));
+}
+
+#[test]
+fn json_takes_fields_behind_an_equals_sign_alone() {
+    let fields = |line: &str| {
+        let fields = typed(line).unwrap().global.json;
+        fields.map(|fields| fields.names().join(" "))
+    };
+    assert_eq!(fields("nextdeploy ls"), None);
+    assert_eq!(fields("nextdeploy ls --json").as_deref(), Some(""));
+    assert_eq!(fields("nextdeploy --json=name,url ls").as_deref(), Some("name url"));
+    assert_eq!(fields("nextdeploy status --json shop").as_deref(), Some(""));
+}
+
+#[test]
+fn deployments_are_listed_where_no_verb_is_typed() {
+    for (line, expected) in [
+        ("deployments shop", "list shop"),
+        ("deployments --name shop -n 5", "list by name"),
+        ("deployments ls shop", "ls shop"),
+        ("deployments show dpl_8f3k2a1", "show"),
+        ("deployments logs -f dpl_8f3k2a1", "logs"),
+    ] {
+        let Some(Command::Deployments(args)) = typed(&format!("nextdeploy {line}")).unwrap().command else {
+            panic!("not deployments: {line}")
+        };
+        let read = match (&args.verb, &args.list.target) {
+            (None, Some(target)) => format!("list {target}"),
+            (None, None) => "list by name".to_owned(),
+            (Some(DeploymentsVerb::Ls(list)), _) => {
+                format!("ls {}", list.target.as_deref().unwrap_or_default())
+            }
+            (Some(DeploymentsVerb::Show { .. }), _) => "show".to_owned(),
+            (Some(DeploymentsVerb::Logs { .. }), _) => "logs".to_owned(),
+        };
+        assert_eq!(read, expected, "{line}");
+    }
+}
+
+fn paths(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+    found.push(path.to_owned());
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        paths(verb, format!("{path} {}", verb.get_name()).trim_start(), found);
+    }
+}
+
+#[test]
+fn every_command_has_an_example_and_every_example_a_command() {
+    let mut found = Vec::new();
+    paths(&command("nextdeploy"), "", &mut found);
+    let shown: Vec<_> = examples::EXAMPLES.iter().map(|(path, _)| *path).collect();
+    for path in &found {
+        assert!(shown.contains(&path.as_str()), "args/examples.rs has no example of `{path}`");
+    }
+    for path in shown {
+        assert!(found.iter().any(|known| known == path), "there is no command `{path}`");
+    }
+}
+
+#[test]
+fn every_example_is_read_as_typed_and_is_of_its_command() {
+    for (path, lines) in examples::EXAMPLES {
+        assert!(!lines.is_empty(), "{path}");
+        for line in *lines {
+            assert!(line.starts_with(path), "`{line}` is no example of `{path}`");
+            // What a shell takes for itself.
+            let own = line.split(" | ").next().unwrap().split(" > ").next().unwrap();
+            let words = own.replace('\'', "").replace("fix cart", "fix-cart");
+            if let Err(error) = typed(&format!("nextdeploy {words}")) {
+                panic!("`{line}`: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_help_begins_with_examples() {
+    let mut tree = command("nextdeployd");
+    let help = tree.find_subcommand_mut("scale").unwrap().render_long_help().to_string();
+    let (about, rest) = help.split_once("\n\nExamples:\n").unwrap();
+    assert_eq!(about, "Change the number of instances of an app");
+    assert!(rest.starts_with("  nextdeployd scale shop 3\n"), "{rest}");
 }

@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use nd_api::manifest::Instances;
 
 use super::duration;
+use crate::candidates;
 
 /// Which apps: `APP…`, `--name=APP`, `all`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct AppsArgs {
     /// The apps; `all` for all of them
-    #[arg(value_name = "APP")]
+    #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) apps: Vec<String>,
     /// The app
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Vec<String>,
     #[command(flatten)]
     pub(crate) wait: WaitFlags,
@@ -43,13 +45,12 @@ impl WaitFlags {
 
 /// `scale`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  nextdeploy scale shop 3\n  nextdeploy scale --name=myapp --instances=3")]
 pub(crate) struct ScaleArgs {
     /// The app, and how many instances shall run
-    #[arg(value_name = "APP N", num_args = 0..=2)]
+    #[arg(value_name = "APP N", num_args = 0..=2, add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) words: Vec<String>,
     /// The app
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<String>,
     /// How many instances shall run, or `max`
     #[arg(long, value_name = "N")]
@@ -60,18 +61,15 @@ pub(crate) struct ScaleArgs {
 
 /// `rollback`.
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples:\n  nextdeploy rollback shop\n  nextdeploy rollback shop dpl_8f3k2a1\n  nextdeploy rollback --name=shop --steps=2"
-)]
 pub(crate) struct RollbackArgs {
     /// The app, and the deployment or release to go back to
-    #[arg(value_name = "APP DPL", num_args = 0..=2)]
+    #[arg(value_name = "APP DPL", num_args = 0..=2, add = ArgValueCandidates::new(candidates::apps_and_deployments))]
     pub(crate) words: Vec<String>,
     /// The app
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<String>,
     /// The deployment or release to go back to
-    #[arg(long, visible_alias = "toCommit", value_name = "DPL")]
+    #[arg(long, visible_alias = "toCommit", value_name = "DPL", add = ArgValueCandidates::new(candidates::deployments))]
     pub(crate) to: Option<String>,
     /// How many releases to go back
     #[arg(long, value_name = "N", conflicts_with = "to")]
@@ -87,10 +85,10 @@ pub(crate) struct RollbackArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DestroyArgs {
     /// The app
-    #[arg(value_name = "APP")]
+    #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) app: Option<String>,
     /// The app
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME")]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<String>,
     /// Also one with deletion_protection
     #[arg(long)]

@@ -1,11 +1,9 @@
 //! `check`: reads the project's file and says what is wrong with it. The daemon is not asked.
 
-use std::path::{Path, PathBuf};
-
 use nd_config::{Report, Severity, Workload};
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Outcome, config};
 use crate::args::{CheckArgs, Global};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -39,7 +37,8 @@ struct MistakeView {
 }
 
 pub(super) fn run(args: &CheckArgs, global: &Global, output: &Output) -> Outcome {
-    let path = file(args, global)?;
+    let path = config::project_file(args.file.as_deref(), global)
+        .ok_or_else(|| Failure::usage("there is no nextdeploy.yml here").fix("nextdeploy check FILE"))?;
     let report = match project::read(&path, global.env, Workload::Required) {
         Ok(read) => read.notes,
         Err(failure) => match failure.report {
@@ -56,20 +55,16 @@ pub(super) fn run(args: &CheckArgs, global: &Global, output: &Output) -> Outcome
         if errors == 0 && warnings == 0 {
             output.result(&format!("{} is in order", path.display()));
         } else {
-            output.result(&format!("{}: {errors} errors, {warnings} warnings", path.display()));
+            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+            output.result(&format!("{}: {errors}, {warnings}", path.display()));
         }
     }
     let found = errors > 0 || (args.strict && warnings > 0);
     Ok(if found { Exit::Found } else { Exit::Ok })
 }
 
-fn file(args: &CheckArgs, global: &Global) -> Result<PathBuf, Failure> {
-    let named = args.file.as_deref().or(global.config.as_deref());
-    let found = match named {
-        Some(dir) if dir.is_dir() => project::find(None, dir),
-        named => project::find(named, Path::new("")),
-    };
-    found.ok_or_else(|| Failure::usage("there is no nextdeploy.yml here").fix("nextdeploy check FILE"))
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn count(report: &Report, severity: Severity) -> usize {

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::{Context, Outcome};
 use crate::args::EventsArgs;
 use crate::failure::{Exit, Failure};
+use crate::interrupt::Interrupts;
 use crate::output::Output;
 use crate::render::time;
 use crate::targets;
@@ -31,29 +32,37 @@ pub(super) async fn run(args: &EventsArgs, context: &Context<'_>) -> Outcome {
     if args.follow {
         // From 0 on where nothing has happened yet, so that nothing is missed in between.
         let query = EventQuery { after: last.or(Some(0)), limit: None, ..query };
-        return follow(query, context).await;
+        return follow(query, Interrupts::new()?, context).await;
     }
     Ok(Exit::Ok)
 }
 
 /// Goes on across restarts of the daemon, which keeps its events.
-async fn follow(mut query: EventQuery, context: &Context<'_>) -> Outcome {
+async fn follow(mut query: EventQuery, mut interrupts: Interrupts, context: &Context<'_>) -> Outcome {
     loop {
-        match read(&mut query, context).await {
+        match read(&mut query, &mut interrupts, context).await {
             Ok(Some(exit)) => return Ok(exit),
             Err(failure) if failure.exit != Exit::Unreachable => return Err(failure),
-            Ok(None) | Err(_) => sleep(PAUSE).await,
+            Ok(None) | Err(_) => {}
+        }
+        tokio::select! {
+            () = sleep(PAUSE) => {}
+            () = interrupts.pressed() => return Ok(Exit::Interrupted),
         }
     }
 }
 
 /// Prints what happens until the daemon ends the stream, which answers nothing.
-async fn read(query: &mut EventQuery, context: &Context<'_>) -> Result<Option<Exit>, Failure> {
+async fn read(
+    query: &mut EventQuery,
+    interrupts: &mut Interrupts,
+    context: &Context<'_>,
+) -> Result<Option<Exit>, Failure> {
     let mut events = context.client.follow_events(query).await?;
     loop {
         let event = tokio::select! {
             event = events.next() => event,
-            _ = tokio::signal::ctrl_c() => return Ok(Some(Exit::Interrupted)),
+            () = interrupts.pressed() => return Ok(Some(Exit::Interrupted)),
         };
         let Some(event) = event.transpose()? else { return Ok(None) };
         query.after = Some(event.id);

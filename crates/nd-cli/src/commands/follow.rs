@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use nd_api::v1::{DeploymentStatus, DeploymentView, StepRecord};
+use nd_api::v1::{DeploymentView, StepRecord};
 use nd_types::DeploymentId;
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, conclusion};
 use crate::args::WaitFlags;
 use crate::failure::{Exit, Failure};
+use crate::interrupt::Interrupts;
 use crate::render::steps::{HEARTBEAT, Steps};
-use crate::render::time;
 
 /// The pause before asking a daemon again that went away.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -25,27 +25,40 @@ pub(super) async fn finish(view: DeploymentView, wait: &WaitFlags, context: &Con
     output.note(&format!("{} → {}   {}", view.app, context.client.host(), output.dim_err(view.id.as_str())));
     view.notes.iter().for_each(|note| output.warning(note));
     let Some(limit) = wait.limit() else {
-        output.note(&format!("it goes on without waiting: nextdeploy deployments {}", view.id));
+        output.note(&format!("it goes on without waiting: nextdeploy deployments logs -f {}", view.id));
         if output.json {
-            output.object(&view);
+            output.line(&view);
         } else if let Some(url) = &view.url {
             output.result(url);
         }
         return Ok(Exit::Ok);
     };
-    let mut steps = Steps::new(*output);
-    let ended = follow(&view.id, limit, &mut steps, context).await;
-    steps.clear();
+    let mut steps = Steps::new(&view, output);
+    let mut interrupts = Interrupts::new()?;
+    let ended = follow(&view.id, Some(limit), &mut steps, &mut interrupts, context).await;
+    steps.end();
     match ended? {
-        Ended::Done(record) => concluded(&view, *record, context).await,
+        Ended::Done(record) => conclusion::told(&view, &record, &steps, output),
         Ended::TimedOut => {
             let limit = nd_types::format_duration(limit);
             let title = format!("{} is not done after {limit}; it goes on", view.id);
             Err(Failure::new(Exit::TimedOut, title)
-                .fix(format!("nextdeploy deployments {}", view.id))
+                .fix(format!("nextdeploy deployments logs -f {}", view.id))
                 .fix(format!("nextdeploy cancel {}", view.id)))
         }
-        Ended::Interrupted => interrupted(&view.id, context).await,
+        Ended::Interrupted => interrupted(&view.id, &mut interrupts, context).await,
+    }
+}
+
+/// Shows the steps of a deployment to its end, for whoever looks on: leaving it changes nothing.
+pub(super) async fn watch(view: &DeploymentView, context: &Context<'_>) -> Outcome {
+    let mut steps = Steps::new(view, context.output);
+    let mut interrupts = Interrupts::new()?;
+    let ended = follow(&view.id, None, &mut steps, &mut interrupts, context).await;
+    steps.end();
+    match ended? {
+        Ended::Done(record) => conclusion::told(view, &record, &steps, context.output),
+        Ended::TimedOut | Ended::Interrupted => Ok(Exit::Interrupted),
     }
 }
 
@@ -57,18 +70,23 @@ enum Ended {
 
 async fn follow(
     id: &DeploymentId,
-    limit: Duration,
+    limit: Option<Duration>,
     steps: &mut Steps,
+    interrupts: &mut Interrupts,
     context: &Context<'_>,
 ) -> Result<Ended, Failure> {
-    let deadline = Instant::now() + limit;
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let over = async || match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    };
     let mut seen = 0;
     let mut told = false;
     loop {
         let read = tokio::select! {
             read = read(id, &mut seen, steps, context) => read,
-            () = tokio::time::sleep_until(deadline) => return Ok(Ended::TimedOut),
-            _ = tokio::signal::ctrl_c() => return Ok(Ended::Interrupted),
+            () = over() => return Ok(Ended::TimedOut),
+            () = interrupts.pressed() => return Ok(Ended::Interrupted),
         };
         match read {
             Ok(Some(record)) => return Ok(Ended::Done(Box::new(record))),
@@ -84,8 +102,8 @@ async fn follow(
         }
         tokio::select! {
             () = sleep(PAUSE) => {}
-            () = tokio::time::sleep_until(deadline) => return Ok(Ended::TimedOut),
-            _ = tokio::signal::ctrl_c() => return Ok(Ended::Interrupted),
+            () = over() => return Ok(Ended::TimedOut),
+            () = interrupts.pressed() => return Ok(Ended::Interrupted),
         }
     }
 }
@@ -120,59 +138,22 @@ async fn read(
     }
 }
 
-async fn concluded(begun: &DeploymentView, record: StepRecord, context: &Context<'_>) -> Outcome {
-    let output = context.output;
-    let succeeded = record.status == Some(DeploymentStatus::Succeeded);
-    if output.json {
-        let view = context.client.deployment(&begun.id).await?;
-        output.object(&view);
-    }
-    if succeeded {
-        let took = record.ms.map(time::took).unwrap_or_default();
-        let url = record.url.as_deref().unwrap_or("no port, nothing to visit");
-        let undo = if record.previous.is_some() {
-            format!("   undo: nextdeploy rollback {}", begun.app)
-        } else {
-            String::new()
-        };
-        output.note(&format!("  {} {url}  {took}{}", output.good_err("Ready    "), output.dim_err(&undo)));
-        if let Some(url) = record.url.filter(|_| !output.json) {
-            output.result(&url);
-        }
-        return Ok(Exit::Ok);
-    }
-    let old_serves =
-        record.data.as_ref().and_then(|data| data.get("old_serves")).and_then(serde_json::Value::as_bool);
-    let lost = old_serves == Some(false) && record.previous.is_some();
-    let exit = if lost { Exit::Lost } else { Exit::Failed };
-    let title = match (record.status, &record.previous, lost) {
-        (Some(DeploymentStatus::Cancelled), ..) => format!("{} was cancelled", begun.id),
-        (_, Some(previous), false) => {
-            format!("{} was not deployed; traffic stayed on release {previous}", begun.app)
-        }
-        (_, Some(_), true) => {
-            format!("{} was not deployed, and what served before does not serve any more", begun.app)
-        }
-        (_, None, _) => format!("{} was not deployed", begun.app),
-    };
-    let mut failure = match record.error {
-        Some(error) => Failure::deployment(title, error, exit),
-        None => Failure::new(exit, title),
-    };
-    if failure.fix.is_empty() {
-        failure.fix.push(format!("nextdeploy logs {} -n 50", begun.app));
-    }
-    Err(failure)
-}
-
 /// The first Ctrl-C leaves the deployment alone; a second one cancels it.
-async fn interrupted(id: &DeploymentId, context: &Context<'_>) -> Outcome {
-    context.output.note(&format!(
-        "detached; {id} goes on: nextdeploy deployments {id}\npress Ctrl-C again to cancel it (nextdeploy cancel {id})"
+async fn interrupted(id: &DeploymentId, interrupts: &mut Interrupts, context: &Context<'_>) -> Outcome {
+    let output = context.output;
+    let detached = format!("detached; {id} goes on");
+    let (follow, cancel) =
+        (format!("nextdeploy deployments logs -f {id}"), format!("nextdeploy cancel {id}"));
+    if output.json {
+        return Err(Failure::new(Exit::Interrupted, detached).fix(follow).fix(cancel));
+    }
+    output.note(&format!(
+        "{detached}\n  follow it: {follow}\n  cancel it: {cancel}, or Ctrl-C again within {}",
+        nd_types::format_duration(SECOND)
     ));
-    if timeout(SECOND, tokio::signal::ctrl_c()).await.is_ok() {
-        context.client.cancel(id).await?;
-        context.output.note(&format!("{id} is being cancelled"));
+    if timeout(SECOND, interrupts.pressed()).await.is_ok() {
+        let view = context.client.cancel(id).await?;
+        output.note(&format!("{id} is being cancelled; {} goes back to what served before", view.app));
     }
     Ok(Exit::Interrupted)
 }

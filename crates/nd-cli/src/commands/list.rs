@@ -11,7 +11,7 @@ pub(super) async fn run(context: &Context<'_>) -> Outcome {
         return Ok(Exit::Ok);
     }
     if !apps.is_empty() {
-        context.output.result(&render::app::apps(&apps, context.output));
+        context.output.result(&render::app::apps(&apps, render::table::width(), context.output));
     }
     context.output.result(&format!("Monitoring {} applications", apps.len()));
     if apps.is_empty() {

@@ -9,86 +9,111 @@ use tokio::time::{Instant, sleep};
 
 use super::{Context, Outcome};
 use crate::args::LogsArgs;
+use crate::cursors::Cursors;
 use crate::failure::{Exit, Failure};
+use crate::interrupt::Interrupts;
 use crate::render::log::{LogStyle, line};
 use crate::targets;
 
 /// How long a follower waits for a daemon that went away.
 const COMES_BACK: Duration = Duration::from_secs(120);
 
+/// The pause before asking it again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Lines that are asked for again after a break: those it missed, and those that other apps wrote meanwhile.
+const MISSED: u32 = 10_000;
+
 pub(super) async fn run(args: &LogsArgs, context: &Context<'_>) -> Outcome {
-    let mut query = query(args, context).await?;
-    let style = LogStyle { raw: args.raw, time: !args.no_time };
-    let mut last = 0;
+    let mut follower = Follower {
+        query: query(args, context).await?,
+        style: LogStyle { raw: args.raw, time: !args.no_time },
+        cursors: Cursors::default(),
+        was_connected: false,
+        interrupts: Interrupts::new()?,
+        context,
+    };
     let mut lost: Option<Instant> = None;
     loop {
-        match show(&query, style, &mut last, &mut lost, context).await {
-            // A reader that left, or the end of what was asked for.
+        match follower.show(&mut lost).await {
             Ok(Ended::Reader) => return Ok(Exit::Ok),
-            Ok(Ended::Stream) if !args.follow => return Ok(Exit::Ok),
             Ok(Ended::Interrupted) => return Ok(Exit::Interrupted),
+            Ok(Ended::Stream) if !args.follow => return Ok(Exit::Ok),
             Ok(Ended::Stream) => {}
-            Err(error) if args.follow && last > 0 && error.exit == Exit::Unreachable => {}
-            Err(error) => return Err(error),
+            Err(failure) if args.follow && follower.was_connected && failure.exit == Exit::Unreachable => {}
+            Err(failure) => return Err(failure),
         }
         let since = *lost.get_or_insert_with(|| {
             context.output.note("the daemon is gone; waiting for it to come back");
             Instant::now()
         });
         if since.elapsed() > COMES_BACK {
-            return Err(
-                Failure::new(Exit::Unreachable, "the daemon did not come back").fix("nextdeployd run")
-            );
+            let title = "the daemon did not come back within 2m";
+            return Err(Failure::new(Exit::Unreachable, title).fix("nextdeployd run"));
         }
-        sleep(Duration::from_millis(500)).await;
-        // What was written meanwhile follows the last line that was shown.
-        query.after = Some(last).filter(|last| *last > 0);
-        query.tail = Some(query.tail.unwrap_or_default().max(1000));
+        tokio::select! {
+            () = sleep(PAUSE) => {}
+            () = follower.interrupts.pressed() => return Ok(Exit::Interrupted),
+        }
+        follower.query.after = follower.cursors.earliest();
+        follower.query.tail = Some(MISSED);
     }
 }
 
 enum Ended {
+    /// The daemon ended the stream.
     Stream,
+    /// Nobody reads what is printed any more.
     Reader,
     Interrupted,
 }
 
-async fn show(
-    query: &LogQuery,
+struct Follower<'c> {
+    query: LogQuery,
     style: LogStyle,
-    last: &mut u64,
-    lost: &mut Option<Instant>,
-    context: &Context<'_>,
-) -> Result<Ended, Failure> {
-    let mut frames = context.client.logs(query).await?;
-    *lost = None;
-    loop {
-        let frame = tokio::select! {
-            frame = frames.next() => frame,
-            _ = tokio::signal::ctrl_c() => return Ok(Ended::Interrupted),
-        };
-        let Some(frame) = frame else { return Ok(Ended::Stream) };
-        let frame = frame?;
-        if let LogFrame::Log(line) = &frame {
-            *last = line.seq.max(*last);
-        }
-        if !print(&frame, style, context) {
-            return Ok(Ended::Reader);
-        }
-    }
+    cursors: Cursors,
+    was_connected: bool,
+    interrupts: Interrupts,
+    context: &'c Context<'c>,
 }
 
-/// False: nobody reads any more.
-fn print(frame: &LogFrame, style: LogStyle, context: &Context<'_>) -> bool {
-    let output = context.output;
-    match frame {
-        _ if output.json => output.line(frame),
-        LogFrame::Log(entry) => output.stream(&line(entry, style, output)),
-        LogFrame::Gap { dropped } => {
-            output.note(&format!(
-                "{dropped} lines were skipped, this reader is too slow; nextdeploy logs -n {dropped}"
-            ));
-            true
+impl Follower<'_> {
+    /// Prints one stream to its end.
+    async fn show(&mut self, lost: &mut Option<Instant>) -> Result<Ended, Failure> {
+        let mut frames = self.context.client.logs(&self.query).await?;
+        *lost = None;
+        self.was_connected = true;
+        self.cursors.connected();
+        loop {
+            let frame = tokio::select! {
+                frame = frames.next() => frame,
+                () = self.interrupts.pressed() => return Ok(Ended::Interrupted),
+            };
+            let Some(frame) = frame else { return Ok(Ended::Stream) };
+            let frame = frame?;
+            let is_new = match &frame {
+                LogFrame::Log(line) => self.cursors.admit(line),
+                LogFrame::Gap { .. } => true,
+            };
+            if is_new && !self.print(&frame) {
+                return Ok(Ended::Reader);
+            }
+        }
+    }
+
+    /// False: nobody reads any more.
+    fn print(&self, frame: &LogFrame) -> bool {
+        let output = self.context.output;
+        match frame {
+            _ if output.json => output.line(frame),
+            LogFrame::Log(entry) => output.stream(&line(entry, self.style, output)),
+            LogFrame::Gap { dropped } => {
+                let lines = if *dropped == 1 { "line was" } else { "lines were" };
+                output.note(&format!(
+                    "{dropped} {lines} skipped, this reader is too slow; nextdeploy logs -n {dropped}"
+                ));
+                true
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::targets;
 pub(super) async fn run(args: &RollbackArgs, context: &Context<'_>) -> Outcome {
     let (app, to) = match args.words.as_slice() {
         [] => (None, args.to.clone()),
-        [word] if args.name.is_some() || word.starts_with("dpl_") => (None, Some(word.clone())),
+        [word] if args.name.is_some() || word.starts_with(targets::DEPLOYMENT) => (None, Some(word.clone())),
         [app] => (Some(app.as_str()), args.to.clone()),
         [app, to, ..] => (Some(app.as_str()), Some(to.clone())),
     };

@@ -10,8 +10,9 @@ use crate::args::{StartArgs, WorkloadFlags};
 use crate::failure::{Exit, Failure};
 use crate::project::{Asked, request};
 use crate::targets;
+use crate::typed::Typed;
 
-pub(super) async fn run(program: &str, args: &StartArgs, context: &Context<'_>) -> Outcome {
+pub(super) async fn run(args: &StartArgs, context: &Context<'_>) -> Outcome {
     let file = args.targets.first().map(String::as_str).filter(|target| is_file(target));
     let defines = args.workload.image.is_some() || !args.command.is_empty() || file.is_some();
     if defines {
@@ -22,7 +23,7 @@ pub(super) async fn run(program: &str, args: &StartArgs, context: &Context<'_>) 
         let app = targets::one(None, args.workload.name.as_ref().map(AppName::as_str), context.global)?;
         let known = context.client.app(&app).await.map_err(Failure::from);
         if known.as_ref().is_err_and(|failure| failure.exit == Exit::NotFound) {
-            return Err(unknown(program, &app, &args.workload));
+            return Err(unknown(&app, context.typed));
         }
         known?;
         let workload = WorkloadFlags { name: Some(app), ..args.workload.clone() };
@@ -59,10 +60,9 @@ fn is_file(target: &str) -> bool {
     yaml && Path::new(target).is_file()
 }
 
-/// An unknown app needs to be told what it runs; the flags that were typed stay in the command to type.
-fn unknown(program: &str, app: &AppName, flags: &WorkloadFlags) -> Failure {
-    let restart = flags.restart.map(|policy| format!(" --restart={policy}")).unwrap_or_default();
+/// An unknown app needs to be told what it runs; all that was typed stays in the command to type.
+fn unknown(app: &AppName, typed: &Typed) -> Failure {
     Failure::usage(format!("Application {app} not found in monitoring; to start a new one, say what it runs"))
-        .fix(format!("{program} start --name={app} --image=IMAGE --ports=PORT:PORT{restart}"))
-        .fix(format!("{program} start --name={app}{restart} -- COMMAND"))
+        .fix(typed.with("--image=IMAGE"))
+        .fix(typed.with("-- COMMAND"))
 }

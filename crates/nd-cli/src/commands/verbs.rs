@@ -58,14 +58,16 @@ where
             views => context.output.list(views),
         }
     }
-    match failures.pop() {
-        None => Ok(exit),
-        Some(failure) if views.is_empty() && failures.is_empty() => Err(failure),
-        Some(failure) => {
-            failures.push(failure);
+    match failures.as_slice() {
+        [] => Ok(exit),
+        [_] if apps.len() == 1 => failures.pop().map_or(Ok(exit), Err),
+        [first, ..] => {
+            let exit = if views.is_empty() { first.exit } else { Exit::Partial };
+            if context.output.json {
+                return Err(Failure::several(&failures, apps.len(), exit));
+            }
             failures.iter().for_each(|failure| context.output.failure(failure));
-            let worst = failures.first().map_or(Exit::Failed, |failure| failure.exit);
-            Ok(if views.is_empty() { worst } else { Exit::Partial })
+            Ok(exit)
         }
     }
 }

@@ -13,7 +13,7 @@ struct Versions {
     daemon: Option<VersionView>,
 }
 
-pub(super) async fn run(program: &str, context: &Context<'_>) -> Outcome {
+pub(super) async fn run(context: &Context<'_>) -> Outcome {
     let client = VersionView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: None,
@@ -34,7 +34,7 @@ pub(super) async fn run(program: &str, context: &Context<'_>) -> Outcome {
         output.object(&Versions { client, daemon });
         return Ok(Exit::Ok);
     }
-    output.result(&format!("{program} {} ({})", client.version, client.platform));
+    output.result(&format!("{} {} ({})", context.typed.program(), client.version, client.platform));
     match daemon {
         Some(daemon) => output.result(&format!(
             "daemon {} ({}) at {}",

@@ -151,7 +151,7 @@ fn from_file(
         output.warning(&format!("{place} is app `{app}` and is not used"));
         return Ok(None);
     }
-    if !read.notes.is_empty() && !output.quiet {
+    if !read.notes.is_empty() && output.talks() {
         output.report(&read.notes);
     }
     Ok(Some((read.manifest, read.dir)))

@@ -3,47 +3,37 @@
 use nd_api::flat::Status;
 use nd_api::v1::{AppView, InstanceState, InstanceView, Phase};
 
-use super::table::{self, Text, Tone, cut, render};
+use super::table::{self, Column, Layouts, Text, Tone, cut, render};
 use super::time;
 use crate::output::Output;
 
-/// Below this width the table is condensed, and below the next one it is mini.
-const FULL: usize = 100;
-const CONDENSED: usize = 70;
+type Of = Column<AppView>;
 
-/// The table of all apps.
-pub(crate) fn apps(apps: &[AppView], output: &Output) -> String {
-    let width = table::width();
-    let rest = if width >= FULL { width.saturating_sub(72) } else { width.saturating_sub(44) };
-    let header: &[&str] = match width {
-        FULL.. => &["app", "env", "ver", "status", "inst", "up", "↺ 24h", "cpu", "mem", "url"],
-        CONDENSED..FULL => &["app", "ver", "status", "inst", "up", "url"],
-        _ => &["app", "status", "inst"],
-    };
-    let rows = apps.iter().map(|app| {
-        let name = Text::plain(cut(app.name.as_str(), 24));
-        let (status, inst) = (status(app), Text::plain(instances(app)));
-        let version = Text::or_dash(app.release.as_ref().map(ToString::to_string));
-        let up = Text::or_dash(app.uptime_ms.map(table::uptime));
-        let place = place(app, rest.max(20));
-        match width {
-            FULL.. => vec![
-                name,
-                Text::or_dash(app.environment.clone()),
-                version,
-                status,
-                inst,
-                up,
-                Text::plain(app.restarts_24h.to_string()),
-                Text::or_dash(app.cpu.map(|cpu| format!("{:.0}%", cpu.percent))),
-                Text::or_dash(app.memory.map(memory)),
-                place,
-            ],
-            CONDENSED..FULL => vec![name, version, status, inst, up, place],
-            _ => vec![name, status, inst],
-        }
-    });
-    render(header, rows.collect(), output)
+const NAME: Of = Column { name: "app", cell: |app| Text::plain(cut(app.name.as_str(), 24)) };
+const SHORT_NAME: Of = Column { name: "app", cell: |app| Text::plain(cut(app.name.as_str(), 16)) };
+const ENV: Of = Column { name: "env", cell: |app| Text::or_dash(app.environment.clone()) };
+const VERSION: Of = Column { name: "ver", cell: |app| Text::shown_or_dash(app.release.as_ref()) };
+const STATUS: Of = Column { name: "status", cell: status };
+const INSTANCES: Of = Column { name: "inst", cell: |app| Text::plain(instances(app)) };
+const UP: Of = Column { name: "up", cell: |app| Text::or_dash(app.uptime_ms.map(table::uptime)) };
+const RESTARTS: Of = Column { name: "↺ 24h", cell: |app| Text::plain(app.restarts_24h.to_string()) };
+const CPU: Of =
+    Column { name: "cpu", cell: |app| Text::or_dash(app.cpu.map(|cpu| format!("{:.0}%", cpu.percent))) };
+const MEMORY: Of = Column { name: "mem", cell: |app| Text::or_dash(app.memory.map(memory)) };
+const PLACE: Of = Column { name: "url", cell: place };
+
+const LAYOUTS: Layouts<AppView> = Layouts {
+    columns: &[
+        &[NAME, ENV, VERSION, STATUS, INSTANCES, UP, RESTARTS, CPU, MEMORY],
+        &[NAME, VERSION, STATUS, INSTANCES, UP],
+        &[SHORT_NAME, STATUS, INSTANCES],
+    ],
+    last: PLACE,
+};
+
+/// The table of all apps: full, condensed or mini, whichever fits into `width` columns of the terminal.
+pub(crate) fn apps(apps: &[AppView], width: usize, output: &Output) -> String {
+    LAYOUTS.table(apps, width, output)
 }
 
 /// One app.
@@ -131,11 +121,10 @@ fn memory(used: nd_api::v1::MemoryView) -> String {
 }
 
 /// Where it answers, or why it does not.
-fn place(app: &AppView, width: usize) -> Text {
+fn place(app: &AppView) -> Text {
     match (&app.reason, &app.url) {
-        (Some(reason), _) => Text(cut(reason, width), Tone::Odd),
-        (None, Some(url)) => Text::plain(cut(url, width)),
-        (None, None) => Text::or_dash(None),
+        (Some(reason), _) => Text(reason.clone(), Tone::Odd),
+        (None, url) => Text::or_dash(url.clone()),
     }
 }
 
@@ -163,5 +152,51 @@ fn status_word(app: &AppView) -> (String, Tone) {
         (Phase::Failed, _) => ("✕ failed".to_owned(), Tone::Bad),
         (Phase::Stopped, _) => ("○ stopped".to_owned(), Tone::Dim),
         (phase, _) => (format!("◌ {}", phase.to_string().replace('_', " ")), Tone::Odd),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(text: &str) -> AppView {
+        let mut app: serde_json::Value = serde_json::from_str(
+            r#"{"phase":"running","status":"running","desired_state":"running","policy":"always",
+                "instances":{"ready":2,"desired":2},"release":"8f3k2a","runtime":"docker","restarts":0,
+                "restarts_24h":0,"crashes":0,"updated_at":"2026-01-01T00:00:00Z"}"#,
+        )
+        .unwrap();
+        let more: serde_json::Value = serde_json::from_str(text).unwrap();
+        app.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(app).unwrap()
+    }
+
+    fn two() -> Vec<AppView> {
+        vec![
+            app(
+                r#"{"name":"shop","environment":"prod","url":"https://app.example.com","uptime_ms":273600000,
+                    "cpu":{"percent":12.4},"memory":{"used_bytes":325058560,"limit_bytes":536870912}}"#,
+            ),
+            app(
+                r#"{"name":"worker-with-a-very-long-name-indeed","phase":"failed","status":"error","release":"2b91cc",
+                    "instances":{"ready":0,"desired":1},"restarts_24h":7,"cpu":{"percent":0},
+                    "reason":"exit 1: ECONNREFUSED 127.0.0.1:6379, restarts after a pause of 8s"}"#,
+            ),
+        ]
+    }
+
+    #[test]
+    fn the_table_of_apps_adapts_to_the_terminal() {
+        for width in [60, 80, 120] {
+            let table = apps(&two(), width, &Output::default());
+            assert!(table.lines().all(|line| line.chars().count() <= width), "{width}\n{table}");
+            insta::assert_snapshot!(format!("apps_at_{width}_columns"), table);
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_too_narrow_for_the_reason_does_without() {
+        let table = apps(&two(), 30, &Output::default());
+        assert!(!table.contains("ECONN") && table.contains("failed"), "{table}");
     }
 }

@@ -1,12 +1,14 @@
-//! The steps of a deployment: a live line on a terminal, one line each elsewhere.
+//! The steps of a deployment: a live line on a terminal, one line each elsewhere, an object each for programs.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use nd_api::v1::{StepRecord, StepState};
-use nd_types::Timestamp;
+use nd_api::v1::{DeploymentView, StepRecord, StepState};
+use nd_types::{AppName, DeploymentId, Timestamp};
+use serde::Serialize;
 
 use super::time;
+use crate::github;
 use crate::output::Output;
 
 /// How long a silent step may be silent where nobody sees it move.
@@ -14,22 +16,55 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Shows steps as they come.
 pub(crate) struct Steps {
+    app: AppName,
+    deployment: DeploymentId,
     output: Output,
     /// The line that moves; none where there is no terminal.
     live: Option<ProgressBar>,
     current: Option<(String, Instant)>,
     spoke: Instant,
+    /// The last record of each step that has ended.
+    ended: Vec<StepRecord>,
+    /// Whether lines are being folded away.
+    folds: bool,
+}
+
+/// One record, and what it belongs to.
+#[derive(Serialize)]
+struct StepLine<'a> {
+    app: &'a AppName,
+    deployment: &'a DeploymentId,
+    #[serde(flatten)]
+    record: &'a StepRecord,
 }
 
 impl Steps {
-    pub(crate) fn new(output: Output) -> Self {
-        Self { live: output.live.then(spinner), output, current: None, spoke: Instant::now() }
+    pub(crate) fn new(deployment: &DeploymentView, output: &Output) -> Self {
+        let folds = output.github && output.talks();
+        if folds {
+            eprintln!("{}", github::group(&format!("deploy {} ({})", deployment.app, deployment.id)));
+        }
+        Self {
+            app: deployment.app.clone(),
+            deployment: deployment.id.clone(),
+            live: output.live.then(spinner),
+            output: output.clone(),
+            current: None,
+            spoke: Instant::now(),
+            ended: Vec::new(),
+            folds,
+        }
     }
 
     /// Shows one record.
     pub(crate) fn show(&mut self, record: &StepRecord) {
+        if self.output.json && (record.is_last() || !self.output.quiet) {
+            let (app, deployment) = (&self.app, &self.deployment);
+            // Whether anybody still reads changes nothing for the deployment.
+            self.output.line(&StepLine { app, deployment, record });
+        }
         if record.is_last() {
-            return self.clear();
+            return self.end();
         }
         match record.state {
             StepState::Start => self.current = Some((record.step.clone(), Instant::now())),
@@ -37,10 +72,11 @@ impl Steps {
                 if self.current.as_ref().is_some_and(|(step, _)| *step == record.step) {
                     self.current = None;
                 }
+                self.ended.push(record.clone());
             }
             StepState::Progress | StepState::Log => {}
         }
-        if self.output.quiet {
+        if !self.output.talks() {
             return;
         }
         match &self.live {
@@ -49,9 +85,14 @@ impl Steps {
         }
     }
 
+    /// The steps that have ended, in the order they did.
+    pub(crate) fn ended(&self) -> &[StepRecord] {
+        &self.ended
+    }
+
     /// Says that a step goes on, where nothing else does.
     pub(crate) fn heartbeat(&mut self) {
-        if self.live.is_some() || self.output.quiet || self.spoke.elapsed() < HEARTBEAT {
+        if self.live.is_some() || !self.output.talks() || self.spoke.elapsed() < HEARTBEAT {
             return;
         }
         self.spoke = Instant::now();
@@ -65,10 +106,13 @@ impl Steps {
         }
     }
 
-    /// Takes the moving line away.
-    pub(crate) fn clear(&mut self) {
+    /// Takes the moving line away, or folds what was shown.
+    pub(crate) fn end(&mut self) {
         if let Some(bar) = &self.live {
             bar.finish_and_clear();
+        }
+        if std::mem::take(&mut self.folds) {
+            eprintln!("{}", github::END_GROUP);
         }
     }
 
@@ -81,19 +125,28 @@ impl Steps {
     }
 
     fn show_plain(&mut self, record: &StepRecord) {
-        let state = match record.state {
-            StepState::Start => "start",
-            StepState::Progress | StepState::Log => "…",
-            StepState::Ok => "ok",
-            StepState::Fail => "fail",
-            StepState::Skip => "skip",
-        };
-        let ended = matches!(record.state, StepState::Ok | StepState::Fail);
-        let took = record.ms.filter(|_| ended).map(|ms| format!(" {}", time::took(ms))).unwrap_or_default();
-        let message = if record.message.is_empty() { String::new() } else { format!(" {}", record.message) };
-        eprintln!("{} [{}] {state}{took}{message}", time::clock(record.ts), record.step);
+        eprintln!("{}", plain(record));
         self.spoke = Instant::now();
     }
+}
+
+/// The word for a state, as a line of a log has it.
+pub(crate) fn state(state: StepState) -> &'static str {
+    match state {
+        StepState::Start => "start",
+        StepState::Progress | StepState::Log => "…",
+        StepState::Ok => "ok",
+        StepState::Fail => "fail",
+        StepState::Skip => "skip",
+    }
+}
+
+/// `15:04:05 [build] ok 21.4s layers=14`.
+pub(crate) fn plain(record: &StepRecord) -> String {
+    let ended = matches!(record.state, StepState::Ok | StepState::Fail);
+    let took = record.ms.filter(|_| ended).map(|ms| format!(" {}", time::took(ms))).unwrap_or_default();
+    let message = if record.message.is_empty() { String::new() } else { format!(" {}", record.message) };
+    format!("{} [{}] {}{took}{message}", time::clock(record.ts), record.step, state(record.state))
 }
 
 fn show_live(bar: &ProgressBar, record: &StepRecord, output: &Output) {

@@ -10,6 +10,12 @@ use crate::output::Output;
 /// The width where nobody knows it: a file or a pipe takes long lines.
 const UNKNOWN: usize = 160;
 
+/// The space around a cell.
+const PADDING: usize = 2;
+
+/// What the last column is given at least, before another layout is tried.
+const LAST: usize = 14;
+
 /// How a cell is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
@@ -33,8 +39,71 @@ impl Text {
     pub(crate) fn or_dash(text: Option<String>) -> Self {
         text.map_or_else(|| Self("—".to_owned(), Tone::Dim), Self::plain)
     }
+
+    /// The same for what is not a text yet.
+    pub(crate) fn shown_or_dash(value: Option<&impl ToString>) -> Self {
+        Self::or_dash(value.map(ToString::to_string))
+    }
+
+    fn width(&self) -> usize {
+        self.0.chars().count()
+    }
 }
 
+/// One column: its name, and what it shows of a row.
+#[derive(Debug)]
+pub(crate) struct Column<T> {
+    pub(crate) name: &'static str,
+    pub(crate) cell: fn(&T) -> Text,
+}
+
+/// The layouts of one table, from the fullest to the least, and the column at the end of each of them, which takes the
+/// room that is left and is cut to it.
+#[derive(Debug)]
+pub(crate) struct Layouts<T: 'static> {
+    pub(crate) columns: &'static [&'static [Column<T>]],
+    pub(crate) last: Column<T>,
+}
+
+impl<T> Layouts<T> {
+    /// The fullest table that fits into `width` columns of the terminal.
+    pub(crate) fn table(&self, items: &[T], width: usize, output: &Output) -> String {
+        let longest = items.iter().map(|item| (self.last.cell)(item).width()).max().unwrap_or(0);
+        let enough = longest.clamp(self.last.name.len(), LAST.max(self.last.name.len()));
+        let mut least: &[Column<T>] = &[];
+        for columns in self.columns.iter().copied() {
+            least = columns;
+            let room = width.saturating_sub(used(items, columns) + PADDING);
+            if room >= enough {
+                return self.render(items, columns, Some(room), output);
+            }
+        }
+        self.render(items, least, None, output)
+    }
+
+    fn render(&self, items: &[T], columns: &[Column<T>], room: Option<usize>, output: &Output) -> String {
+        let mut header: Vec<_> = columns.iter().map(|column| column.name).collect();
+        header.extend(room.map(|_| self.last.name));
+        let rows = items.iter().map(|item| {
+            let mut row: Vec<Text> = columns.iter().map(|column| (column.cell)(item)).collect();
+            row.extend(room.map(|room| {
+                let Text(text, tone) = (self.last.cell)(item);
+                Text(cut(&text, room), tone)
+            }));
+            row
+        });
+        render(&header, rows.collect(), output)
+    }
+}
+
+/// Columns of the terminal that some columns of a table need.
+fn used<T>(items: &[T], columns: &[Column<T>]) -> usize {
+    let width = |column: &Column<T>| {
+        let cells = items.iter().map(|item| (column.cell)(item).width()).max().unwrap_or(0);
+        cells.max(column.name.chars().count()) + PADDING
+    };
+    columns.iter().map(width).sum()
+}
 /// A table without lines around it.
 pub(crate) fn render(header: &[&str], rows: Vec<Vec<Text>>, output: &Output) -> String {
     let mut table = Table::new();

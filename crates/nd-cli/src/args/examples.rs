@@ -1,0 +1,75 @@
+//! An example for every command, in one table: `--help` and the manual show them, and a test types each of them.
+
+use clap::Command;
+
+/// The command, by its words; then lines to type, without the program's name.
+pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
+    ("", &["deploy --name web -- node server.js", "ls", "logs web --follow", "rollback web"]),
+    (
+        "deploy",
+        &[
+            "deploy",
+            "deploy --prod -m 'fix cart'",
+            "deploy --image ghcr.io/team/shop:1.4 --name shop --port 3000",
+            "deploy --name api -- node server.js",
+            "deploy --json=step,state,url",
+        ],
+    ),
+    ("plan", &["plan", "plan --image ghcr.io/team/shop:1.5 --name shop"]),
+    ("check", &["check", "check deploy/nextdeploy.yml --strict"]),
+    ("ls", &["ls", "ls --json=name,status,url"]),
+    ("status", &["status shop", "status --name=shop --json=instances"]),
+    (
+        "logs",
+        &[
+            "logs shop --follow",
+            "logs shop worker --level warn+ -n 500",
+            "logs -F timeout --since 10m",
+            "logs shop --raw --no-time > shop.log",
+        ],
+    ),
+    (
+        "start",
+        &[
+            "start shop",
+            "start --name=myapp --image=node:18 --ports=3000:3000",
+            "start --name=myapp --restart=on-failure",
+            "start --name=api -- node server.js",
+        ],
+    ),
+    ("stop", &["stop shop", "stop all"]),
+    ("restart", &["restart shop worker", "restart --name=shop --no-wait"]),
+    ("scale", &["scale shop 3", "scale --name=myapp --instances=max"]),
+    ("rollback", &["rollback shop", "rollback shop dpl_8f3k2a1", "rollback --name=shop --steps=2"]),
+    ("destroy", &["destroy shop", "destroy shop --yes"]),
+    ("deployments", &["deployments shop", "deployments show dpl_8f3k2a1"]),
+    ("deployments ls", &["deployments ls shop -n 5", "deployments ls shop --json=id,status"]),
+    ("deployments show", &["deployments show dpl_8f3k2a1"]),
+    ("deployments logs", &["deployments logs dpl_8f3k2a1", "deployments logs --follow dpl_8f3k2a1"]),
+    ("cancel", &["cancel dpl_8f3k2a1"]),
+    ("events", &["events shop --follow", "events --type deploy.failed -n 5"]),
+    ("workers", &["workers"]),
+    ("version", &["version", "version --host http://127.0.0.1:8371"]),
+    ("config", &["config view --env prod"]),
+    ("config view", &["config view", "config view --env prod"]),
+    ("explain", &["explain ND1207", "explain"]),
+    ("completion", &["completion bash > /etc/bash_completion.d/nextdeploy", "completion fish | source"]),
+    ("man", &["man deploy | man -l -", "man --install"]),
+];
+
+/// Puts the examples of every command behind the first words of its long help.
+pub(super) fn shown(command: Command, program: &str) -> Command {
+    at("", command, program)
+}
+
+fn at(path: &str, mut command: Command, program: &str) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    for name in names {
+        let path = format!("{path} {name}").trim_start().to_owned();
+        command = command.mut_subcommand(name, |verb| at(&path, verb, program));
+    }
+    let Some((_, lines)) = EXAMPLES.iter().find(|(known, _)| *known == path) else { return command };
+    let lines: String = lines.iter().map(|line| format!("\n  {program} {line}")).collect();
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    command.long_about(format!("{about}\n\nExamples:{lines}"))
+}
