@@ -38,6 +38,9 @@ impl Diagnosis {
     }
 }
 
+/// The signal that a lack of memory ends an app with, but not alone.
+const SIGKILL: i32 = 9;
+
 /// What is known about a unit that did not become ready.
 #[derive(Clone, Debug)]
 pub(crate) struct Evidence {
@@ -60,8 +63,10 @@ impl Evidence {
             Some(exit) => format!("{} ended with {exit} after {ran}, before it was ready", self.unit),
             None => format!("{} was not ready within {ran}", self.unit),
         };
-        let cause = self.cause();
-        let (why, fix) = cause.map_or((None, Vec::new()), |(why, fix)| (Some(why), vec![fix]));
+        let (why, fix) = match self.cause() {
+            Some((why, fix)) => (Some(why), vec![fix]),
+            None => (None, self.suspicion().into_iter().collect()),
+        };
         Diagnosis { what, why, exit: self.exit, probe: self.probe, logs: self.logs, fix }
     }
 
@@ -70,6 +75,14 @@ impl Evidence {
             Some(exit) => self.cause_of_exit(exit),
             None => self.cause_of_silence(),
         }
+    }
+
+    /// What is worth a try although nothing is proven.
+    fn suspicion(&self) -> Option<String> {
+        let limit = self.memory.filter(|_| self.exit == Some(ExitStatus::Signal(SIGKILL)))?;
+        Some(format!(
+            "raise `app.resources.memory_max` if the app needs more than its memory limit of {limit}"
+        ))
     }
 
     fn cause_of_exit(&self, exit: ExitStatus) -> Option<(String, String)> {
@@ -120,7 +133,17 @@ impl Evidence {
                 let other = other.port;
                 return Some((
                     format!("it listens on port {other}, not on {port}"),
-                    format!("set `app.port: {other}`"),
+                    format!(
+                        "set `app.port: {other}`; a port that opens later needs `healthcheck.start_period`"
+                    ),
+                ));
+            }
+            if let (None, Some(other)) = (open, self.sockets.first()) {
+                return Some((
+                    format!("it listens on 127.0.0.1:{} alone, not on port {port}", other.port),
+                    format!(
+                        "let it listen on 0.0.0.0:{port}; a port that opens later needs `healthcheck.start_period`"
+                    ),
                 ));
             }
         }
@@ -176,7 +199,21 @@ mod tests {
     fn another_port_is_named() {
         let diagnosis = evidence(None, &["0.0.0.0:8080"]).explain();
         assert_eq!(diagnosis.why.as_deref(), Some("it listens on port 8080, not on 3000"));
-        assert_eq!(diagnosis.fix, ["set `app.port: 8080`"]);
+        assert!(diagnosis.fix.concat().starts_with("set `app.port: 8080`"));
+    }
+
+    #[test]
+    fn a_debug_port_inside_the_container_is_not_taken_for_the_apps_own() {
+        let diagnosis = evidence(None, &["127.0.0.1:9229"]).explain();
+        assert_eq!(diagnosis.why.as_deref(), Some("it listens on 127.0.0.1:9229 alone, not on port 3000"));
+        assert!(diagnosis.fix.concat().contains("0.0.0.0:3000"));
+    }
+
+    #[test]
+    fn a_kill_that_nobody_explains_names_the_memory_limit_and_claims_nothing() {
+        let diagnosis = evidence(Some(ExitStatus::Signal(9)), &[]).explain();
+        assert_eq!(diagnosis.why, None);
+        assert!(diagnosis.fix.concat().contains("memory limit of 64M"), "{:?}", diagnosis.fix);
     }
 
     #[test]

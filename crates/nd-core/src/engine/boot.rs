@@ -43,15 +43,23 @@ pub(crate) async fn load(
             id
         }
     };
-    let (tombstones, apps): (Vec<_>, Vec<_>) =
-        sorted.apps.into_iter().partition(|app| app.run == RunIntent::Removed);
+    let is_removed = |app: &&AppRecord| app.run == RunIntent::Removed;
+    let tombstones: BTreeSet<AppName> =
+        sorted.apps.iter().filter(is_removed).map(|app| app.app.clone()).collect();
     let claims = Claims::default();
-    let stored: Vec<StoredApp> =
-        apps.into_iter().map(|record| assemble(record, &sorted.releases, &sorted.deployments)).collect();
+    let stored: Vec<StoredApp> = sorted
+        .apps
+        .into_iter()
+        .map(|record| assemble(record, &sorted.releases, &sorted.deployments))
+        // A removal is complete when the last release is forgotten; until then it goes on.
+        .filter(|app| app.record.run != RunIntent::Removed || !app.releases.is_empty())
+        .collect();
     let mut known = BTreeMap::new();
     let mut resting = Vec::new();
     for app in stored {
-        claim(&claims, &app);
+        if app.record.run != RunIntent::Removed {
+            claim(&claims, &app);
+        }
         let model = AppModel::new(app.record, app.releases, app.deployment);
         let (entry, desk) = shared::open(&model);
         known.insert(model.app().clone(), entry);
@@ -69,9 +77,7 @@ pub(crate) async fn load(
         stop: CancellationToken::new(),
         claims,
         apps: RwLock::new(known),
-        tombstones: Mutex::new(
-            tombstones.into_iter().map(|record| record.app).collect::<BTreeSet<AppName>>(),
-        ),
+        tombstones: Mutex::new(tombstones),
         deployments: RwLock::new(sorted.deployments.into_iter().map(|d| (d.id.clone(), d)).collect()),
         logins: Mutex::new(BTreeMap::new()),
         resting: Mutex::new(resting),

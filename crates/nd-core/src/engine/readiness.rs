@@ -1,5 +1,7 @@
 //! Waiting until a unit can serve, and finding out why it cannot.
 
+mod misplaced;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use crate::ports::{
     UnitStatus,
 };
 use crate::spec::{AppSpec, ProbeKind, StatusRange};
+use misplaced::Misplaced;
 
 /// The first pause between probes; it doubles up to `LAST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -33,6 +36,9 @@ const WORKER_AFTER: Duration = Duration::from_secs(10);
 
 /// How long a port other than the expected one must be listened on until it is believed.
 const BELIEVE_OTHER_PORT: Duration = Duration::from_secs(1);
+
+/// How long a unit that has ended may take to be looked at once more.
+const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// Waits until the unit can serve, at most `within`; its end is seen at once.
 pub(super) async fn wait_ready(
@@ -59,6 +65,7 @@ pub(super) async fn wait_ready(
         last: None,
         sockets: Vec::new(),
         other_since: None,
+        misplaced: Misplaced::default(),
     };
     let exit = tokio::select! {
         biased;
@@ -88,6 +95,7 @@ struct Wait<'a> {
     sockets: Vec<Socket>,
     /// Since when another port than the expected one is listened on.
     other_since: Option<(NonZeroU16, Instant)>,
+    misplaced: Misplaced,
 }
 
 /// Where a unit is to be asked, and where requests go.
@@ -111,9 +119,33 @@ impl Wait<'_> {
             if let Some(report) = self.ask(&seen, health).await {
                 return Ok(report);
             }
+            // Nothing settles while the pauses are short.
+            if pause == LAST_PAUSE && self.has_settled_elsewhere().await {
+                return Err(self.explain(None).await);
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
+    }
+
+    /// Whether the unit has its own address, and has settled down to listen where nobody asks.
+    async fn has_settled_elsewhere(&mut self) -> bool {
+        let asked_there = match self.spec.readiness.kind {
+            ProbeKind::Auto => !self.healthcheck,
+            ProbeKind::Http { .. } | ProbeKind::Tcp => self.spec.readiness.port.is_none(),
+            ProbeKind::Command(_) => false,
+        };
+        let boots = self.began.elapsed() < self.spec.readiness.start_period;
+        if !asked_there || boots || !self.runtime.caps().own_address {
+            return false;
+        }
+        // Where this cannot be found out, the deadline decides.
+        let (Ok(sockets), Ok(stats)) =
+            (self.runtime.listening(self.unit).await, self.runtime.stats(self.unit).await)
+        else {
+            return false;
+        };
+        self.misplaced.settled(&sockets, self.spec.port, stats.cpu, Instant::now())
     }
 
     async fn look(&self) -> Result<UnitObserved, NotReady> {
@@ -302,14 +334,19 @@ impl Wait<'_> {
     }
 
     async fn explain(&mut self, exit: Option<ExitStatus>) -> NotReady {
-        if exit.is_none() {
-            self.sockets = self.runtime.listening(self.unit).await.unwrap_or_default();
-        }
+        let waited = self.began.elapsed();
+        let ran_for = match exit {
+            Some(_) => self.lifetime().await.unwrap_or(waited),
+            None => {
+                self.sockets = self.runtime.listening(self.unit).await.unwrap_or_default();
+                waited
+            }
+        };
         let evidence = Evidence {
             unit: self.unit.to_string(),
             runtime: self.spec.runtime(),
             exit,
-            ran_for: self.began.elapsed(),
+            ran_for,
             probe: self.last.clone(),
             sockets: self.sockets.clone(),
             port: self.spec.port,
@@ -317,6 +354,17 @@ impl Wait<'_> {
             logs: diagnose::last_lines(self.runtime, self.unit).await,
         };
         NotReady { exit, diagnosis: evidence.explain(), unknown: false }
+    }
+
+    /// How long the unit ran, which began before this wait did.
+    async fn lifetime(&self) -> Option<Duration> {
+        let seen = tokio::time::timeout(LAST_LOOK, self.look()).await.ok()?.ok()?;
+        match seen.status {
+            UnitStatus::Exited { started: Some(started), finished: Some(finished), .. } => {
+                Duration::try_from(finished.duration_since(started)).ok()
+            }
+            _ => None,
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Reconciler {
         let mut messages = messages.lock().await;
         loop {
             let wake_at = if self.is_unborn() { self.sweep_at } else { self.activate().await };
-            if self.model.is_gone() {
+            if self.model.is_gone() && self.unstored.is_empty() {
                 return self.bury();
             }
             let pause = wake_at.min(self.sweep_at).saturating_since(self.shared.clock.mono());

@@ -73,7 +73,7 @@ async fn a_release_that_never_listens_is_given_up_at_its_deadline() -> TestResul
 async fn a_release_that_listens_elsewhere_is_told_where() -> TestResult {
     let why = fail_over_old(&World::new(), web("listens:8080")).await?;
     assert_eq!(why.why.as_deref(), Some("it listens on port 8080, not on 3000"));
-    assert_eq!(why.fix, ["set `app.port: 8080`"]);
+    assert!(why.fix.concat().starts_with("set `app.port: 8080`"), "{:?}", why.fix);
     Ok(())
 }
 

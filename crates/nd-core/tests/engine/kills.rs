@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nd_core::engine::Accepted;
-use nd_core::records::DeploymentStatus;
+use nd_core::ports::StateStore;
+use nd_core::records::{DeploymentStatus, Record};
 use nd_core::spec::AppSpec;
 use nd_testkit::fake::{Cable, FakeIngress};
 
@@ -88,4 +89,37 @@ async fn a_failing_deployment_goes_back_wherever_the_daemon_was_killed() -> Test
 #[tokio::test(start_paused = true)]
 async fn a_failing_recreation_brings_the_old_release_back_wherever_the_daemon_was_killed() -> TestResult {
     every_kill(with_volume(web("answers:500;dies-after:3s")), DeploymentStatus::Failed, &STEPS).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_goes_on_wherever_the_daemon_was_killed_and_leaves_only_a_tombstone() -> TestResult {
+    let shop = app("shop");
+    for step in ["before-drain", "after-drain", "before-stop", "after-stop", "before-remove", "after-remove"]
+    {
+        let (world, cable) = (World::new(), Cable::new());
+        let (armed, wire) = (Arc::new(AtomicBool::new(false)), cable.clone());
+        let ready = armed.clone();
+        let fail_point = Arc::new(move |reached: &str| {
+            if reached == step && ready.load(Ordering::SeqCst) {
+                wire.cut();
+            }
+        });
+        let daemon = world.daemon_with(Arc::new(world.store.clone()), fail_point, cable.clone()).await?;
+        daemon.serve(&shop, web("")).await?;
+        daemon.serve(&shop, web("")).await?;
+        armed.store(true, Ordering::SeqCst);
+        daemon.engine.remove(&shop, "tester").await?;
+        within(cable.until_cut()).await.map_err(|_| format!("{step} never came"))?;
+        let next = world.daemon().await?;
+        let gone = async {
+            while next.engine.status(&shop).is_some() || !world.docker.units().is_empty() {
+                pass(Duration::from_millis(10)).await;
+            }
+        };
+        within(gone).await.map_err(|_| format!("{step}: it is not removed"))?;
+        let records = world.store.load().await?.records;
+        let left = records.iter().filter(|record| matches!(record, Record::Release(_))).count();
+        assert_eq!(left, 0, "{step}: releases of the removed app are still stored");
+    }
+    Ok(())
 }
