@@ -8,6 +8,7 @@ use futures_util::stream;
 use hyper::Method;
 use nd_core::ports::{HintKind, HintStream, PortResult, UnitHint};
 use nd_supervise::{Backoff, jitter};
+use nd_types::Timestamp;
 use serde::Deserialize;
 
 use crate::adopt;
@@ -45,21 +46,32 @@ impl Event {
     pub(crate) fn action(&self) -> &str {
         &self.action
     }
+
+    /// When it happened, by the engine's clock.
+    fn time(&self) -> Option<Timestamp> {
+        Timestamp::from_nanosecond(self.nanos.into()).ok()
+    }
+
+    /// Whether somebody asked the engine to kill the container.
+    pub(crate) fn is_sigkill(&self) -> bool {
+        let signal = self.actor.attributes.get("signal").map(String::as_str);
+        self.action == "kill" && matches!(signal, Some("9" | "KILL" | "SIGKILL"))
+    }
 }
 
-/// Opens a stream of events, from the time `since` (in nanoseconds) on or from now on.
+/// Opens a stream of events, from the time `since` on or from now on. It ends at `until`, or goes on.
 pub(crate) async fn events(
     shared: &Arc<Shared>,
     filters: &serde_json::Value,
-    since: Option<i64>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
 ) -> Result<JsonLines<Event>, EngineError> {
     let mut path = format!("/events?filters={}", query_value(&filters.to_string()));
-    if let Some(nanos) = since {
-        path.push_str(&format!(
-            "&since={}.{:09}",
-            nanos.div_euclid(1_000_000_000),
-            nanos.rem_euclid(1_000_000_000)
-        ));
+    for (name, time) in [("since", since), ("until", until)] {
+        if let Some(nanos) = time.map(Timestamp::as_nanosecond) {
+            let (seconds, rest) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
+            path.push_str(&format!("&{name}={seconds}.{rest:09}"));
+        }
     }
     Ok(JsonLines::new(shared.engine.open(request(Method::GET, &path)?).await?))
 }
@@ -78,21 +90,21 @@ pub(crate) async fn hints(shared: &Arc<Shared>) -> PortResult<HintStream> {
     })))
 }
 
-async fn open(shared: &Arc<Shared>, since: Option<i64>) -> Result<JsonLines<Event>, EngineError> {
+async fn open(shared: &Arc<Shared>, since: Option<Timestamp>) -> Result<JsonLines<Event>, EngineError> {
     let filters = serde_json::json!({
         "type": ["container"],
         "label": [format!("{}=true", labels::MANAGED)],
         // Without the three events of each run of a health check.
         "event": ["start", "die", "oom", "health_status", "destroy"],
     });
-    events(shared, &filters, since).await
+    events(shared, &filters, since, None).await
 }
 
 struct Hints {
     shared: Arc<Shared>,
     source: Option<JsonLines<Event>>,
-    /// When the last event happened, by the engine's clock, in nanoseconds.
-    last: Option<i64>,
+    /// When the last event happened, by the engine's clock.
+    last: Option<Timestamp>,
     ready: VecDeque<UnitHint>,
 }
 
@@ -122,12 +134,15 @@ impl Hints {
     }
 
     fn take(&mut self, event: &Event) {
-        self.last = Some(event.nanos);
+        self.last = event.time().or(self.last);
+        if let ("oom", Some(at)) = (event.action(), event.time()) {
+            self.shared.kills.lock().heard(&event.actor.id, at);
+        }
         self.ready.extend(hint(event));
     }
 
     async fn reopen(&mut self) {
-        match open(&self.shared, self.last.map(|last| last.saturating_add(1))).await {
+        match open(&self.shared, self.last.map(just_after)).await {
             Ok(source) => {
                 tracing::info!("docker engine's events are back");
                 self.source = Some(source);
@@ -136,6 +151,11 @@ impl Hints {
             Err(error) => tracing::debug!(%error, "docker engine is still away"),
         }
     }
+}
+
+/// The next moment that events can be asked for.
+fn just_after(time: Timestamp) -> Timestamp {
+    time.saturating_add(Duration::from_nanos(1)).unwrap_or(time)
 }
 
 fn hint(event: &Event) -> Option<UnitHint> {

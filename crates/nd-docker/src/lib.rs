@@ -8,6 +8,7 @@
 //!   they need bounds and deadlines of their own.
 //! - One module per verb of the port: `prepare`, `create`, `start`, `wait`, `observe`, `logs`, `stats`, `exec`,
 //!   `listening`, `hints`.
+//! - `oom`: what the engine forgets to say about a kill.
 //! - Pure translations, tested without an engine: `body` (wish → container), `observed` (container → what is),
 //!   `adopt` (container → wish), `addresses` (who may have which address).
 //!
@@ -30,6 +31,7 @@ mod logs;
 mod network;
 mod observe;
 mod observed;
+mod oom;
 mod prepare;
 mod runtime;
 mod settings;

@@ -14,6 +14,7 @@ use crate::failure::port_error;
 use crate::find;
 use crate::labels::{self, Labels};
 use crate::observed;
+use crate::oom::{self, Patience};
 use crate::runtime::Shared;
 
 /// How many containers are looked at at once.
@@ -67,7 +68,8 @@ fn unclaimed_unit(container: &ContainerSummary) -> Option<UnitId> {
 
 /// One container; `None` when it was removed since it was listed.
 async fn look(shared: &Arc<Shared>, id: &str) -> Result<Option<UnitObserved>, EngineError> {
-    let Some(found) = find::inspect(shared, id).await? else { return Ok(None) };
+    let Some(mut found) = find::inspect(shared, id).await? else { return Ok(None) };
+    oom::complete(shared, &mut found, Patience::None).await;
     let network = &shared.settings.network;
     let labels = observed::labels(&found.inspected);
     if !labels.unclaimed() {

@@ -105,7 +105,7 @@ pub(crate) fn declares(healthcheck: Option<&HealthConfig>) -> bool {
 }
 
 /// A time of the engine, which writes the year 1 for never.
-fn timestamp(text: Option<&str>) -> Option<Timestamp> {
+pub(crate) fn timestamp(text: Option<&str>) -> Option<Timestamp> {
     text.and_then(|text| text.parse::<Timestamp>().ok()).filter(|time| time.as_second() > 0)
 }
 

@@ -19,7 +19,7 @@ use crate::failure::port_error;
 use crate::network::Addresses;
 use crate::prepare::Pulls;
 use crate::settings::Settings;
-use crate::{create, exec, hints, listening, logs, observe, prepare, start, stats, wait};
+use crate::{create, exec, hints, listening, logs, observe, oom, prepare, start, stats, wait};
 
 /// Runs units as containers of a Docker engine. Clones share one connection and one list of addresses.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) adopted: Mutex<BTreeMap<UnitId, String>>,
     /// Where a unit's main process was last seen; checked before it is believed.
     pub(crate) main_processes: Mutex<BTreeMap<UnitId, stats::MainProcess>>,
+    /// What is known of kills for memory beyond what the engine notes.
+    pub(crate) kills: Mutex<oom::Kills>,
 }
 
 impl DockerRuntime {
@@ -58,6 +60,7 @@ impl DockerRuntime {
             daemons: Mutex::default(),
             adopted: Mutex::default(),
             main_processes: Mutex::default(),
+            kills: Mutex::default(),
             settings,
         };
         Self { shared: Arc::new(shared) }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::engine::{EngineError, JsonLines, request};
 use crate::find::{self, Found};
 use crate::observed;
+use crate::oom::{self, Patience};
 use crate::runtime::Shared;
 
 /// Between tries while the engine is away.
@@ -30,6 +31,7 @@ pub(crate) async fn wait(shared: &Arc<Shared>, unit: &UnitId) -> PortResult<Exit
     };
     loop {
         if !found.runs() {
+            oom::complete(shared, &mut found, Patience::ForTheEngine).await;
             return Ok(ended(&found));
         }
         let code = next_end(shared, &found.id).await;

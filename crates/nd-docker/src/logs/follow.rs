@@ -172,9 +172,8 @@ impl Follow {
     async fn look(&mut self) {
         if self.events.is_none() {
             let since = Timestamp::now().checked_sub(EVENT_MARGIN).unwrap_or(Timestamp::UNIX_EPOCH);
-            let since = i64::try_from(since.as_nanosecond()).ok();
             let filters = serde_json::json!({ "container": [self.container], "event": ["start", "destroy"] });
-            match hints::events(&self.shared, &filters, since).await {
+            match hints::events(&self.shared, &filters, Some(since), None).await {
                 Ok(events) => self.events = Some(events),
                 Err(error) => return self.retry(&error).await,
             }

@@ -1,5 +1,7 @@
 //! Bad input, and what the runtime says to it.
 
+use std::time::Duration;
+
 use nd_core::ports::{PortErrorKind, Progress, Runtime, UnitStatus};
 use nd_core::spec::{AppSpec, CommandSpec, ImageSpec, VolumeSource, VolumeSpec, Workload};
 use nd_types::{ByteSize, ExitStatus};
@@ -36,6 +38,43 @@ async fn an_end_is_told_as_it_was() {
         let mut greedy = bench.spec(&[("TESTAPP_LEAK_MB_PER_S", "64")]);
         greedy.resources.memory = Some(ByteSize(16 << 20));
         assert_eq!(exit(&bench, 4, greedy).await, ExitStatus::OutOfMemory);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn apps_that_outgrow_their_memory_in_their_first_moment_are_all_told_so() {
+    with_engine(async |bench| {
+        let greedy = |slot| {
+            let bench = &bench;
+            async move {
+                let mut greedy =
+                    bench.spec(&[("TESTAPP_NEVER_LISTEN", "1"), ("TESTAPP_LEAK_MB_PER_S", "200")]);
+                greedy.resources.memory = Some(ByteSize(6 << 20));
+                exit(bench, slot, greedy).await
+            }
+        };
+        // Side by side, so that the engine lags behind the kernel.
+        let exits = futures_util::future::join_all((1..=6).map(greedy)).await;
+        assert_eq!(exits, [ExitStatus::OutOfMemory; 6]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_kill_from_outside_is_not_taken_for_a_lack_of_memory() {
+    with_engine(async |bench| {
+        let unit = bench.started(1, &[]).await;
+        let began = std::time::Instant::now();
+        bench.runtime.signal(&unit, nd_core::ports::Signal::Kill).await.unwrap();
+        assert_eq!(bench.runtime.wait(&unit).await.unwrap(), ExitStatus::Signal(9));
+        assert!(began.elapsed() < Duration::from_millis(500), "nobody waits for what the engine has said");
+
+        bench.runtime.start(&unit).await.unwrap();
+        let pid = bench.look(&unit).await.unwrap().pid.unwrap();
+        let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        assert_eq!(bench.runtime.wait(&unit).await.unwrap(), ExitStatus::Signal(9));
     })
     .await;
 }
