@@ -245,10 +245,12 @@ impl AppModel {
         self.table_known = true;
         let release = routes.service.release.clone();
         let units = u32::try_from(routes.units.len()).unwrap_or(u32::MAX);
-        self.served = Some(routes);
-        self.port_faults =
+        let faults: Vec<String> =
             serving.faults.iter().map(|fault| format!("{}: {}", fault.bind, fault.error)).collect();
-        self.fact(None, Event::RoutesServing { generation: serving.generation, units });
+        let same_faults = std::mem::replace(&mut self.port_faults, faults) == self.port_faults;
+        if self.served.replace(routes) != self.served || !same_faults {
+            self.fact(None, Event::RoutesServing { generation: serving.generation, units });
+        }
         if let Some(fault) = self.port_faults.first().cloned() {
             let diagnosis = Diagnosis {
                 fix: vec!["stop what holds the port, or choose another host port".to_owned()],
@@ -257,7 +259,9 @@ impl AppModel {
             if self.is_advancing(&release) && self.record.active.as_ref() != Some(&release) {
                 return self.undo_rollout(diagnosis, now);
             }
-            self.fact(None, Event::Trouble { message: diagnosis.what });
+            if !same_faults {
+                self.fact(None, Event::Trouble { message: diagnosis.what });
+            }
         }
         if units > 0 && self.record.active.as_ref() != Some(&release) && self.leads_to(&release) {
             self.switch_to(&release, now);

@@ -171,6 +171,7 @@ impl AppModel {
             return self.bring_down(id);
         }
         match self.units.get(id)?.state {
+            UnitState::Absent if self.has_ended(id) => None,
             UnitState::Absent => Some(UnitAction::Create).filter(|_| self.is_prepared(id.release())),
             UnitState::Warming => Some(UnitAction::WaitReady { within: self.time_to_ready(id.release()) }),
             UnitState::Ready => None,
@@ -178,6 +179,11 @@ impl AppModel {
                 self.start_again(id, now, decision)
             }
         }
+    }
+
+    /// Whether the policy has said that the unit is not to run again.
+    fn has_ended(&self, id: &UnitId) -> bool {
+        self.units.get(id).is_some_and(|unit| unit.crashes.verdict() == Verdict::Final)
     }
 
     /// The start of a unit that exists and does not run, as soon as the policy grants it.
@@ -289,8 +295,9 @@ impl AppModel {
 
     fn unprepared_active(&self) -> Option<ReleaseId> {
         let active = self.record.active.as_ref().filter(|_| self.runs_active())?;
-        let absent =
-            self.units.iter().any(|(id, unit)| id.release() == active && unit.state == UnitState::Absent);
+        let absent = self.units.iter().any(|(id, unit)| {
+            id.release() == active && unit.state == UnitState::Absent && !self.has_ended(id)
+        });
         (absent && !self.is_prepared(active)).then(|| active.clone())
     }
 

@@ -41,6 +41,10 @@ impl AppModel {
             .map(|(id, _)| id.clone())
             .collect();
         for id in vanished {
+            if self.units.get(&id).is_some_and(|unit| unit.state.is_running()) {
+                // How it ended nobody knows; whether it comes back is for the policy to say.
+                self.judge(&id, ExitStatus::Unknown, Duration::MAX, now);
+            }
             self.on_unit(&id, UnitEvent::Gone, now);
             self.unit_mut(&id, now).in_doubt = false;
             self.fact(Some(&id), Event::UnitVanished);

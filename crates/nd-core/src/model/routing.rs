@@ -98,7 +98,7 @@ impl AppModel {
         let given_up = |verdict: Verdict| matches!(verdict, Verdict::Loop { .. } | Verdict::Final);
         let all_given_up = self.units.iter().any(|(id, _)| id.release() == active)
             && units.all(|(_, unit)| {
-                matches!(unit.state, UnitState::Crashed(_))
+                matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent)
                     && given_up(unit.crashes.verdict())
                     && unit.is_idle()
             });

@@ -253,7 +253,7 @@ impl AppModel {
         }
         let reason = self.hindrance().or_else(|| self.unit_trouble());
         let hopeless = self.wanted_units().all(|unit| {
-            matches!(unit.state, UnitState::Crashed(_))
+            matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent)
                 && matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final)
         });
         if hopeless && self.observed { (AppPhase::Failed, reason) } else { (AppPhase::Degraded, reason) }
@@ -267,7 +267,13 @@ impl AppModel {
     /// Why an instance does not serve.
     fn unit_trouble(&self) -> Option<String> {
         self.wanted_units().find_map(|unit| {
-            let UnitState::Crashed(exit) = unit.state else { return None };
+            let exit = match unit.state {
+                UnitState::Crashed(exit) => exit,
+                UnitState::Absent if unit.crashes.verdict() == Verdict::Final => {
+                    return Some("removed by somebody else, and not to be restarted".to_owned());
+                }
+                _ => return None,
+            };
             Some(match unit.crashes.verdict() {
                 Verdict::Loop { crashes, .. } => {
                     format!("crash loop: {crashes} crashes, the last with {exit}")

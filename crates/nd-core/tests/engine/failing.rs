@@ -71,7 +71,9 @@ async fn a_release_that_never_listens_is_given_up_at_its_deadline() -> TestResul
 
 #[tokio::test(start_paused = true)]
 async fn a_release_that_listens_elsewhere_is_told_where() -> TestResult {
+    let begin = tokio::time::Instant::now();
     let why = fail_over_old(&World::new(), web("listens:8080")).await?;
+    assert!(begin.elapsed() < Duration::from_secs(16), "{:?}", begin.elapsed());
     assert_eq!(why.why.as_deref(), Some("it listens on port 8080, not on 3000"));
     assert!(why.fix.concat().starts_with("set `app.port: 8080`"), "{:?}", why.fix);
     Ok(())
@@ -79,8 +81,29 @@ async fn a_release_that_listens_elsewhere_is_told_where() -> TestResult {
 
 #[tokio::test(start_paused = true)]
 async fn a_release_that_listens_on_loopback_is_told_so() -> TestResult {
+    let begin = tokio::time::Instant::now();
     let why = fail_over_old(&World::new(), web("loopback")).await?;
+    assert!(begin.elapsed() < Duration::from_secs(11), "{:?}", begin.elapsed());
     assert!(why.why.unwrap().contains("127.0.0.1:3000 inside the container"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_declared_boot_time_is_waited_for_whatever_the_release_listens_on() -> TestResult {
+    let readiness = ReadinessSpec { start_period: Duration::from_secs(40), ..ReadinessSpec::default() };
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    let begin = tokio::time::Instant::now();
+    let ended = daemon.deploy(&shop, AppSpec { readiness, ..web("listens:8080") }).await?;
+    assert_eq!(ended.status, DeploymentStatus::Failed);
+    assert!((40..56).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_listens_late_is_not_given_up_early() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    world.daemon().await?.serve(&shop, web("ready-after:50s")).await?;
     Ok(())
 }
 

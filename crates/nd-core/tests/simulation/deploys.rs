@@ -202,6 +202,23 @@ fn a_host_port_that_is_taken_fails_the_deployment() -> Law {
 }
 
 #[test]
+fn a_host_port_that_stays_taken_is_said_once_and_tried_at_every_sweep() -> Law {
+    let (mut sim, _) = running(Nature::Good, BLUE, 1)?;
+    sim.world.port_taken = true;
+    sim.kill(0, true, false)?;
+    let trouble = |event: &Event| matches!(event, Event::Trouble { .. });
+    sim.until("the fault is seen", |sim| sim.said(trouble) == 1)?;
+    for _ in 0..3 {
+        sim.model.sweep();
+        sim.activate()?;
+        sim.end(Outcome::Done, |action| matches!(action, Action::Apply(_)))?;
+    }
+    assert_eq!(sim.said(trouble), 1);
+    assert_eq!(sim.said(|event| matches!(event, Event::RoutesServing { .. })), 2, "one for each daemon");
+    Ok(())
+}
+
+#[test]
 fn under_recreate_requests_wait_while_no_version_runs() -> Law {
     let (mut sim, old) = running(Nature::Good, RECREATE, 1)?;
     let new = sim.deploy(Nature::Good, RECREATE, 1)?;

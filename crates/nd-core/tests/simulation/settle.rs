@@ -114,7 +114,7 @@ impl Sim {
             let id = self.unit(active, slot);
             let unit = self.model.units().get(&id).ok_or_else(|| format!("{id} does not exist"))?;
             let given_up = matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
-            let may_fail = given_up && matches!(unit.state, UnitState::Crashed(_));
+            let may_fail = given_up && matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent);
             holds(may_fail || self.serves(&id), || format!("{id} is wanted and does not serve: {unit:?}"))?;
             serving += u16::from(self.serves(&id));
         }
