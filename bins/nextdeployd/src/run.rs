@@ -1,9 +1,11 @@
 //! The daemon: start everything, serve, and end in order.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nd_core::EngineHandle;
+use nd_logs::{Collector, SegmentLog};
 use nd_server::{ErrorLog, Facts, ListenError, Listener, Server, Services, Token, unix_listener};
 use nd_supervise::{CancellationToken, RestartWhen, Supervisor, SystemClock, TaskSet, WorkerSpec};
 use nd_types::Timestamp;
@@ -24,7 +26,10 @@ const STOP_APPS: Duration = Duration::from_secs(14);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long the workers may take.
-const STOP_WORKERS: Duration = Duration::from_secs(5);
+const STOP_WORKERS: Duration = Duration::from_secs(4);
+
+/// How long the lines that were read last may take to the disk.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// How often logs that are kept long enough are removed.
 const RETENTION: Duration = Duration::from_secs(600);
@@ -71,14 +76,15 @@ impl RunError {
 /// Runs the daemon until a signal ends it.
 pub(crate) fn run(options: &RunOptions) -> Result<(), RunError> {
     let chosen = options.choose()?;
-    logging::init(&chosen.settings.log);
+    let errors = Arc::new(ErrorLog::default());
+    logging::init(&chosen.settings.log, Arc::clone(&errors));
     let paths = Paths::new(&chosen).map_err(system("find the data directory"))?;
     paths.create().map_err(system("make the data directory"))?;
     let _lock = DataLock::take(&paths.data)?;
     // Two threads: the daemon mostly waits, and the proxy has threads of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(system("start the runtime"))?;
-    let result = runtime.block_on(serve(&chosen, &paths));
+    let result = runtime.block_on(serve(&chosen, &paths, errors));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
@@ -87,7 +93,7 @@ fn system(what: &'static str) -> impl Fn(std::io::Error) -> RunError {
     move |source| RunError::System { what, source }
 }
 
-async fn serve(chosen: &Chosen, paths: &Paths) -> Result<(), RunError> {
+async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<(), RunError> {
     let mut signals = Signals::new().map_err(system("listen to signals"))?;
     let mut parts = wiring::build(chosen, paths).await?;
     for note in &parts.notes {
@@ -99,8 +105,10 @@ async fn serve(chosen: &Chosen, paths: &Paths) -> Result<(), RunError> {
     let supervisor = Supervisor::new(Arc::new(SystemClock));
     let host =
         Arc::new(DaemonHost::new(chosen, paths, std::mem::take(&mut parts.notes), parts.proxy.clone()));
-    let server = server(chosen, paths, listen, &parts, &supervisor, Arc::clone(&host))?;
+    let server =
+        server(paths, listen.or(Some(chosen.listen)), &parts, &supervisor, Arc::clone(&host), errors)?;
     let (engine, proxy) = (parts.engine.handle(), parts.proxy.clone());
+    let (collector, logs) = (parts.collector.clone(), Arc::clone(&parts.logs));
     let api = CancellationToken::new();
     let tasks = TaskSet::new("daemon");
     start_workers(&supervisor, parts, &server)?;
@@ -119,6 +127,7 @@ async fn serve(chosen: &Chosen, paths: &Paths) -> Result<(), RunError> {
     proxy.shutdown(DRAIN).await;
     let report = supervisor.shutdown(STOP_WORKERS).await;
     tasks.shutdown(Duration::from_secs(2)).await;
+    keep_last_lines(&collector, &logs).await;
     if !report.is_clean() {
         tracing::warn!(aborted = ?report.aborted, "workers did not end in time");
     }
@@ -128,12 +137,12 @@ async fn serve(chosen: &Chosen, paths: &Paths) -> Result<(), RunError> {
 }
 
 fn server(
-    chosen: &Chosen,
     paths: &Paths,
-    listen: Option<std::net::SocketAddr>,
+    listen: Option<SocketAddr>,
     parts: &Parts,
     supervisor: &Supervisor,
     host: Arc<DaemonHost>,
+    errors: Arc<ErrorLog>,
 ) -> Result<Server, RunError> {
     let token = Token::load_or_create(&paths.token()).map_err(|error| RunError::Start(error.to_string()))?;
     let facts = Facts {
@@ -143,7 +152,7 @@ fn server(
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         data_dir: paths.data.clone(),
         socket: paths.socket.clone(),
-        listen: listen.or(Some(chosen.listen)),
+        listen,
         uid: rustix::process::geteuid().as_raw(),
     };
     let services = Services {
@@ -152,7 +161,7 @@ fn server(
         supervisor: supervisor.clone(),
         host,
         clock: Arc::new(SystemClock),
-        errors: Arc::new(ErrorLog::default()),
+        errors,
         token,
     };
     Ok(Server::new(facts, services))
@@ -199,7 +208,7 @@ fn start_workers(supervisor: &Supervisor, parts: Parts, server: &Server) -> Resu
         .map_err(failed)
 }
 
-fn announce(paths: &Paths, listen: Option<std::net::SocketAddr>, engine: &EngineHandle) {
+fn announce(paths: &Paths, listen: Option<SocketAddr>, engine: &EngineHandle) {
     let listen = listen.map_or_else(String::new, |listen| format!(" and http://{listen}"));
     tracing::info!(
         "API on unix://{}{listen}; proxy on http://{}",
@@ -226,6 +235,19 @@ async fn wait_for_end(signals: &mut Signals, host: &DaemonHost) -> &'static str 
 async fn stop_apps(engine: &EngineHandle) {
     for app in engine.suspend(STOP_APPS).await {
         tracing::warn!(%app, "did not stop in time");
+    }
+}
+
+/// Stops reading what apps write, and waits until what was read is on disk. The next daemon reads on from there.
+async fn keep_last_lines(collector: &Collector, logs: &SegmentLog) {
+    let kept = async {
+        collector.shutdown().await;
+        logs.flush().await
+    };
+    match tokio::time::timeout(LAST_LINES, kept).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the last lines of the apps may not be kept"),
+        Err(_) => tracing::warn!("the last lines of the apps may not be kept: the disk does not answer"),
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) struct Parts {
     pub(crate) engine: Engine,
     pub(crate) proxy: Proxy,
     pub(crate) logs: Arc<SegmentLog>,
+    pub(crate) collector: Collector,
     /// What the user should know about how it started.
     pub(crate) notes: Vec<String>,
 }
@@ -55,12 +56,12 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         .strategy(Arc::new(Recreate))
         .build()
         .map_err(|error| start_failed("register the adapters", &error))?;
-    let mut builder = Engine::builder(registry).store(Arc::new(store)).collector(Arc::new(collector));
+    let mut builder = Engine::builder(registry).store(Arc::new(store)).collector(Arc::new(collector.clone()));
     if let Some(fail_point) = fail_point::from_environment() {
         builder = builder.fail_point(fail_point);
     }
     let engine = builder.build().await.map_err(|error| start_failed("read the stored state", &error))?;
-    Ok(Parts { engine, proxy, logs, notes })
+    Ok(Parts { engine, proxy, logs, collector, notes })
 }
 
 fn process_runtime(chosen: &Chosen, paths: &Paths) -> Result<ProcessRuntime, RunError> {

@@ -99,6 +99,16 @@ impl AppLog {
         Ok(rolled)
     }
 
+    /// Puts the open segment on disk; the sealed ones are.
+    pub(crate) fn sync(&self) -> Result<(), LogError> {
+        let Some((open, _)) = self.segments.last().filter(|(segment, _)| !segment.sealed) else {
+            return Ok(());
+        };
+        let path = open.path(&self.dir);
+        let synced = found(fs::File::open(&path).and_then(|file| file.sync_data()));
+        synced.map(drop).map_err(|source| LogError::file("put on disk", &path, source))
+    }
+
     /// Compresses the open segment, if there is one.
     fn seal(&mut self) -> Result<(), LogError> {
         let Some((open, bytes)) = self.segments.last_mut().filter(|(segment, _)| !segment.sealed) else {

@@ -77,6 +77,14 @@ impl SegmentLog {
         Ok(self.ask(Job::Sweep).await?)
     }
 
+    /// Waits until everything that was handed over before is on disk, where it survives a power cut too.
+    ///
+    /// # Errors
+    /// When the disk refuses, or does not answer in time.
+    pub async fn flush(&self) -> PortResult<()> {
+        Ok(self.ask(Job::Flush).await?)
+    }
+
     async fn ask<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Job,

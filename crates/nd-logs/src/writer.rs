@@ -35,6 +35,8 @@ pub(crate) enum Job {
     Remove(AppName, Done<()>),
     /// Drop what is too old or too much.
     Sweep(Done<()>),
+    /// Put on disk what was kept so far.
+    Flush(Done<()>),
 }
 
 pub(crate) struct Writer {
@@ -67,6 +69,7 @@ impl Writer {
                 }
                 Job::Remove(app, done) => drop(done.send(self.remove(&app))),
                 Job::Sweep(done) => drop(done.send(self.sweep())),
+                Job::Flush(done) => drop(done.send(self.apps.values().try_for_each(AppLog::sync))),
             }
         }
     }

@@ -356,3 +356,16 @@ async fn a_place_that_cannot_be_written_refuses_and_is_used_again_when_it_can() 
     assert_eq!(log.query(&all(), 10).await?.first().map(|entry| entry.seq), Some(1));
     Ok(())
 }
+
+#[tokio::test]
+async fn what_was_flushed_is_on_disk_and_an_app_that_was_cleared_is_no_trouble() -> Result {
+    let dir = tempfile::tempdir()?;
+    let log = SegmentLog::open(dir.path(), small())?;
+    log.flush().await?;
+    log.append(entries(SHOP, 1..=100)?).await?;
+    log.append(entries("blog-aaaaaa-1", 1..=1)?).await?;
+    log.flush().await?;
+    fs::remove_dir_all(dir.path().join("blog"))?;
+    log.flush().await?;
+    Ok(())
+}
