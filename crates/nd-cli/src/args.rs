@@ -1,7 +1,7 @@
 //! The command tree of both binaries.
 
 mod deploy;
-mod examples;
+pub(crate) mod examples;
 mod fields;
 mod look;
 mod tool;
@@ -24,19 +24,22 @@ pub(crate) use look::{
 pub(crate) use tool::{CheckArgs, CompletionArgs, ConfigVerb, ExplainArgs, ManArgs};
 pub(crate) use verbs::{AppsArgs, DestroyArgs, RollbackArgs, ScaleArgs, WaitFlags};
 
+/// The heading over the flags that every command takes.
+pub(crate) const GLOBAL_FLAGS: &str = "Flags of every command";
+
 /// The tree, under the name that was typed.
 pub(crate) fn command(program: &'static str) -> clap::Command {
     let command = examples::shown(Cli::command().name(program).bin_name(program), program);
     if program == "nextdeployd" {
         command.after_help("`nextdeployd run` (or no command) runs the daemon: see `nextdeployd run --help`")
     } else {
-        command
+        command.after_help("`nextdeploy COMMAND --help` shows examples of a command")
     }
 }
 
 /// Deploys apps, keeps them running and shows what they do.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, disable_help_subcommand = true)]
+#[command(version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -46,6 +49,7 @@ pub(crate) struct Cli {
 
 /// Flags of every command.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = GLOBAL_FLAGS)]
 pub(crate) struct Global {
     /// Where the daemon is: unix:///PATH or http://HOST:PORT [env: NEXTDEPLOY_HOST]
     #[arg(long, global = true, value_name = "URL")]

@@ -66,6 +66,8 @@ pub(crate) struct Failure {
     pub(crate) title: String,
     pub(crate) what: Option<String>,
     pub(crate) why: Option<String>,
+    /// Whether an instance failed and nobody knows why: said aloud, where `what` alone would look like the cause.
+    pub(crate) unexplained: bool,
     /// The last lines of an instance.
     pub(crate) logs: Vec<String>,
     pub(crate) errors: Vec<FieldError>,
@@ -82,6 +84,7 @@ impl Failure {
             title: title.into(),
             what: None,
             why: None,
+            unexplained: false,
             logs: Vec::new(),
             errors: Vec::new(),
             fix: Vec::new(),
@@ -105,6 +108,7 @@ impl Failure {
     /// A deployment failed, for this reason.
     pub(crate) fn deployment(title: String, why: Diagnosis, exit: Exit) -> Self {
         let Diagnosis { what, why, exit: ended, probe, logs, fix } = why;
+        let unexplained = why.is_none() && (ended.is_some() || probe.is_some());
         let mut facts = vec![what];
         // The diagnosis often says itself how the instance ended.
         facts.extend(
@@ -114,7 +118,8 @@ impl Failure {
         );
         facts.extend(probe.filter(|probe| !facts.iter().any(|fact| fact.contains(probe))));
         let code = Some("ND1207".to_owned());
-        Self { code, what: Some(facts.join(", ")), why, logs, fix, ..Self::new(exit, title) }
+        let what = Some(facts.join(", "));
+        Self { code, what, why, unexplained, logs, fix, ..Self::new(exit, title) }
     }
 
     /// Several commands in one failed.

@@ -57,6 +57,12 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("man", &["man deploy | man -l -", "man --install"]),
 ];
 
+/// The examples of a command, as they are typed.
+pub(crate) fn of(path: &str, program: &str) -> impl Iterator<Item = String> {
+    let found = EXAMPLES.iter().find(|(known, _)| *known == path).map_or(&[][..], |(_, lines)| lines);
+    found.iter().map(move |line| format!("{program} {line}"))
+}
+
 /// Puts the examples of every command behind the first words of its long help.
 pub(super) fn shown(command: Command, program: &str) -> Command {
     at("", command, program)
@@ -68,8 +74,10 @@ fn at(path: &str, mut command: Command, program: &str) -> Command {
         let path = format!("{path} {name}").trim_start().to_owned();
         command = command.mut_subcommand(name, |verb| at(&path, verb, program));
     }
-    let Some((_, lines)) = EXAMPLES.iter().find(|(known, _)| *known == path) else { return command };
-    let lines: String = lines.iter().map(|line| format!("\n  {program} {line}")).collect();
+    let lines: String = of(path, program).map(|line| format!("\n  {line}")).collect();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    if lines.is_empty() {
+        return command;
+    }
     command.long_about(format!("{about}\n\nExamples:{lines}"))
 }

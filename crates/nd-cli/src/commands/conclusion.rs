@@ -85,7 +85,9 @@ fn summary(begun: &DeploymentView, record: &StepRecord, steps: &Steps, failure: 
     let Some(failure) = failure else { return text };
     if let Some(what) = &failure.what {
         line(format_args!("\n**what** {}", github::cell(what)));
-        line(format_args!("\n**why** {}", github::cell(failure.why.as_deref().unwrap_or("cause unknown"))));
+    }
+    if let Some(why) = failure.why.as_deref().or_else(|| failure.unexplained.then_some("cause unknown")) {
+        line(format_args!("\n**why** {}", github::cell(why)));
     }
     if !failure.logs.is_empty() {
         line(format_args!("\n{}", github::fenced(&failure.logs)));
@@ -140,6 +142,7 @@ mod tests {
             record(r#"{"seq":9,"ts":"2026-01-01T00:00:02Z","step":"done","state":"fail","status":"failed"}"#);
         last.error = Some(Diagnosis {
             what: "container exited with code 1".to_owned(),
+            probe: Some("GET :3000/health: connection refused".to_owned()),
             logs: vec!["Error: no DATABASE_URL".to_owned()],
             fix: vec!["set DATABASE_URL".to_owned()],
             ..Diagnosis::default()

@@ -56,13 +56,8 @@ async fn logs(word: &str, to_its_end: bool, context: &Context<'_>) -> Outcome {
     }
     let output = context.output;
     for record in context.client.deployment_log(&id).await?.items {
-        let goes_on = if output.json {
-            output.line(&record)
-        } else if record.is_last() {
-            continue;
-        } else {
-            output.stream(&render::steps::plain(&record))
-        };
+        let goes_on =
+            if output.json { output.line(&record) } else { output.stream(&render::steps::plain(&record)) };
         if !goes_on {
             break;
         }

@@ -7,6 +7,10 @@ use crate::args::ExplainArgs;
 use crate::explain;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+use crate::render::table;
+
+/// The longest line that is easily read.
+const READABLE: usize = 80;
 
 #[derive(Serialize)]
 struct CodeView<'a> {
@@ -32,7 +36,7 @@ pub(super) fn run(args: &ExplainArgs, output: &Output) -> Outcome {
     }
     output.result(&format!("{}  {meaning}", output.bold(code)));
     if let Some(help) = help {
-        output.result(&format!("\n{help}"));
+        output.result(&format!("\n{}", table::wrapped(help, table::width().min(READABLE))));
     }
     Ok(Exit::Ok)
 }

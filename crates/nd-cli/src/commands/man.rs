@@ -7,9 +7,12 @@ use clap::Command;
 use clap_mangen::Man;
 
 use super::Outcome;
-use crate::args::{self, ManArgs};
+use crate::args::{self, GLOBAL_FLAGS, ManArgs, examples};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+
+/// Columns of the reference.
+const WIDTH: usize = 100;
 
 pub(super) fn run(program: &'static str, args: &ManArgs, output: &Output) -> Outcome {
     let mut tree = args::command(program);
@@ -53,23 +56,52 @@ fn directory() -> Option<PathBuf> {
     Some(data.or_else(home)?.join("man/man1"))
 }
 
-/// Every command with what `--help` says about it. The flags that each one takes stand once, at the top.
+/// Every command with its examples and its flags. The flags that all of them take stand once, at the end.
 fn markdown(tree: &Command) -> String {
-    let mut text = format!(
-        "# {}\n\n{}\n",
-        tree.get_name(),
-        tree.get_about().map(ToString::to_string).unwrap_or_default()
-    );
-    section(tree, 2, &mut text);
-    text
+    let about = tree.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut text = format!("# {}\n\n{about}\n", tree.get_name());
+    for verb in tree.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        section(tree.get_name(), verb, &mut text);
+    }
+    let whole =
+        tree.clone().mut_subcommands(|verb| verb.hide(true)).term_width(WIDTH).render_help().to_string();
+    let flags = whole.split_once(GLOBAL_FLAGS).map_or("", |(_, flags)| flags.trim_start_matches([':', '\n']));
+    let flags = flags.split("\n\n").next().unwrap_or_default();
+    text + &format!("\n## {GLOBAL_FLAGS}\n\n```text\n{flags}\n```\n")
 }
 
-fn section(command: &Command, depth: usize, text: &mut String) {
+fn section(program: &str, command: &Command, text: &mut String) {
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let path = name.strip_prefix(program).unwrap_or(name).trim_start();
+    let examples: Vec<String> = examples::of(path, program).collect();
+    let own = command.clone().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
+    let help = own.term_width(WIDTH).render_help().to_string();
+    let (about, flags) = help.split_once("\n\n").unwrap_or((&help, ""));
+    let (examples, flags) = (examples.join("\n"), flags.trim_end());
+    // Writing to a String does not fail.
+    write!(text, "\n## {name}\n\n{about}\n\n```sh\n{examples}\n```\n\n```text\n{flags}\n```\n").ok();
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-        let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name());
-        let help = verb.clone().term_width(100).render_long_help().to_string();
-        // Writing to a String does not fail.
-        write!(text, "\n{} {name}\n\n```text\n{}\n```\n", "#".repeat(depth), help.trim_end()).ok();
-        section(verb, depth + 1, text);
+        section(program, verb, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole command line in one golden file: a change of it is seen, and is meant.
+    #[test]
+    fn the_reference_names_every_command_and_flag() {
+        let mut tree = args::command("nextdeploy");
+        tree.build();
+        insta::assert_snapshot!(markdown(&tree));
+    }
+
+    #[test]
+    fn every_page_of_the_manual_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        clap_mangen::generate_to(args::command("nextdeploy"), dir.path()).unwrap();
+        let page = std::fs::read_to_string(dir.path().join("nextdeploy-deployments-show.1")).unwrap();
+        assert!(page.contains("Examples:"), "{page}");
     }
 }

@@ -119,6 +119,7 @@ async fn down(status: &AppView, context: &Context<'_>) -> Failure {
     let mut failure =
         Failure::failed(format!("{app} does not run")).fix(format!("nextdeploy logs {app} -n 50"));
     failure.what.clone_from(&status.reason);
+    failure.unexplained = failure.what.is_some();
     failure.logs = view.map(|view| view.logs.into_iter().map(|line| line.line).collect()).unwrap_or_default();
     failure
 }

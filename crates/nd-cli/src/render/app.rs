@@ -15,7 +15,7 @@ const ENV: Of = Column { name: "env", cell: |app| Text::or_dash(app.environment.
 const VERSION: Of = Column { name: "ver", cell: |app| Text::shown_or_dash(app.release.as_ref()) };
 const STATUS: Of = Column { name: "status", cell: status };
 const INSTANCES: Of = Column { name: "inst", cell: |app| Text::plain(instances(app)) };
-const UP: Of = Column { name: "up", cell: |app| Text::or_dash(app.uptime_ms.map(table::uptime)) };
+const UP: Of = Column { name: "up", cell: |app| Text::or_dash(app.uptime_ms.map(time::uptime)) };
 const RESTARTS: Of = Column { name: "↺ 24h", cell: |app| Text::plain(app.restarts_24h.to_string()) };
 const CPU: Of =
     Column { name: "cpu", cell: |app| Text::or_dash(app.cpu.map(|cpu| format!("{:.0}%", cpu.percent))) };
@@ -25,7 +25,7 @@ const PLACE: Of = Column { name: "url", cell: place };
 const LAYOUTS: Layouts<AppView> = Layouts {
     columns: &[
         &[NAME, ENV, VERSION, STATUS, INSTANCES, UP, RESTARTS, CPU, MEMORY],
-        &[NAME, VERSION, STATUS, INSTANCES, UP],
+        &[SHORT_NAME, VERSION, STATUS, INSTANCES, UP],
         &[SHORT_NAME, STATUS, INSTANCES],
     ],
     last: PLACE,
@@ -64,7 +64,7 @@ pub(crate) fn one(app: &AppView, output: &Output) -> String {
             app.policy, app.restarts_24h, app.restarts, app.crashes
         ),
     );
-    let uptime = app.uptime_ms.map(|ms| format!("up {}", table::uptime(ms)));
+    let uptime = app.uptime_ms.map(|ms| format!("up {}", time::uptime(ms)));
     let usage = [
         uptime,
         app.cpu.map(|cpu| format!("cpu {:.1}%", cpu.percent)),
@@ -77,14 +77,26 @@ pub(crate) fn one(app: &AppView, output: &Output) -> String {
     for note in &app.notes {
         row("note", note.clone());
     }
-    if !app.units.is_empty() {
+    let (kept, current): (Vec<_>, Vec<_>) = app.units.iter().partition(|unit| is_kept(unit, app));
+    if !current.is_empty() {
         lines.push(String::new());
-        lines.push(indented(&units(&app.units, output)));
+        lines.push(indented(&units(&current, output)));
+    }
+    if !kept.is_empty() {
+        let (count, stopped) = (kept.len(), if kept.len() == 1 { "instance" } else { "instances" });
+        let text = format!("{count} stopped {stopped} of earlier releases kept for rollback");
+        lines.push(format!("  {}", output.dim(&text)));
     }
     lines.join("\n")
 }
 
-fn units(units: &[InstanceView], output: &Output) -> String {
+/// Whether an instance waits for nothing but a rollback.
+fn is_kept(unit: &InstanceView, app: &AppView) -> bool {
+    unit.state == InstanceState::Stopped
+        && app.release.as_ref().is_some_and(|release| unit.release != *release)
+}
+
+fn units(units: &[&InstanceView], output: &Output) -> String {
     let rows = units.iter().map(|unit| {
         let tone = match unit.state {
             InstanceState::Ready => Tone::Good,

@@ -19,7 +19,11 @@ pub(crate) fn block(failure: &Failure, output: &Output) -> String {
     }
     if let Some(what) = &failure.what {
         row("what", what);
-        row("why", failure.why.as_deref().unwrap_or("cause unknown"));
+    }
+    match &failure.why {
+        Some(why) => row("why", why),
+        None if failure.unexplained => row("why", "cause unknown"),
+        None => {}
     }
     if !failure.logs.is_empty() {
         let count = failure.logs.len();

@@ -145,7 +145,11 @@ pub(crate) fn state(state: StepState) -> &'static str {
 pub(crate) fn plain(record: &StepRecord) -> String {
     let ended = matches!(record.state, StepState::Ok | StepState::Fail);
     let took = record.ms.filter(|_| ended).map(|ms| format!(" {}", time::took(ms))).unwrap_or_default();
-    let message = if record.message.is_empty() { String::new() } else { format!(" {}", record.message) };
+    // `create shop-8f3k2a-1, create shop-8f3k2a-2` behind `[create] start` would say it thrice.
+    let verb = format!("{} ", record.step);
+    let parts = record.message.split(", ").map(|part| part.strip_prefix(&verb).unwrap_or(part));
+    let message = record.url.clone().unwrap_or_else(|| parts.collect::<Vec<_>>().join(", "));
+    let message = if message.is_empty() { String::new() } else { format!(" {message}") };
     format!("{} [{}] {}{took}{message}", time::clock(record.ts), record.step, state(record.state))
 }
 
@@ -179,4 +183,24 @@ fn spinner() -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> String {
+        let record: StepRecord = serde_json::from_str(text).unwrap();
+        plain(&record).split_once(' ').map(|(_, line)| line.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_step_is_one_line_that_says_nothing_twice() {
+        let start = r#"{"seq":1,"ts":"2026-01-01T00:00:00Z","step":"create","state":"start","ms":0,"message":"create a-1, create a-2"}"#;
+        assert_eq!(said(start), "[create] start a-1, a-2");
+        let ok = r#"{"seq":2,"ts":"2026-01-01T00:00:00Z","step":"create","state":"ok","ms":21400}"#;
+        assert_eq!(said(ok), "[create] ok 21.4s");
+        let fail = r#"{"seq":3,"ts":"2026-01-01T00:00:00Z","step":"health","state":"fail","ms":7,"message":"ended, too early"}"#;
+        assert_eq!(said(fail), "[health] fail 7ms ended, too early");
+    }
 }

@@ -2,7 +2,6 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, Color, ContentArrangement, Table};
-use nd_types::format_duration;
 use rustix::termios::tcgetwinsize;
 
 use crate::output::Output;
@@ -13,8 +12,10 @@ const UNKNOWN: usize = 160;
 /// The space around a cell.
 const PADDING: usize = 2;
 
-/// What the last column is given at least, before another layout is tried.
-const LAST: usize = 14;
+/// What the last column is given at least before a lesser layout is tried, and in the least of them before it is left
+/// out.
+const ROOMY: usize = 26;
+const TIGHT: usize = 14;
 
 /// How a cell is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,14 +70,16 @@ impl<T> Layouts<T> {
     /// The fullest table that fits into `width` columns of the terminal.
     pub(crate) fn table(&self, items: &[T], width: usize, output: &Output) -> String {
         let longest = items.iter().map(|item| (self.last.cell)(item).width()).max().unwrap_or(0);
-        let enough = longest.clamp(self.last.name.len(), LAST.max(self.last.name.len()));
+        let longest = longest.max(self.last.name.len());
+        let mut layouts = self.columns.iter().copied().peekable();
         let mut least: &[Column<T>] = &[];
-        for columns in self.columns.iter().copied() {
-            least = columns;
+        while let Some(columns) = layouts.next() {
+            let enough = longest.min(if layouts.peek().is_some() { ROOMY } else { TIGHT });
             let room = width.saturating_sub(used(items, columns) + PADDING);
             if room >= enough {
                 return self.render(items, columns, Some(room), output);
             }
+            least = columns;
         }
         self.render(items, least, None, output)
     }
@@ -144,6 +147,24 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     head
 }
 
+/// Breaks a paragraph between words.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let used = lines.last().map_or(0, |line| line.chars().count());
+        if used > 0 && used + 1 + word.chars().count() > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}
+
 /// `310M`.
 pub(crate) fn size(bytes: u64) -> String {
     let units = [("G", 1u64 << 30), ("M", 1 << 20), ("K", 1 << 10)];
@@ -152,11 +173,6 @@ pub(crate) fn size(bytes: u64) -> String {
         Some((name, unit)) => format!("{}.{}{name}", bytes / unit, bytes % unit * 10 / unit),
         None => format!("{bytes}B"),
     }
-}
-
-/// `3d4h`, of milliseconds.
-pub(crate) fn uptime(ms: u64) -> String {
-    format_duration(std::time::Duration::from_secs(ms / 1000))
 }
 
 #[cfg(test)]
@@ -168,6 +184,12 @@ mod tests {
         assert_eq!(cut("prismaclient", 6), "prism…");
         assert_eq!(cut("größe", 5), "größe");
         assert_eq!(cut("größer als", 4), "grö…");
+    }
+
+    #[test]
+    fn a_paragraph_is_broken_between_words() {
+        assert_eq!(wrapped("one two three four", 9), "one two\nthree\nfour");
+        assert_eq!(wrapped("longer-than-that", 5), "longer-than-that");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Times in the user's own time zone.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use nd_types::Timestamp;
 
@@ -21,17 +23,42 @@ pub(crate) fn date_clock(at: Timestamp) -> String {
 /// How long ago, in one or two units.
 pub(crate) fn ago(at: Timestamp) -> String {
     let age = Timestamp::now().duration_since(at);
-    let age = if age.is_negative() { std::time::Duration::ZERO } else { age.unsigned_abs() };
-    nd_types::format_duration(std::time::Duration::from_secs(age.as_secs()))
+    let age = if age.is_negative() { Duration::ZERO } else { age.unsigned_abs() };
+    whole(age)
+}
+
+/// `3d4h`, of milliseconds.
+pub(crate) fn uptime(ms: u64) -> String {
+    whole(Duration::from_millis(ms))
+}
+
+fn whole(span: Duration) -> String {
+    match span.as_secs() {
+        0 => "0s".to_owned(),
+        seconds => nd_types::format_duration(Duration::from_secs(seconds)),
+    }
 }
 
 /// `31.1s`, for how long a step took.
 pub(crate) fn took(ms: u64) -> String {
-    if ms < 60_000 {
+    if ms < 100 {
+        format!("{ms}ms")
+    } else if ms < 60_000 {
         #[allow(clippy::cast_precision_loss, reason = "less than a minute")]
         let seconds = ms as f64 / 1000.0;
         format!("{seconds:.1}s")
     } else {
-        nd_types::format_duration(std::time::Duration::from_millis(ms))
+        nd_types::format_duration(Duration::from_millis(ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_no_more_digits_than_anybody_reads() {
+        assert_eq!([7, 430, 31_120, 65_000].map(took), ["7ms", "0.4s", "31.1s", "1m5s"]);
+        assert_eq!([7, 1_430, 273_600_000].map(uptime), ["0s", "1s", "3d4h"]);
     }
 }
