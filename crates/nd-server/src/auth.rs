@@ -4,7 +4,7 @@ mod token;
 
 use std::net::SocketAddr;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 
 pub use token::{Token, TokenError};
 
@@ -34,7 +34,8 @@ pub(crate) struct Asked<'r> {
     pub(crate) remote: Option<SocketAddr>,
     /// Where the listener is bound.
     pub(crate) local: Option<SocketAddr>,
-    pub(crate) path: &'r str,
+    pub(crate) method: &'r Method,
+    pub(crate) target: &'r Uri,
     pub(crate) headers: &'r HeaderMap,
 }
 
@@ -48,12 +49,12 @@ pub(crate) fn identify(asked: &Asked<'_>, token: &Token, socket: &str) -> Result
         same_site(asked)?;
         return Ok(Caller::Dev);
     }
-    if OPEN.contains(&asked.path) {
+    if OPEN.contains(&asked.target.path()) {
         return Ok(Caller::Anonymous);
     }
     match bearer(asked.headers) {
         Some(given) if token.is(given) => Ok(Caller::Token),
-        given => Err(unauthorized(given.is_some(), asked.path, socket)),
+        given => Err(unauthorized(given.is_some(), asked, socket)),
     }
 }
 
@@ -85,11 +86,22 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn unauthorized(given: bool, path: &str, socket: &str) -> Refusal {
-    let command = format!("curl --unix-socket {socket} http://localhost{path}");
+fn unauthorized(given: bool, asked: &Asked<'_>, socket: &str) -> Refusal {
+    let target = asked.target.path_and_query().map_or("/", |target| target.as_str());
+    let (socket, url) = (word(socket), word(&format!("http://localhost{target}")));
+    let method = if asked.method == Method::GET { String::new() } else { format!(" -X {}", asked.method) };
+    let command = format!("curl --unix-socket {socket}{method} {url}");
     let what = if given { "this token is not the daemon's" } else { "a token is needed" };
     let title = format!("{what}: send `Authorization: Bearer ndt_…`, or ask on the unix socket: {command}");
     Refusal::new(StatusCode::UNAUTHORIZED, "ND1009", title).fix(command)
+}
+
+/// A text as one word of a POSIX shell: the command is there to be typed, and whoever asks chooses the path.
+fn word(text: &str) -> String {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/:._-".contains(&byte)) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -111,7 +123,8 @@ mod tests {
             peer: None,
             remote: remote.parse().ok(),
             local: "127.0.0.1:8371".parse().ok(),
-            path: "/status",
+            method: &Method::GET,
+            target: &Uri::from_static("/status"),
             headers,
         };
         let token = Token::from_text("ndt_right").unwrap();
@@ -139,6 +152,35 @@ mod tests {
         for bad in ["http://evil.example", "null", "https://localhost:8371", "http://localhost:83710"] {
             assert_eq!(origin(bad), Err(StatusCode::FORBIDDEN), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_command_that_needs_no_token_can_be_typed_as_it_is() {
+        let headers = HeaderMap::new();
+        let command = |method: Method, target: &'static str| {
+            let target = Uri::from_static(target);
+            let access = Access::Token;
+            let asked = Asked {
+                access: &access,
+                peer: None,
+                remote: None,
+                local: None,
+                method: &method,
+                target: &target,
+                headers: &headers,
+            };
+            unauthorized(false, &asked, "/run/my socket").fix.pop().unwrap_or_default()
+        };
+        let curl = "curl --unix-socket '/run/my socket'";
+        assert_eq!(command(Method::GET, "/status"), format!("{curl} http://localhost/status"));
+        assert_eq!(
+            command(Method::POST, "/stop?app=a&x=1"),
+            format!("{curl} -X POST 'http://localhost/stop?app=a&x=1'")
+        );
+        assert_eq!(
+            command(Method::GET, "/$(reboot)';reboot"),
+            format!(r"{curl} 'http://localhost/$(reboot)'\'';reboot'")
+        );
     }
 
     #[test]

@@ -83,7 +83,8 @@ fn caller(api: &Api, request: &Request) -> Result<Caller, Refusal> {
         peer: connection.peer.as_ref(),
         remote: connection.remote,
         local: connection.local,
-        path: request.uri().path(),
+        method: request.method(),
+        target: request.uri(),
         headers: request.headers(),
     };
     identify(&asked, &api.services.token, &api.facts.socket.display().to_string())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use nd_api::v1::{LogFrame, LogQuery};
@@ -42,7 +42,9 @@ pub(super) async fn logs(State(api): State<Arc<Api>>, request: Request) -> Resul
         Ok(upgrade) => Ok(upgrade
             .max_message_size(INCOMING)
             .on_upgrade(move |socket| async move { send_all(&api, socket, frames).await })),
-        Err(rejection) => Ok(rejection.into_response()),
+        Err(rejection) => {
+            Err(Refusal::invalid(format!("/ws/logs is a WebSocket: {}", rejection.body_text())))
+        }
     }
 }
 

@@ -58,10 +58,13 @@ async fn swap_keeps_what_is_left_out() -> TestResult {
 #[tokio::test]
 async fn every_bad_body_is_told_its_reason() -> TestResult {
     let world = World::start().await?;
-    let large = format!(r#"{{"app_name":"a","image":"{}"}}"#, "x".repeat(1 << 20));
+    // Far more than a socket takes in: whoever sends it must not be cut off before the answer.
+    let large = format!(r#"{{"app_name":"a","image":"{}"}}"#, "x".repeat(8 << 20));
     for (body, status, reason) in [
-        ("not json", 400, "Invalid request: "),
-        ("", 400, "Invalid request: "),
+        ("not json", 400, "Invalid request: the body must be a JSON object"),
+        (r#"["a","i"]"#, 400, "Invalid request: the body must be a JSON object"),
+        ("{\"app_name\"", 400, "Invalid request: EOF"),
+        ("", 400, "Invalid request: the body is empty"),
         (r#"{"image":"i"}"#, 400, "missing field `app_name`"),
         (r#"{"app_name":"A b","image":"i"}"#, 400, "only a-z, 0-9 and - are allowed"),
         (r#"{"app_name":"a","image":""}"#, 400, "image must not be empty"),
@@ -129,6 +132,49 @@ async fn paths_that_are_not_there_say_so_in_the_envelope() -> TestResult {
         let answer = world.ask(method, path, "").await?;
         assert_eq!((answer.status, answer.json()?.at("/success")), (status, &Value::Bool(false)), "{path}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_path_that_takes_another_method_names_those_it_takes() -> TestResult {
+    let world = World::start().await?;
+    for (method, path, allowed) in [
+        ("GET", "/deploy", "POST"),
+        ("DELETE", "/status", "GET,HEAD"),
+        ("OPTIONS", "/metrics", "GET,HEAD"),
+        ("POST", "/api/v1/apps", "GET,HEAD"),
+        ("PUT", "/api/v1/apps/shop", "GET,HEAD,DELETE"),
+    ] {
+        let answer = world.ask(method, path, "").await?;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{method} {path}");
+        let form = if path.starts_with("/api/v1") { "application/problem+json" } else { "application/json" };
+        assert_eq!(answer.header("content-type"), Some(form), "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_of_another_kind_is_not_guessed_at() -> TestResult {
+    let world = World::start().await?;
+    let body = r#"{"app_name":"a","image":"i"}"#;
+    for kind in ["text/plain", "application/xml", "multipart/form-data; boundary=x"] {
+        let answer = world.ask_with("POST", "/deploy", &format!("content-type: {kind}\r\n"), body).await?;
+        assert_eq!((answer.status, answer.json()?.at("/success")), (415, &json!(false)), "{kind}");
+    }
+    for kind in ["application/json", "Application/JSON; charset=utf-8", "application/x-www-form-urlencoded"] {
+        let answer = world.ask_with("POST", "/deploy", &format!("content-type: {kind}\r\n"), "{}").await?;
+        assert_eq!(answer.status, 400, "{kind}: {}", answer.body);
+        assert!(answer.body.contains("missing field `app_name`"), "{kind}: {}", answer.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_websocket_path_asked_otherwise_says_so_in_the_envelope() -> TestResult {
+    let world = World::start().await?;
+    let answer = world.ask("GET", "/ws/logs", "").await?;
+    assert_eq!((answer.status, answer.json()?.at("/success")), (400, &json!(false)), "{}", answer.body);
+    assert!(answer.body.contains("/ws/logs is a WebSocket"), "{}", answer.body);
     Ok(())
 }
 
