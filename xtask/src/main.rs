@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod demo;
+mod fuzz;
 mod process;
 mod test;
 mod testapp;
@@ -35,6 +36,8 @@ enum Verb {
     Tidy,
     /// Measure: swaps under load, deploy overhead, recovery, the proxy, an idle daemon
     Bench(bench::Args),
+    /// Look for inputs that break a parser, for as long as you say
+    Fuzz(fuzz::Args),
     /// Build the static test application and print where it is
     Testapp,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Tidy => tidy::run(),
         Verb::Testapp => testapp::run(),
     };

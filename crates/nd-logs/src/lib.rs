@@ -12,6 +12,8 @@ mod app_log;
 mod collector;
 mod error;
 mod follower;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod level;
 mod line;
 mod query;

@@ -11,6 +11,8 @@
 mod command;
 mod error;
 mod files;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod launch;
 mod leases;
 mod proc;

@@ -34,3 +34,12 @@ fn segments(dir: &Path) -> io::Result<Vec<u64>> {
     numbers.sort_unstable();
     Ok(numbers)
 }
+
+/// Walks over records as a reader does, each of which must end within `bytes`.
+#[cfg(feature = "fuzz")]
+pub(crate) fn damaged_or_whole(mut bytes: &[u8]) {
+    while let frame::Record::Whole(header, line) = frame::first(bytes) {
+        assert!(line.len() == header.length && line.len() <= MAX_LINE, "a line is longer than its record");
+        bytes = bytes.get(header.record()..).unwrap_or_default();
+    }
+}

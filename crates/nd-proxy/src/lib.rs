@@ -15,6 +15,8 @@
 
 mod command;
 mod edition;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod host_ports;
 mod http1;
 mod net;

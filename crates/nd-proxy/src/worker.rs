@@ -7,7 +7,7 @@ mod connection;
 mod drain;
 mod entry;
 mod exchange;
-mod frames;
+pub(crate) mod frames;
 mod install;
 mod plan;
 mod raw;

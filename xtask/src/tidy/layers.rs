@@ -42,12 +42,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("nd-testapp", &[]),
     ("nd-e2e", &["nd-testapp"]),
     ("nd-testkit", &["nd-api", "nd-client", "nd-core", "nd-supervise", "nd-testapp", "nd-types"]),
+    ("nd-fuzz", &["nd-api", "nd-config", "nd-logs", "nd-process", "nd-proxy"]),
     ("xtask", &["nd-e2e", "nd-testapp"]),
 ];
 
 /// The one program that puts all together; only what serves tests is out of its reach.
 const DAEMON: &str = "nextdeployd";
-const FOR_TESTS: [&str; 4] = ["nd-e2e", "nd-testapp", "nd-testkit", "xtask"];
+const FOR_TESTS: [&str; 5] = ["nd-e2e", "nd-fuzz", "nd-testapp", "nd-testkit", "xtask"];
 
 /// Crates from outside that have one home: nobody else names them.
 const HOMES: &[(&str, &[&str])] = &[
@@ -179,11 +180,11 @@ mod tests {
 
     #[test]
     fn the_layers_have_no_circle() {
-        // Each row names only crates that stand in rows above it, or adapters' ground.
+        // Each row names only crates that stand in rows above it, or adapters, which stand on rows alone.
         let mut known: Vec<&str> = vec![];
         for (name, ground) in LAYERS {
             for below in *ground {
-                assert!(known.contains(below), "{name} → {below}");
+                assert!(known.contains(below) || ADAPTERS.contains(below), "{name} → {below}");
             }
             known.push(name);
         }

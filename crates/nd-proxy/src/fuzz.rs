@@ -1,0 +1,121 @@
+//! Doors for `nd-fuzz`: bytes as a client or an app may send them. Each panics where a promise is broken.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::http1::chunked::{BadChunk, ChunkReader, Step};
+use crate::http1::forward::{Hop, PeerText, write_request};
+use crate::http1::reply::{Coding, Reply, write_response};
+use crate::http1::request::{MAX_FIELDS, RequestHead, field_space};
+use crate::http1::response::{ResponseBody, ResponseHead};
+use crate::http1::scan::HeadScan;
+use crate::worker::frames::FrameReader;
+
+const ID: &str = "0123456789abcdef";
+
+/// A request head that is let through reaches the app as one head that means the same to a strict reader.
+pub fn request_head(bytes: &[u8]) {
+    let Ok(Some(end)) = HeadScan::default().find_end(bytes) else { return };
+    let mut in_pieces = HeadScan::default();
+    let found = (1..=end).find_map(|length| in_pieces.find_end(bytes.get(..length)?).ok().flatten());
+    assert_eq!(found, Some(end), "a head that arrives byte by byte ends elsewhere");
+
+    let mut space = field_space();
+    let head = bytes.get(..end).unwrap_or_default();
+    let Ok(head) = RequestHead::parse(head, &mut space) else { return };
+    let peer = PeerText::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    for is_trusted in [false, true] {
+        let mut out = Vec::new();
+        let hop = Hop { peer: &peer, is_trusted, request_id: ID, fallback_host: "fallback" };
+        write_request(&mut out, &head, hop);
+        assert_eq!(
+            HeadScan::default().find_end(&out),
+            Ok(Some(out.len())),
+            "what is written is not one head"
+        );
+        let mut space = field_space();
+        match RequestHead::parse(&out, &mut space) {
+            Ok(again) => {
+                assert_eq!((again.method, again.target, again.body), (head.method, head.target, head.body));
+                let host = head.host.map_or("fallback", |host| host.value);
+                assert_eq!(again.host.map(|host| host.value), Some(host), "the app sees another host");
+                assert!(!again.has_nominated, "a field of this hop travels on");
+            }
+            // Fields of our own may be the ones too many.
+            Err(refused) => assert_eq!(refused.status, 431, "what is written is refused: {}", refused.reason),
+        }
+    }
+}
+
+/// A response head that is let through reaches the client as one head with the same status and the same body.
+pub fn response_head(bytes: &[u8]) {
+    let Some((flags, bytes)) = bytes.split_first() else { return };
+    let (answers_head, is_http10) = (flags & 1 != 0, flags & 2 != 0);
+    let mut space = field_space();
+    let Ok(Some(head)) = ResponseHead::parse(bytes, &mut space, answers_head) else { return };
+    assert!(head.length <= bytes.len(), "a head ends behind its bytes");
+    if head.status < 200 {
+        return;
+    }
+    let coding = Coding::choose(head.body, is_http10);
+    let mut out = Vec::new();
+    let keep_alive = flags & 4 != 0;
+    write_response(&mut out, &head, Reply { keep_alive, is_http10, coding, request_id: ID });
+    let mut space = field_space();
+    match ResponseHead::parse(&out, &mut space, answers_head) {
+        Ok(Some(again)) => {
+            assert_eq!((again.status, again.length), (head.status, out.len()));
+            let expected = match coding {
+                Coding::Same => head.body,
+                Coding::Chunked => ResponseBody::Chunked,
+                Coding::Bare => ResponseBody::UntilClose,
+            };
+            assert_eq!(again.body, expected, "the client reads another body");
+        }
+        other => assert!(head.fields.len() + 4 > MAX_FIELDS, "{other:?}"),
+    }
+}
+
+/// A chunked body is read the same however its bytes arrive.
+pub fn chunked(bytes: &[u8]) {
+    let Some((piece, body)) = bytes.split_first() else { return };
+    let piece = usize::from(*piece).max(1);
+    assert_eq!(dechunk(body, piece), dechunk(body, body.len().max(1)), "in pieces of {piece}");
+}
+
+/// WebSocket frames are followed the same however their bytes arrive.
+pub fn frames(bytes: &[u8]) {
+    let Some((piece, stream)) = bytes.split_first() else { return };
+    let follow = |piece: usize| {
+        let mut reader = FrameReader::default();
+        for mut rest in stream.chunks(piece) {
+            while !rest.is_empty() {
+                let taken = reader.advance(rest);
+                assert!(taken > 0 && taken <= rest.len(), "{taken} of {} bytes", rest.len());
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+        }
+        (reader.is_at_boundary(), reader.close_seen())
+    };
+    assert_eq!(follow(usize::from(*piece).max(1)), follow(stream.len().max(1)));
+}
+
+/// The content, and how many bytes the body took; nothing while its end is missing.
+fn dechunk(body: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, BadChunk> {
+    let (mut reader, mut content, mut input, mut taken) = (ChunkReader::new(), Vec::new(), Vec::new(), 0);
+    for piece in body.chunks(piece) {
+        input.extend_from_slice(piece);
+        loop {
+            let step = reader.step(&input)?;
+            input.drain(..step.framing);
+            content.extend(input.drain(..step.content));
+            taken += step.framing + step.content;
+            if reader.is_done() {
+                return Ok(Some((content, taken)));
+            }
+            if step == Step::default() {
+                break;
+            }
+        }
+    }
+    Ok(None)
+}
