@@ -20,13 +20,17 @@ pub struct Settings {
     /// How long a pull may take in all.
     #[serde(deserialize_with = "duration")]
     pub pull_timeout: Duration,
+    /// For how long a registry that cannot be reached, or asks to wait, is tried again.
+    #[serde(deserialize_with = "duration")]
+    pub pull_retry_timeout: Duration,
     /// How long any other call to the engine may take.
     #[serde(deserialize_with = "duration")]
     pub call_timeout: Duration,
 }
 
 impl Default for Settings {
-    /// Ten minutes for a pull, as a slow line needs for a large image; one minute for a call, as a busy engine under
+    /// Ten minutes for a pull, as a slow line needs for a large image; half a minute of trying again, as a registry needs
+    /// for a restart, after which somebody who waits for a deployment is better told; one minute for a call, as a busy engine under
     /// disk load needs to create a container.
     fn default() -> Self {
         Self {
@@ -34,6 +38,7 @@ impl Default for Settings {
             network: "nextdeploy".to_owned(),
             subnet: None,
             pull_timeout: Duration::from_secs(600),
+            pull_retry_timeout: Duration::from_secs(30),
             call_timeout: Duration::from_secs(60),
         }
     }

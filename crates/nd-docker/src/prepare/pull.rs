@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE;
 use hyper::Method;
 use hyper::header::HeaderValue;
 use nd_core::ports::{PortError, PortErrorKind, PortResult, Progress, RegistryAuth};
+use nd_supervise::{Backoff, jitter};
 use nd_types::format_duration;
-use serde::Serialize;
 
 use super::progress::{PullMessage, PullProgress};
 use super::reference::Reference;
@@ -19,6 +19,9 @@ use crate::runtime::Shared;
 
 /// A pull that says nothing for so long is stuck: an engine reports each layer several times a second.
 const STALL: Duration = Duration::from_secs(90);
+
+/// Between tries while a registry cannot be reached.
+const RETRY: Backoff = Backoff { first: Duration::from_millis(500), factor: 2, cap: Duration::from_secs(5) };
 
 /// How often progress is passed on.
 const SAY_EVERY: Duration = Duration::from_millis(250);
@@ -35,10 +38,48 @@ pub(super) async fn pull(
         return Err(PortError::new(PortErrorKind::NotFound, context).with_fix("name the image instead"));
     }
     let deadline = shared.settings.pull_timeout;
-    let pulled = tokio::time::timeout(deadline, follow(shared, reference, auth, progress)).await;
+    let pulled = tokio::time::timeout(deadline, insist(shared, reference, auth, progress)).await;
     pulled.unwrap_or_else(|_| {
         Err(too_slow(reference, &format!("not done after {}", format_duration(deadline))))
     })
+}
+
+/// Tries again for a while what may pass. When that is over the answer is final: whoever waits is told, instead of being
+/// kept waiting until the deployment's own deadline. Only an engine that went away may be asked again later.
+async fn insist(
+    shared: &Arc<Shared>,
+    reference: &Reference,
+    auth: Option<&RegistryAuth>,
+    progress: &Progress,
+) -> PortResult<()> {
+    let (begin, patience) = (Instant::now(), shared.settings.pull_retry_timeout);
+    let mut tries = 0;
+    loop {
+        let error = match follow(shared, reference, auth, progress).await {
+            Ok(()) => return Ok(()),
+            Err(Failure::Engine(error)) => return Err(error),
+            Err(Failure::Registry(error)) if !error.kind.may_pass() => return Err(error),
+            Err(Failure::Registry(error)) => error,
+        };
+        let pause = RETRY.delay(tries, jitter());
+        if begin.elapsed() + pause >= patience {
+            let tried = format_duration(Duration::from_secs(begin.elapsed().as_secs().max(1)));
+            let times = tries.saturating_add(1);
+            let context = format!("{}; given up after {tried} (try {times})", error.context);
+            return Err(PortError { kind: PortErrorKind::NotFound, context, ..error });
+        }
+        progress.say(format!("{}; trying again", error.context));
+        tries = tries.saturating_add(1);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Why a pull failed.
+enum Failure {
+    /// Between us and the engine.
+    Engine(PortError),
+    /// Between the engine and the registry.
+    Registry(PortError),
 }
 
 async fn follow(
@@ -46,7 +87,7 @@ async fn follow(
     reference: &Reference,
     auth: Option<&RegistryAuth>,
     progress: &Progress,
-) -> PortResult<()> {
+) -> Result<(), Failure> {
     let path = format!(
         "/images/create?fromImage={}&tag={}",
         query_value(reference.name()),
@@ -54,7 +95,7 @@ async fn follow(
     );
     let mut request = request(Method::POST, &path).map_err(|error| failed(reference, auth, error))?;
     if let Some(auth) = auth {
-        request.headers_mut().insert("x-registry-auth", login(reference, auth)?);
+        request.headers_mut().insert("x-registry-auth", login(reference, auth).map_err(Failure::Engine)?);
     }
     // The engine answers when the registry has: no sooner than names are resolved and a login is checked.
     let body = shared.engine.open_within(shared.settings.pull_timeout, request).await;
@@ -63,11 +104,14 @@ async fn follow(
     let mut said = None;
     loop {
         let next = tokio::time::timeout(STALL, messages.next()).await;
-        let stalled = |_| too_slow(reference, &format!("nothing came for {}", format_duration(STALL)));
+        let stalled = |_| {
+            let what = format!("nothing came for {}", format_duration(STALL));
+            Failure::Registry(too_slow(reference, &what))
+        };
         let message = next.map_err(stalled)?.map_err(|error| failed(reference, auth, error))?;
         let Some(message) = message else { return Ok(()) };
         if let Some(failure) = message.failure() {
-            return Err(classify(reference, auth.is_some(), failure));
+            return Err(Failure::Registry(classify(reference, auth.is_some(), failure)));
         }
         if layers.update(&message) && said.is_none_or(|said: Instant| said.elapsed() >= SAY_EVERY) {
             progress.say(layers.text());
@@ -76,16 +120,18 @@ async fn follow(
     }
 }
 
+/// The user name that logins bear whose secret is an identity token, which stands for user and password
+/// (docker/docker-credential-helpers, `get`).
+const TOKEN_USER: &str = "<token>";
+
 /// The login as the engine wants it: JSON in the URL-safe alphabet.
 fn login(reference: &Reference, auth: &RegistryAuth) -> PortResult<HeaderValue> {
-    #[derive(Serialize)]
-    struct Login<'a> {
-        username: &'a str,
-        password: &'a str,
-        serveraddress: &'a str,
-    }
-    let serveraddress = reference.registry().unwrap_or("https://index.docker.io/v1/");
-    let login = Login { username: &auth.username, password: &auth.password, serveraddress };
+    let server = reference.registry().unwrap_or("https://index.docker.io/v1/");
+    let login = if auth.username == TOKEN_USER {
+        serde_json::json!({ "identitytoken": auth.password, "serveraddress": server })
+    } else {
+        serde_json::json!({ "username": auth.username, "password": auth.password, "serveraddress": server })
+    };
     let header =
         serde_json::to_vec(&login).ok().and_then(|json| HeaderValue::from_str(&URL_SAFE.encode(json)).ok());
     let mut header =
@@ -99,10 +145,12 @@ fn too_slow(reference: &Reference, what: &str) -> PortError {
         .with_fix("check the host's connection to the registry, or raise `pull_timeout`")
 }
 
-fn failed(reference: &Reference, auth: Option<&RegistryAuth>, error: EngineError) -> PortError {
+fn failed(reference: &Reference, auth: Option<&RegistryAuth>, error: EngineError) -> Failure {
     match error {
-        EngineError::Refused { message, .. } => classify(reference, auth.is_some(), &message),
-        error => port_error(&format!("pull image {reference}"), error),
+        EngineError::Refused { message, .. } => {
+            Failure::Registry(classify(reference, auth.is_some(), &message))
+        }
+        error => Failure::Engine(port_error(&format!("pull image {reference}"), error)),
     }
 }
 
@@ -201,12 +249,17 @@ mod tests {
     #[test]
     fn a_password_of_any_characters_reaches_the_engine() {
         let reference = Reference::parse("reg.example.com/a").unwrap();
-        let auth = RegistryAuth { username: "me".to_owned(), password: ">>>???~~~".to_owned() };
-        let header = login(&reference, &auth).unwrap();
-        assert!(header.is_sensitive());
-        let json = URL_SAFE.decode(header.as_bytes()).unwrap();
-        let login: serde_json::Value = serde_json::from_slice(&json).unwrap();
-        let sent = |key: &str| login.get(key).and_then(|value| value.as_str());
-        assert_eq!((sent("password"), sent("serveraddress")), (Some(">>>???~~~"), Some("reg.example.com")));
+        let sent = |username: &str, key: &str| {
+            let auth = RegistryAuth { username: username.to_owned(), password: ">>>???~~~".to_owned() };
+            let header = login(&reference, &auth).unwrap();
+            assert!(header.is_sensitive());
+            let json = URL_SAFE.decode(header.as_bytes()).unwrap();
+            let login: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            login.get(key).and_then(|value| value.as_str()).map(str::to_owned)
+        };
+        assert_eq!(sent("me", "password").as_deref(), Some(">>>???~~~"));
+        assert_eq!(sent("me", "serveraddress").as_deref(), Some("reg.example.com"));
+        assert_eq!(sent("<token>", "identitytoken").as_deref(), Some(">>>???~~~"));
+        assert_eq!((sent("<token>", "username"), sent("<token>", "password")), (None, None));
     }
 }

@@ -74,9 +74,35 @@ async fn an_image_that_does_not_exist_is_told_from_a_registry_that_does_not() {
             .unwrap_err();
         assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
         assert!(error.context.contains("shop:nope"), "{error}");
-        let error =
-            prepare(&bench.runtime, "127.0.0.1:1/shop:1", None, &Progress::default()).await.unwrap_err();
-        assert_eq!(error.kind, PortErrorKind::Unavailable, "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_connections_is_tried_again_and_given_up() {
+    with_engine(async |bench| {
+        let settings = Settings { pull_retry_timeout: Duration::from_secs(2), ..bench.settings.clone() };
+        let runtime = DockerRuntime::new(settings, None);
+        let (sender, mut said) = mpsc::channel(64);
+        let progress = Progress::to(sender);
+        let error = prepare(&runtime, "127.0.0.1:1/shop:1", None, &progress).await.unwrap_err();
+        assert!(!error.kind.may_pass(), "{error:?}");
+        assert!(error.context.contains("given up after"), "{error}");
+        assert!(error.fix.unwrap().contains("127.0.0.1:1"));
+        assert!(said.recv().await.unwrap().contains("trying again"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_identity_token_opens_a_registry_that_issues_tokens() {
+    with_engine(async |bench| {
+        let registry = Registry::new(Mood::Tokens).await;
+        let reference = registry.reference("1");
+        let auth = RegistryAuth { username: "<token>".to_owned(), password: "refresh-me".to_owned() };
+        let prepared = prepare(&bench.runtime, &reference, Some(&auth), &Progress::default()).await;
+        prepared.expect("the token is accepted");
+        remove(&bench, &reference).await;
     })
     .await;
 }

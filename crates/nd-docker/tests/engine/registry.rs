@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nd_supervise::TaskSet;
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the registry does with a request for its image.
@@ -18,6 +18,8 @@ pub(crate) enum Mood {
     Open,
     /// It wants `me` with the password `>>>???~~~`.
     Private,
+    /// It wants an access token, which it gives for the identity token `refresh-me` (OAuth 2.0, RFC 6749, section 6).
+    Tokens,
     /// It takes requests and never answers.
     Silent,
 }
@@ -32,6 +34,7 @@ pub(crate) struct Registry {
 
 struct Image {
     mood: Mood,
+    address: SocketAddr,
     layer: Vec<u8>,
     config: Vec<u8>,
     manifest: Vec<u8>,
@@ -44,7 +47,7 @@ impl Registry {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let fetched = Arc::new(AtomicUsize::new(0));
-        let image = Arc::new(Image::new(mood, Arc::clone(&fetched)));
+        let image = Arc::new(Image::new(mood, address, Arc::clone(&fetched)));
         let tasks = TaskSet::new("registry");
         let connections = tasks.clone();
         tasks.spawn("listener", async move {
@@ -69,7 +72,7 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 impl Image {
-    fn new(mood: Mood, fetched: Arc<AtomicUsize>) -> Self {
+    fn new(mood: Mood, address: SocketAddr, fetched: Arc<AtomicUsize>) -> Self {
         let mut archive = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         // Of random bytes, so that no engine has seen the layer before.
@@ -98,7 +101,7 @@ impl Image {
                 "size": layer.len(), "digest": digest(&layer),
             }],
         });
-        Self { mood, layer, config, manifest: manifest.to_string().into_bytes(), fetched }
+        Self { mood, address, layer, config, manifest: manifest.to_string().into_bytes(), fetched }
     }
 
     async fn serve(&self, client: TcpStream) -> std::io::Result<()> {
@@ -106,6 +109,7 @@ impl Image {
         let mut read = BufReader::new(read);
         loop {
             let (mut request, mut login, mut line) = (String::new(), None, String::new());
+            let mut length = 0;
             if read.read_line(&mut request).await? == 0 {
                 return Ok(());
             }
@@ -114,19 +118,26 @@ impl Image {
                     && name.eq_ignore_ascii_case("authorization")
                 {
                     login = Some(value.trim().to_owned());
+                } else if let Some((name, value)) = line.split_once(':')
+                    && name.eq_ignore_ascii_case("content-length")
+                {
+                    length = value.trim().parse().unwrap();
                 }
                 line.clear();
             }
             if self.mood == Mood::Silent {
                 std::future::pending::<()>().await;
             }
-            let answer = self.answer(&request, login.as_deref());
+            let mut form = vec![0; length];
+            read.read_exact(&mut form).await?;
+            let answer = self.answer(&request, login.as_deref(), &String::from_utf8_lossy(&form));
             let (status, content_type, body) = answer;
             let head = format!(
                 "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\ndocker-content-digest: {}\r\n\
-                 docker-distribution-api-version: registry/2.0\r\nwww-authenticate: Basic realm=\"test\"\r\n\r\n",
+                 docker-distribution-api-version: registry/2.0\r\nwww-authenticate: {}\r\n\r\n",
                 body.len(),
-                digest(body)
+                digest(body),
+                self.challenge()
             );
             write.write_all(head.as_bytes()).await?;
             if !request.starts_with("HEAD") {
@@ -135,10 +146,25 @@ impl Image {
         }
     }
 
-    fn answer(&self, request: &str, login: Option<&str>) -> (&'static str, &'static str, &[u8]) {
+    fn challenge(&self) -> String {
+        match self.mood {
+            Mood::Tokens => format!("Bearer realm=\"http://{}/token\",service=\"test\"", self.address),
+            Mood::Open | Mood::Private | Mood::Silent => "Basic realm=\"test\"".to_owned(),
+        }
+    }
+
+    fn answer(&self, request: &str, login: Option<&str>, form: &str) -> (&'static str, &'static str, &[u8]) {
         const JSON: &str = "application/json";
         let wanted = format!("Basic {}", STANDARD.encode("me:>>>???~~~"));
-        if self.mood == Mood::Private && login != Some(&wanted) {
+        if request.starts_with("POST /token") && form.contains("refresh_token=refresh-me") {
+            return ("200 OK", JSON, br#"{"access_token":"enter","expires_in":300}"#);
+        }
+        let welcome = match self.mood {
+            Mood::Open | Mood::Silent => true,
+            Mood::Private => login == Some(&wanted),
+            Mood::Tokens => login == Some("Bearer enter"),
+        };
+        if !welcome {
             return (
                 "401 Unauthorized",
                 JSON,
