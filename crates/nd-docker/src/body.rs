@@ -15,7 +15,7 @@ use nd_core::spec::{ImageSpec, ReadinessSpec, Resources, VolumeSource, VolumeSpe
 use crate::labels;
 
 /// How often the engine runs a health check while a container starts.
-const START_INTERVAL: Duration = Duration::from_millis(500);
+pub(crate) const START_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The container for `unit`, which runs `image`, at `address` of `network`. `quick_health` says that the engine can
 /// probe more often while a container starts.

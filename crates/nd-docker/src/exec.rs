@@ -11,7 +11,7 @@ use nd_types::{ExitStatus, UnitId, format_duration};
 
 use crate::engine::{EngineError, json_request};
 use crate::failure::port_error;
-use crate::find::{self, Found};
+use crate::find;
 use crate::logs::frames::{Frames, Part};
 use crate::runtime::Shared;
 use crate::stats::process_belongs_to;
@@ -35,22 +35,44 @@ pub(crate) async fn exec(
     if !found.runs() {
         return Err(PortError::new(PortErrorKind::Conflict, format!("{tried}: the unit does not run")));
     }
+    run_to_end(shared, &found.id, argv, deadline.saturating_sub(begin.elapsed()), &tried).await
+}
+
+/// Runs `argv` in a container that runs.
+pub(crate) async fn run_in(
+    shared: &Arc<Shared>,
+    container: &str,
+    argv: &[String],
+    deadline: Duration,
+) -> PortResult<ExecOutcome> {
+    let tried = format!("run `{}` in container {container}", argv.join(" "));
+    run_to_end(shared, container, argv, deadline, &tried).await
+}
+
+async fn run_to_end(
+    shared: &Arc<Shared>,
+    container: &str,
+    argv: &[String],
+    deadline: Duration,
+    tried: &str,
+) -> PortResult<ExecOutcome> {
+    let begin = Instant::now();
     let config = ExecConfig {
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         cmd: Some(argv.to_vec()),
         ..ExecConfig::default()
     };
-    let created = shared.engine.call(async |docker| docker.create_exec(&found.id, config).await).await;
-    let id = created.map_err(|error| port_error(&tried, error))?.id;
+    let created = shared.engine.call(async |docker| docker.create_exec(container, config).await).await;
+    let id = created.map_err(|error| port_error(tried, error))?.id;
     let left = deadline.saturating_sub(begin.elapsed());
     let Ok(ran) = tokio::time::timeout(left, run(shared, &id)).await else {
-        kill(shared, &found, &id).await;
+        kill(shared, container, &id).await;
         let context = format!("{tried}: not done after {}", format_duration(deadline));
         return Err(PortError::new(PortErrorKind::Timeout, context));
     };
-    let outcome = ran.map_err(|error| port_error(&tried, error))?;
-    if let Some(error) = never_ran(&tried, &outcome) {
+    let outcome = ran.map_err(|error| port_error(tried, error))?;
+    if let Some(error) = never_ran(tried, &outcome) {
         return Err(error);
     }
     Ok(outcome)
@@ -96,12 +118,12 @@ fn never_ran(tried: &str, outcome: &ExecOutcome) -> Option<PortError> {
 }
 
 /// An engine cannot end a command that it runs in a container; we can where it is a process of this machine.
-async fn kill(shared: &Arc<Shared>, found: &Found, id: &str) {
+async fn kill(shared: &Arc<Shared>, container: &str, id: &str) {
     let state = inspect(shared, id).await.ok().filter(|state| state.running == Some(true));
     let local = shared.engine.session().await.is_ok_and(|session| session.local);
     let pid = state.and_then(|state| state.pid).filter(|pid| local && *pid > 1);
     let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) else { return };
-    let container = found.id.clone();
+    let container = container.to_owned();
     let killed = nd_supervise::blocking("kill command", move || {
         if let Some(process) = rustix::process::Pid::from_raw(pid)
             && process_belongs_to(pid.unsigned_abs(), &container)

@@ -8,7 +8,7 @@
 //!   they need bounds and deadlines of their own.
 //! - One module per verb of the port: `prepare`, `create`, `start`, `wait`, `observe`, `logs`, `stats`, `exec`,
 //!   `listening`, `hints`.
-//! - `oom`: what the engine forgets to say about a kill.
+//! - What engines do not say, or say late: `oom` (was a kill for memory), `health` (the first success of a check).
 //! - Pure translations, tested without an engine: `body` (wish → container), `observed` (container → what is),
 //!   `adopt` (container → wish), `addresses` (who may have which address).
 //!
@@ -24,6 +24,7 @@ mod engine;
 mod exec;
 mod failure;
 mod find;
+mod health;
 mod hints;
 mod labels;
 mod listening;
@@ -33,6 +34,7 @@ mod observe;
 mod observed;
 mod oom;
 mod prepare;
+mod recent;
 mod runtime;
 mod settings;
 mod start;

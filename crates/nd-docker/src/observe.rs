@@ -12,6 +12,7 @@ use crate::adopt;
 use crate::engine::EngineError;
 use crate::failure::port_error;
 use crate::find;
+use crate::health;
 use crate::labels::{self, Labels};
 use crate::observed;
 use crate::oom::{self, Patience};
@@ -70,6 +71,7 @@ fn unclaimed_unit(container: &ContainerSummary) -> Option<UnitId> {
 async fn look(shared: &Arc<Shared>, id: &str) -> Result<Option<UnitObserved>, EngineError> {
     let Some(mut found) = find::inspect(shared, id).await? else { return Ok(None) };
     oom::complete(shared, &mut found, Patience::None).await;
+    health::complete(shared, &mut found).await;
     let network = &shared.settings.network;
     let labels = observed::labels(&found.inspected);
     if !labels.unclaimed() {

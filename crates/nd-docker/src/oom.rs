@@ -8,7 +8,6 @@
 //!
 //! What is proven is written into the flag, so that everything after it reads one truth.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use nd_types::Timestamp;
 use crate::find::Found;
 use crate::hints;
 use crate::observed::timestamp;
+use crate::recent::Recent;
 use crate::runtime::Shared;
 
 mod kernel;
@@ -34,39 +34,29 @@ const ASKING: Duration = Duration::from_millis(500);
 /// After so long nothing more will be heard of an end.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Ends that are remembered at most.
-const REMEMBERED: usize = 1024;
-
 /// What is known of kills, by container.
 #[derive(Debug, Default)]
 pub(crate) struct Kills {
     /// When the engine last said that something in the container was killed for memory.
-    told: BTreeMap<String, Timestamp>,
+    told: Recent<Timestamp>,
     /// The end that was looked into last, and whether it was for memory.
-    judged: BTreeMap<String, (Timestamp, bool)>,
+    judged: Recent<(Timestamp, bool)>,
 }
 
 impl Kills {
     /// The engine says that something in `container` was killed for memory.
     pub(crate) fn heard(&mut self, container: &str, at: Timestamp) {
-        bounded(&mut self.told, container, at);
+        self.told.set(container, at);
     }
 
     fn judge(&mut self, container: &str, end: &End, for_memory: bool) {
-        bounded(&mut self.judged, container, (end.finished, for_memory));
+        self.judged.set(container, (end.finished, for_memory));
     }
 
     fn verdict(&self, container: &str, end: &End) -> Option<bool> {
         let told = self.told.get(container).is_some_and(|at| *at >= end.started);
         let judged = self.judged.get(container).filter(|(finished, _)| *finished == end.finished);
         told.then_some(true).or(judged.map(|(_, for_memory)| *for_memory))
-    }
-}
-
-fn bounded<T>(map: &mut BTreeMap<String, T>, container: &str, value: T) {
-    map.insert(container.to_owned(), value);
-    if map.len() > REMEMBERED {
-        map.pop_first();
     }
 }
 
@@ -206,14 +196,5 @@ mod tests {
         assert_eq!(kills.verdict("c1", &second), None);
         kills.judge("c1", &second, false);
         assert_eq!(kills.verdict("c1", &second), Some(false));
-    }
-
-    #[test]
-    fn no_more_ends_are_remembered_than_there_is_room_for() {
-        let mut kills = Kills::default();
-        for number in 0..REMEMBERED + 5 {
-            kills.heard(&number.to_string(), Timestamp::UNIX_EPOCH);
-        }
-        assert_eq!(kills.told.len(), REMEMBERED);
     }
 }

@@ -19,7 +19,7 @@ use crate::failure::port_error;
 use crate::network::Addresses;
 use crate::prepare::Pulls;
 use crate::settings::Settings;
-use crate::{create, exec, hints, listening, logs, observe, oom, prepare, start, stats, wait};
+use crate::{create, exec, health, hints, listening, logs, observe, oom, prepare, start, stats, wait};
 
 /// Runs units as containers of a Docker engine. Clones share one connection and one list of addresses.
 #[derive(Clone, Debug)]
@@ -43,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) main_processes: Mutex<BTreeMap<UnitId, stats::MainProcess>>,
     /// What is known of kills for memory beyond what the engine notes.
     pub(crate) kills: Mutex<oom::Kills>,
+    pub(crate) first_checks: health::FirstChecks,
 }
 
 impl DockerRuntime {
@@ -61,6 +62,7 @@ impl DockerRuntime {
             adopted: Mutex::default(),
             main_processes: Mutex::default(),
             kills: Mutex::default(),
+            first_checks: health::FirstChecks::default(),
             settings,
         };
         Self { shared: Arc::new(shared) }
