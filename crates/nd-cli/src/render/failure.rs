@@ -26,8 +26,11 @@ pub(crate) fn block(failure: &Failure, output: &Output) -> String {
         None => {}
     }
     if !failure.logs.is_empty() {
-        let count = failure.logs.len();
-        row("logs", &format!("the last {count} line{}", if count == 1 { "" } else { "s" }));
+        let how_many = match failure.logs.len() {
+            1 => "the last line".to_owned(),
+            count => format!("the last {count} lines"),
+        };
+        row("logs", &how_many);
         for line in &failure.logs {
             lines.push(format!("        {} {line}", output.dim_err("│")));
         }

@@ -21,12 +21,20 @@ pub(crate) struct Steps {
     output: Output,
     /// The line that moves; none where there is no terminal.
     live: Option<ProgressBar>,
-    current: Option<(String, Instant)>,
+    current: Option<Current>,
     spoke: Instant,
     /// The last record of each step that has ended.
     ended: Vec<StepRecord>,
     /// Whether lines are being folded away.
     folds: bool,
+}
+
+/// The step under way.
+struct Current {
+    step: String,
+    since: Instant,
+    /// What it said last.
+    message: String,
 }
 
 /// One record, and what it belongs to.
@@ -66,22 +74,39 @@ impl Steps {
         if record.is_last() {
             return self.end();
         }
-        match record.state {
-            StepState::Start => self.current = Some((record.step.clone(), Instant::now())),
-            StepState::Ok | StepState::Fail | StepState::Skip => {
-                if self.current.as_ref().is_some_and(|(step, _)| *step == record.step) {
+        if self.output.talks() {
+            self.show_to_people(record);
+        }
+        self.note(record);
+    }
+
+    fn show_to_people(&mut self, record: &StepRecord) {
+        let Some(bar) = &self.live else {
+            eprintln!("{}", plain(record));
+            self.spoke = Instant::now();
+            return;
+        };
+        let current = self.current.as_ref().filter(|current| current.step == record.step);
+        // A step that ends in silence did what it said it would.
+        let said = current.map(|current| current.message.as_str()).filter(|_| record.message.is_empty());
+        show_live(bar, record, said.unwrap_or(&record.message), &self.output);
+    }
+
+    fn note(&mut self, record: &StepRecord) {
+        let current = self.current.as_mut().filter(|current| current.step == record.step);
+        match (record.state, current) {
+            (StepState::Start, _) => {
+                let (step, message) = (record.step.clone(), record.message.clone());
+                self.current = Some(Current { step, since: Instant::now(), message });
+            }
+            (StepState::Progress, Some(current)) => current.message.clone_from(&record.message),
+            (StepState::Ok | StepState::Fail | StepState::Skip, current) => {
+                if current.is_some() {
                     self.current = None;
                 }
                 self.ended.push(record.clone());
             }
-            StepState::Progress | StepState::Log => {}
-        }
-        if !self.output.talks() {
-            return;
-        }
-        match &self.live {
-            Some(bar) => show_live(bar, record, &self.output),
-            None => self.show_plain(record),
+            (StepState::Progress | StepState::Log, _) => {}
         }
     }
 
@@ -98,7 +123,7 @@ impl Steps {
         self.spoke = Instant::now();
         let now = time::clock(Timestamp::now());
         match &self.current {
-            Some((step, since)) => {
+            Some(Current { step, since, .. }) => {
                 let since = nd_types::format_duration(Duration::from_secs(since.elapsed().as_secs()));
                 eprintln!("{now} [{step}] still at it after {since}");
             }
@@ -123,11 +148,6 @@ impl Steps {
             None => self.output.note(text),
         }
     }
-
-    fn show_plain(&mut self, record: &StepRecord) {
-        eprintln!("{}", plain(record));
-        self.spoke = Instant::now();
-    }
 }
 
 /// The word for a state, as a line of a log has it.
@@ -145,28 +165,33 @@ pub(crate) fn state(state: StepState) -> &'static str {
 pub(crate) fn plain(record: &StepRecord) -> String {
     let ended = matches!(record.state, StepState::Ok | StepState::Fail);
     let took = record.ms.filter(|_| ended).map(|ms| format!(" {}", time::took(ms))).unwrap_or_default();
-    // `create shop-8f3k2a-1, create shop-8f3k2a-2` behind `[create] start` would say it thrice.
-    let verb = format!("{} ", record.step);
-    let parts = record.message.split(", ").map(|part| part.strip_prefix(&verb).unwrap_or(part));
-    let message = record.url.clone().unwrap_or_else(|| parts.collect::<Vec<_>>().join(", "));
+    let message = record.url.clone().unwrap_or_else(|| without_verb(&record.step, &record.message));
     let message = if message.is_empty() { String::new() } else { format!(" {message}") };
     format!("{} [{}] {}{took}{message}", time::clock(record.ts), record.step, state(record.state))
 }
 
-fn show_live(bar: &ProgressBar, record: &StepRecord, output: &Output) {
+fn show_live(bar: &ProgressBar, record: &StepRecord, message: &str, output: &Output) {
     let name = title(&record.step);
+    let message = without_verb(&record.step, message);
     match record.state {
-        StepState::Start | StepState::Progress => bar.set_message(format!("{name:<9} {}", record.message)),
-        StepState::Log => bar.println(format!("            {}", output.dim_err(&record.message))),
+        StepState::Start | StepState::Progress => bar.set_message(format!("{name:<9} {message}")),
+        StepState::Log => bar.println(format!("            {}", output.dim_err(&message))),
         StepState::Skip => {}
         StepState::Ok => {
             let took = record.ms.map(time::took).unwrap_or_default();
-            bar.println(format!("  {name:<9} {:<58} {}", record.message, output.dim_err(&took)));
+            bar.println(format!("  {name:<9} {message:<58} {}", output.dim_err(&took)).trim_end());
         }
         StepState::Fail => {
-            bar.println(format!("  {} {}", output.bad_err(&format!("{name:<9}")), record.message));
+            bar.println(format!("  {} {message}", output.bad_err(&format!("{name:<9}"))));
         }
     }
+}
+
+/// `create shop-8f3k2a-1, create shop-8f3k2a-2` behind the step's name would say it thrice.
+fn without_verb(step: &str, message: &str) -> String {
+    let verb = format!("{step} ");
+    let parts = message.split(", ").map(|part| part.strip_prefix(&verb).unwrap_or(part));
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// `health` → `Health`.
