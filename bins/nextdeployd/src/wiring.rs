@@ -40,7 +40,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         .map_err(|error| start_failed("open the logs", &error))?;
     let logs = Arc::new(logs);
     let process = Arc::new(process_runtime(chosen, paths)?);
-    let docker = Arc::new(DockerRuntime::new(docker_settings(chosen), Some(paths.data.join("docker"))));
+    let docker = Arc::new(DockerRuntime::new(docker_settings(chosen)?, Some(paths.data.join("docker"))));
     let (proxy, notes) = proxy::start(chosen, adapter(chosen, "proxy")?)
         .map_err(|error| start_failed("start the proxy", &error))?;
     let collector = Collector::new(
@@ -73,8 +73,18 @@ fn process_runtime(chosen: &Chosen, paths: &Paths) -> Result<ProcessRuntime, Run
         .map_err(|error| start_failed("set up plain processes", &error))
 }
 
-fn docker_settings(chosen: &Chosen) -> nd_docker::Settings {
-    nd_docker::Settings { host: chosen.settings.docker.socket.clone(), ..nd_docker::Settings::default() }
+fn docker_settings(chosen: &Chosen) -> Result<nd_docker::Settings, RunError> {
+    let written = &chosen.settings.docker;
+    let default = nd_docker::Settings::default();
+    let subnet = written.subnet.as_deref().map(str::parse).transpose();
+    Ok(nd_docker::Settings {
+        host: written.socket.clone(),
+        network: written.network.clone().unwrap_or(default.network),
+        subnet: subnet.map_err(|error| RunError::Config(format!("[docker] subnet: {error}")))?,
+        pull_timeout: written.pull_timeout.unwrap_or(default.pull_timeout),
+        pull_retry_timeout: written.pull_retry_timeout.unwrap_or(default.pull_retry_timeout),
+        call_timeout: written.call_timeout.unwrap_or(default.call_timeout),
+    })
 }
 
 /// An adapter's own table of `nextdeployd.toml`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use nd_api::manifest::InvalidWord;
 
@@ -51,6 +52,16 @@ pub struct LogSettings {
 pub struct DockerSettings {
     /// Its socket: an absolute path, `unix://…` or `tcp://…` (`docker.socket`).
     pub socket: Option<String>,
+    /// The bridge network of the units (`docker.network`).
+    pub network: Option<String>,
+    /// That network's addresses (`docker.subnet`), as they stand in the file: the adapter knows which it can use.
+    pub subnet: Option<String>,
+    /// How long a pull may take in all (`docker.pull_timeout`).
+    pub pull_timeout: Option<Duration>,
+    /// For how long a registry that cannot be reached is tried again (`docker.pull_retry_timeout`).
+    pub pull_retry_timeout: Option<Duration>,
+    /// How long any other call to the engine may take (`docker.call_timeout`).
+    pub call_timeout: Option<Duration>,
 }
 
 macro_rules! words {
@@ -119,6 +130,10 @@ words! {
     }
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// Tables that are handed on as they are.
 const ADAPTERS: [&str; 3] = ["process", "proxy", "logs"];
 
@@ -151,9 +166,8 @@ fn decode(mut keys: Keys<'_>, root: &Node, text: &str, d: &mut Decoder) -> Daemo
         settings.log.format = log.get("format").and_then(|field| field.word(d));
         log.finish(d);
     }
-    if let Some(mut docker) = keys.get("docker").and_then(|field| field.keys(d)) {
-        settings.docker.socket = docker.get("socket").and_then(|field| engine(&field, d));
-        docker.finish(d);
+    if let Some(docker) = keys.get("docker").and_then(|field| field.keys(d)) {
+        settings.docker = docker_settings(docker, d);
     }
     if let Some(mut shutdown) = keys.get("shutdown").and_then(|field| field.keys(d)) {
         settings.on_shutdown = shutdown.get("apps").and_then(|field| field.word(d));
@@ -170,6 +184,37 @@ fn decode(mut keys: Keys<'_>, root: &Node, text: &str, d: &mut Decoder) -> Daemo
     }
     keys.finish(d);
     settings
+}
+
+fn docker_settings(mut keys: Keys<'_>, d: &mut Decoder) -> DockerSettings {
+    let mut time = |name, range| keys.get(name).and_then(|field| field.duration(&range, d));
+    let (pull_timeout, pull_retry_timeout, call_timeout) = (
+        time("pull_timeout", SECOND..=DAY),
+        time("pull_retry_timeout", Duration::ZERO..=DAY),
+        time("call_timeout", SECOND..=HOUR),
+    );
+    let settings = DockerSettings {
+        socket: keys.get("socket").and_then(|field| engine(&field, d)),
+        network: keys.get("network").and_then(|field| network(&field, d)),
+        subnet: keys.get("subnet").and_then(|field| field.text(d)),
+        pull_timeout,
+        pull_retry_timeout,
+        call_timeout,
+    };
+    keys.finish(d);
+    settings
+}
+
+/// A name that an engine takes for a network.
+fn network(field: &Field<'_>, d: &mut Decoder) -> Option<String> {
+    let name = field.text(d)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed) {
+        return Some(name);
+    }
+    let message = format!("`{name}` is not the name of a Docker network");
+    d.say(field.mistake(Code::BadValue, message).help("write letters, digits, `_`, `.` and `-`"));
+    None
 }
 
 fn adapter_table(root: &Node, text: &str, name: &str) -> Option<(String, toml::Table)> {

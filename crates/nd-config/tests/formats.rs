@@ -1,5 +1,7 @@
 //! Whole files and bodies: what is accepted, what comes out, and what goes round.
 
+use std::time::Duration;
+
 use nd_api::Manifest;
 use nd_config::{
     Code, OnShutdown, ReadOptions, Severity, Workload, manifest_from_json, read_manifest, read_settings,
@@ -200,6 +202,30 @@ fn the_daemons_file_is_read() -> Result<(), Box<dyn std::error::Error>> {
     let workers = settings.adapters.get("proxy").and_then(|table| table.get("workers"));
     assert_eq!(workers.and_then(toml::Value::as_integer), Some(4));
     assert_eq!(read_settings("nextdeployd.toml", "")?, nd_config::DaemonSettings::default());
+    Ok(())
+}
+
+#[test]
+fn what_is_written_about_the_docker_engine_is_read() -> Result<(), Box<dyn std::error::Error>> {
+    let text = "[docker]\nnetwork = \"shop-net\"\nsubnet = \"10.9.0.0/16\"\npull_timeout = \"2m\"\n\
+                pull_retry_timeout = \"0s\"\ncall_timeout = \"90s\"\n";
+    let docker = read_settings("nextdeployd.toml", text)?.docker;
+    assert_eq!(
+        (docker.network.as_deref(), docker.subnet.as_deref()),
+        (Some("shop-net"), Some("10.9.0.0/16"))
+    );
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+    assert_eq!(
+        [docker.pull_timeout, docker.pull_retry_timeout, docker.call_timeout].map(seconds),
+        [Some(120), Some(0), Some(90)]
+    );
+    let text = "[docker]\nnetwork = \"a b\"\npull_timeout = 120\ncall_timeout = \"2h\"\n";
+    assert_eq!(
+        read_settings("nextdeployd.toml", text).unwrap_err().to_string(),
+        "error[ND0121] nextdeployd.toml:2:11: `a b` is not the name of a Docker network; help: write letters, digits, `_`, `.` and `-`\n\
+         error[ND0121] nextdeployd.toml:3:16: duration needs a unit (other tools read 120 as seconds or as milliseconds); help: write `120s`\n\
+         error[ND0121] nextdeployd.toml:4:16: call_timeout must be 1s–1h, found 2h"
+    );
     Ok(())
 }
 
