@@ -6,12 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
-use nd_api::endpoints::Endpoint;
+use nd_api::endpoints::{Endpoint, Method};
 use nd_api::v1::Problem;
+use nd_types::RequestId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use crate::again::again;
 use crate::error::ClientError;
 use crate::host::Host;
 use crate::lines::Lines;
@@ -37,9 +39,11 @@ pub(crate) struct Call<'c> {
     /// With its `?`.
     pub(crate) query: String,
     /// JSON.
-    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) body: Option<Bytes>,
     /// Time on top of the client's own deadline, for calls that the daemon holds open as asked.
     pub(crate) patience: Duration,
+    /// Under which the daemon does a request once, however often it arrives.
+    pub(crate) key: Option<RequestId>,
 }
 
 impl Client {
@@ -71,22 +75,25 @@ impl Client {
     }
 
     pub(crate) async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, ClientError> {
-        let within = self.timeout + call.patience;
-        let response = self.send(call, within).await?;
-        let late = |_| ClientError::Timeout { host: self.host.clone(), within: self.timeout };
-        let whole = timeout(self.timeout, response.into_body().collect(LARGEST)).await.map_err(late)?;
-        let whole = whole
-            .map_err(|error| ClientError::Broken { host: self.host.clone(), reason: error.to_string() })?;
+        let whole = again(&call, || self.whole(&call)).await?;
         serde_json::from_slice(&whole).map_err(|error| self.unexpected(error.to_string()))
     }
 
+    /// Sends a request and reads the whole answer.
+    async fn whole(&self, call: &Call<'_>) -> Result<Vec<u8>, ClientError> {
+        let response = self.send(call, self.timeout + call.patience).await?;
+        let late = |_| ClientError::Timeout { host: self.host.clone(), within: self.timeout };
+        let whole = timeout(self.timeout, response.into_body().collect(LARGEST)).await.map_err(late)?;
+        whole.map_err(|error| ClientError::Broken { host: self.host.clone(), reason: error.to_string() })
+    }
+
     pub(crate) async fn stream<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<Lines<T>, ClientError> {
-        let response = self.send(call, self.timeout).await?;
+        let response = self.send(&call, self.timeout).await?;
         Ok(Lines::new(self.host.clone(), response.into_body()))
     }
 
     /// Sends a request; an answer that is no success becomes an error.
-    async fn send(&self, call: Call<'_>, within: Duration) -> Result<Response<Answer>, ClientError> {
+    async fn send(&self, call: &Call<'_>, within: Duration) -> Result<Response<Answer>, ClientError> {
         let request = self.request(call)?;
         let response = exchange(&self.host, request, within).await?;
         if response.status().is_success() {
@@ -102,7 +109,7 @@ impl Client {
         }
     }
 
-    fn request(&self, call: Call<'_>) -> Result<Request<Full<Bytes>>, ClientError> {
+    fn request(&self, call: &Call<'_>) -> Result<Request<Full<Bytes>>, ClientError> {
         let path = format!("{}{}", call.endpoint.path_with(call.values), call.query);
         let authority = match &self.host {
             Host::Unix(_) => "localhost",
@@ -120,10 +127,13 @@ impl Client {
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
         }
+        if let Some(key) = &call.key {
+            request = request.header("idempotency-key", key.as_str());
+        }
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let body = Full::new(Bytes::from(call.body.unwrap_or_default()));
+        let body = Full::new(call.body.clone().unwrap_or_default());
         request.body(body).map_err(|error| self.unexpected(error.to_string()))
     }
 
@@ -134,7 +144,9 @@ impl Client {
 
 impl<'c> Call<'c> {
     pub(crate) fn new(endpoint: Endpoint, values: &'c [&'c str]) -> Self {
-        Self { endpoint, values, query: String::new(), body: None, patience: Duration::ZERO }
+        // Without a random source there is no key, and a broken connection is an error as it is for a reader.
+        let key = RequestId::random().ok().filter(|_| endpoint.method == Method::Post);
+        Self { endpoint, values, query: String::new(), body: None, patience: Duration::ZERO, key }
     }
 
     pub(crate) fn query(self, parameters: &impl Serialize) -> Self {
@@ -144,7 +156,12 @@ impl<'c> Call<'c> {
     /// Takes a value as the JSON body.
     pub(crate) fn body(self, client: &Client, value: &impl Serialize) -> Result<Self, ClientError> {
         let body = serde_json::to_vec(value).map_err(|error| client.unexpected(error.to_string()))?;
-        Ok(Self { body: Some(body), ..self })
+        Ok(Self { body: Some(body.into()), ..self })
+    }
+
+    /// For what must rather fail than be done twice by two daemons, of which the first was killed with what it knew.
+    pub(crate) fn once(self) -> Self {
+        Self { key: None, ..self }
     }
 
     pub(crate) fn patience(self, patience: Duration) -> Self {

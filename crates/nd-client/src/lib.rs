@@ -2,10 +2,12 @@
 //!
 //! [`Host`] says where the daemon is, [`Client`] has one method for each endpoint of
 //! [`nd_api::endpoints`]. Every call has a deadline; what goes on (logs, events, steps of a deployment) comes as a
-//! [`Lines`] of typed values. Nothing is spawned: a call drives its own connection.
+//! [`Lines`] of typed values. A request that changes something carries an `Idempotency-Key`, so that it is sent again
+//! when its connection breaks. Nothing is spawned: a call drives its own connection.
 //!
 //! Must never know the core, files of the project, or how anything is shown.
 
+mod again;
 mod client;
 mod error;
 mod host;
