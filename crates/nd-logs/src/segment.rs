@@ -36,8 +36,14 @@ impl Segment {
             return Ok(Some(content));
         }
         let sealed = Self { sealed: true, ..self.clone() };
-        let Some(file) = found(File::open(sealed.path(app_dir)))? else { return Ok(None) };
-        zstd::decode_all(file).map(Some)
+        let path = sealed.path(app_dir);
+        let Some(file) = found(File::open(&path))? else { return Ok(None) };
+        let mut content = Vec::new();
+        if let Err(error) = zstd::Decoder::new(file)?.read_to_end(&mut content) {
+            // What stands before the damage is as good as ever, and must not hide the other segments.
+            tracing::warn!(file = %path.display(), %error, "kept lines are damaged; those before the damage are shown");
+        }
+        Ok(Some(content))
     }
 
     /// Compresses it. At any moment either form is whole.
@@ -45,10 +51,14 @@ impl Segment {
         let open = self.path(app_dir);
         let sealed = Self { sealed: true, ..self.clone() };
         let unfinished = open.with_extension("ndjson.new");
-        let target = private_file().create(true).truncate(true).write(true).open(&unfinished)?;
-        zstd::stream::copy_encode(File::open(&open)?, &target, COMPRESSION)?;
-        target.sync_all()?;
-        let bytes = target.metadata()?.len();
+        let bytes = match compress(&open, &unfinished) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                // On a full disk it would take the space that it did not find.
+                found(fs::remove_file(&unfinished))?;
+                return Err(error);
+            }
+        };
         fs::rename(&unfinished, sealed.path(app_dir))?;
         fs::remove_file(&open)?;
         Ok((sealed, bytes))
@@ -73,6 +83,14 @@ impl Segment {
         }
         if end < length { file.set_len(end) } else { Ok(()) }
     }
+}
+
+/// Writes the compressed form of a file, whole and on disk, and answers its size.
+fn compress(from: &Path, to: &Path) -> io::Result<u64> {
+    let target = private_file().create(true).truncate(true).write(true).open(to)?;
+    zstd::stream::copy_encode(File::open(from)?, &target, COMPRESSION)?;
+    target.sync_all()?;
+    Ok(target.metadata()?.len())
 }
 
 /// The segments of an app and their sizes on disk, oldest first. What a crash left half done is removed.
@@ -169,6 +187,18 @@ mod tests {
         assert_eq!(list(dir.path()).unwrap(), [(sealed.clone(), bytes)]);
         fs::remove_file(sealed.path(dir.path())).unwrap();
         assert_eq!(open.read(dir.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn of_a_damaged_segment_what_stands_before_the_damage_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let noise: Vec<u8> =
+            (0..400_000_u64).flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()).collect();
+        let (sealed, bytes) = segment(dir.path(), 1, &noise).seal(dir.path()).unwrap();
+        let file = OpenOptions::new().write(true).open(sealed.path(dir.path())).unwrap();
+        file.set_len(bytes / 2).unwrap();
+        let read = sealed.read(dir.path()).unwrap().unwrap();
+        assert!(!read.is_empty() && noise.starts_with(&read), "{} bytes", read.len());
     }
 
     #[test]

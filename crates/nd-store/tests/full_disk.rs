@@ -1,0 +1,78 @@
+//! A disk without space: records are refused clearly, none that was acknowledged is lost, and it goes on by itself.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nd_core::events::{Event, StoredEvent};
+use nd_core::ports::{HistoryQuery, PortErrorKind, StateStore};
+use nd_core::records::Record;
+use nd_store::SqliteStore;
+use nd_types::Timestamp;
+
+type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+/// Tells a copy of this test program which directory to use as a small disk.
+const DISK: &str = "ND_STORE_TEST_DISK";
+
+/// Runs the test below in a mount namespace of its own, where everybody may mount.
+#[test]
+fn a_full_disk_refuses_records_and_loses_none_that_were_acknowledged() -> Result {
+    let dir = tempfile::tempdir()?;
+    let status = Command::new("unshare")
+        .args(["--map-root-user", "--mount"])
+        .arg(std::env::current_exe()?)
+        .args(["--exact", "on_a_small_disk", "--nocapture"])
+        .env(DISK, dir.path())
+        .status()
+        .map_err(|error| format!("unshare (util-linux): {error}"))?;
+    assert!(status.success(), "{status}");
+    Ok(())
+}
+
+/// Not a test by itself.
+#[tokio::test]
+async fn on_a_small_disk() -> Result {
+    let Some(dir) = std::env::var_os(DISK) else { return Ok(()) };
+    let dir = Path::new(&dir);
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(dir).status()?;
+    assert!(mounted.success(), "{mounted}");
+    fs::write(dir.join("other"), vec![b'x'; 1 << 20])?;
+    let path = dir.join("data/state.db");
+
+    let store = SqliteStore::open(&path)?;
+    let mut last = 0;
+    let refused = loop {
+        match store.append(vec![event(last + 1)]).await {
+            Ok(_) => last += 1,
+            Err(error) => break error,
+        }
+        assert!(last < 10_000, "the disk is never full");
+    };
+    assert_eq!(refused.kind, PortErrorKind::Exhausted, "{refused}");
+    assert!(refused.fix.as_deref().is_some_and(|fix| fix.contains("df -h")), "{refused}");
+    assert!(last > 10, "{last}");
+    assert_eq!(
+        kept(&store).await?,
+        (1..=last).collect::<Vec<_>>(),
+        "what was acknowledged is read on a full disk"
+    );
+
+    fs::remove_file(dir.join("other"))?;
+    store.append(vec![event(last + 1)]).await?;
+    drop(store);
+    assert_eq!(kept(&SqliteStore::open(&path)?).await?, (1..=last + 1).collect::<Vec<_>>());
+    Ok(())
+}
+
+fn event(id: u64) -> Record {
+    let what = Event::Note { message: "x".repeat(3000) };
+    let (app, unit, deployment, actor) = (None, None, None, None);
+    Record::Event(Box::new(StoredEvent { id, at: Timestamp::UNIX_EPOCH, app, unit, deployment, actor, what }))
+}
+
+/// The numbers of all events, oldest first.
+async fn kept(store: &SqliteStore) -> Result<Vec<u64>> {
+    let events = store.events(&HistoryQuery { limit: 100_000, ..HistoryQuery::default() }).await?;
+    Ok(events.iter().rev().map(|event| event.id).collect())
+}
