@@ -1,13 +1,16 @@
 //! `deploy`.
 
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use nd_api::v1::{DeployBody, DeploymentView};
+use tokio::time::timeout;
 
 use super::{Context, Outcome, follow};
 use crate::args::DeployArgs;
 use crate::failure::Failure;
 use crate::project::{Asked, request};
+use crate::render::steps::HEARTBEAT;
 
 /// The daemon's code for "another deployment is under way".
 const BUSY: &str = "ND1101";
@@ -37,5 +40,16 @@ pub(super) async fn begin(
     }
     context.output.note(&format!("waiting: {}", busy.title));
     let lock_wait_ms = lock_wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-    Ok(context.client.deploy(&DeployBody { lock_wait_ms, ..body.clone() }).await?)
+    let queued = DeployBody { lock_wait_ms, ..body.clone() };
+    let mut turn = pin!(context.client.deploy(&queued));
+    let began = Instant::now();
+    loop {
+        match timeout(HEARTBEAT, &mut turn).await {
+            Ok(view) => return Ok(view?),
+            Err(_) => {
+                let waited = Duration::from_secs(began.elapsed().as_secs());
+                context.output.note(&format!("still waiting after {}", nd_types::format_duration(waited)));
+            }
+        }
+    }
 }

@@ -29,6 +29,9 @@ pub(super) async fn run(args: &EventsArgs, context: &Context<'_>) -> Outcome {
             return Ok(Exit::Ok);
         }
     }
+    if page.is_empty() && !args.follow {
+        context.output.note("nothing has happened yet");
+    }
     if args.follow {
         // From 0 on where nothing has happened yet, so that nothing is missed in between.
         let query = EventQuery { after: last.or(Some(0)), limit: None, ..query };

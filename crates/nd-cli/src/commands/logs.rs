@@ -38,7 +38,12 @@ pub(super) async fn run(args: &LogsArgs, context: &Context<'_>) -> Outcome {
         match follower.show(&mut lost).await {
             Ok(Ended::Reader) => return Ok(Exit::Ok),
             Ok(Ended::Interrupted) => return Ok(Exit::Interrupted),
-            Ok(Ended::Stream) if !args.follow => return Ok(Exit::Ok),
+            Ok(Ended::Stream) if !args.follow => {
+                if follower.cursors.earliest().is_none() {
+                    context.output.note("no line was written, or none that passes the filters");
+                }
+                return Ok(Exit::Ok);
+            }
             Ok(Ended::Stream) => {}
             Err(failure) if args.follow && follower.was_connected && failure.exit == Exit::Unreachable => {}
             Err(failure) => return Err(failure),
