@@ -13,6 +13,7 @@ mod paths;
 mod proxy;
 mod run;
 mod signals;
+mod watchdog;
 mod wiring;
 
 use std::ffi::{OsStr, OsString};

@@ -17,6 +17,7 @@ use crate::logging;
 use crate::options::{Chosen, RunOptions};
 use crate::paths::Paths;
 use crate::signals::{Asked, Signals};
+use crate::watchdog;
 use crate::wiring::{self, Parts};
 
 /// How long `--stop-apps` may take; the whole daemon has 25 s.
@@ -116,6 +117,7 @@ async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<
         let (server, until) = (server.clone(), api.clone());
         tasks.spawn("api", async move { server.serve(listener, until).await });
     }
+    tasks.spawn("watchdog", watchdog::feed(api.clone()));
     announce(paths, listen, &engine);
     let signal = wait_for_end(&mut signals, &host).await;
     tracing::info!("Received {signal}, starting graceful shutdown...");
