@@ -39,19 +39,15 @@ impl Paths {
         Ok(Self { data, run, socket })
     }
 
-    /// Makes the directories, for nobody else to read.
+    /// Makes the directories, for nobody else to read. Through that of the sockets others may pass: the members of the
+    /// group to the control socket, and nobody to any other, each of which is private by itself.
     pub(crate) fn create(&self) -> io::Result<()> {
-        for dir in [
-            &self.data,
-            &self.run,
-            &self.data.join("units"),
-            &self.data.join("logs"),
-            &self.data.join("docker"),
-        ] {
-            private_dir(dir)?;
+        for dir in ["", "units", "logs", "docker"] {
+            dir_of_ours(&self.data.join(dir), 0o700)?;
         }
+        dir_of_ours(&self.run, 0o711)?;
         match self.socket.parent() {
-            Some(parent) if !parent.exists() => private_dir(parent),
+            Some(parent) if !parent.exists() => dir_of_ours(parent, 0o711),
             _ => Ok(()),
         }
     }
@@ -67,13 +63,12 @@ impl Paths {
     }
 }
 
-fn private_dir(dir: &Path) -> io::Result<()> {
+/// A directory with this mode; its parents, where they are made, are for nobody else.
+fn dir_of_ours(dir: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    if std::fs::metadata(dir)?.permissions().mode() & 0o077 != 0
-        && dir != Path::new("/run")
-        && dir != Path::new("/tmp")
-    {
-        std::fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+    let is_shared = [Path::new("/run"), Path::new("/tmp")].contains(&dir);
+    if !is_shared && std::fs::metadata(dir)?.permissions().mode() & 0o777 != mode {
+        std::fs::set_permissions(dir, Permissions::from_mode(mode))?;
     }
     Ok(())
 }
@@ -125,6 +120,21 @@ fn digest(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_group_reaches_the_control_socket_and_nothing_else() {
+        let folder = std::env::temp_dir().join(format!("nextdeployd-paths-{}", std::process::id()));
+        let (data, run) = (folder.join("data"), folder.join("run"));
+        let paths = Paths { data: data.clone(), socket: run.join("nextdeployd.sock"), run: run.clone() };
+        let mode = |dir: &Path| std::fs::metadata(dir).unwrap().permissions().mode() & 0o777;
+        paths.create().unwrap();
+        assert_eq!((mode(&data), mode(&data.join("units")), mode(&run)), (0o700, 0o700, 0o711));
+        // A service manager made it with another mode.
+        std::fs::set_permissions(&run, Permissions::from_mode(0o755)).unwrap();
+        paths.create().unwrap();
+        assert_eq!(mode(&run), 0o711);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn a_socket_path_that_is_too_long_moves_to_a_short_one() {
