@@ -29,7 +29,8 @@ pub(crate) struct Args {
     /// Rounds of every other figure
     #[arg(long, default_value_t = 5, value_name = "N")]
     rounds: usize,
-    /// Only these: swap, deploy, crash, proxy, idle
+    /// Only these
+    #[arg(value_name = "NAME", value_parser = ["swap", "deploy", "crash", "proxy", "idle"])]
     only: Vec<String>,
 }
 

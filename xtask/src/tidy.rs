@@ -75,3 +75,15 @@ pub(crate) fn check(workspace: &Workspace) -> Result<String> {
         count => Err(format!("{count} findings in {} files", sources.len()).into()),
     }
 }
+
+/// The rules that a file of this text breaks, and where: what the tests of a rule ask.
+#[cfg(test)]
+fn found_in(
+    path: &str,
+    text: &str,
+    check: impl Fn(&sources::Source, &syn::File) -> Vec<Finding>,
+) -> Vec<(&'static str, usize)> {
+    let source = sources::Source { path: path.to_owned(), text: text.to_owned() };
+    let file = source.parse().unwrap();
+    check(&source, &file).into_iter().map(|finding| (finding.rule, finding.line)).collect()
+}

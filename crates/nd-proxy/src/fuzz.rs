@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::http1::chunked::{BadChunk, ChunkReader, Step};
+use crate::http1::chunked;
 use crate::http1::forward::{Hop, PeerText, write_request};
 use crate::http1::reply::{Coding, Reply, write_response};
 use crate::http1::request::{MAX_FIELDS, RequestHead, field_space};
@@ -79,7 +79,8 @@ pub fn response_head(bytes: &[u8]) {
 pub fn chunked(bytes: &[u8]) {
     let Some((piece, body)) = bytes.split_first() else { return };
     let piece = usize::from(*piece).max(1);
-    assert_eq!(dechunk(body, piece), dechunk(body, body.len().max(1)), "in pieces of {piece}");
+    let whole = chunked::read(body, body.len().max(1));
+    assert_eq!(chunked::read(body, piece), whole, "in pieces of {piece}");
 }
 
 /// WebSocket frames are followed the same however their bytes arrive.
@@ -97,25 +98,4 @@ pub fn frames(bytes: &[u8]) {
         (reader.is_at_boundary(), reader.close_seen())
     };
     assert_eq!(follow(usize::from(*piece).max(1)), follow(stream.len().max(1)));
-}
-
-/// The content, and how many bytes the body took; nothing while its end is missing.
-fn dechunk(body: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, BadChunk> {
-    let (mut reader, mut content, mut input, mut taken) = (ChunkReader::new(), Vec::new(), Vec::new(), 0);
-    for piece in body.chunks(piece) {
-        input.extend_from_slice(piece);
-        loop {
-            let step = reader.step(&input)?;
-            input.drain(..step.framing);
-            content.extend(input.drain(..step.content));
-            taken += step.framing + step.content;
-            if reader.is_done() {
-                return Ok(Some((content, taken)));
-            }
-            if step == Step::default() {
-                break;
-            }
-        }
-    }
-    Ok(None)
 }

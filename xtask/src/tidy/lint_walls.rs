@@ -87,9 +87,7 @@ mod tests {
     use super::*;
 
     fn rules(path: &str, text: &str) -> Vec<(&'static str, usize)> {
-        let source = Source { path: path.to_owned(), text: text.to_owned() };
-        let file = source.parse().unwrap();
-        check(&source, &file).iter().map(|finding| (finding.rule, finding.line)).collect()
+        crate::tidy::found_in(path, text, check)
     }
 
     #[test]

@@ -138,32 +138,32 @@ fn check_trailer(line: &[u8]) -> Result<(), BadChunk> {
     }
 }
 
+/// Feeds `body` in pieces of `piece` bytes; gives the content and how many bytes the body took, once its end is there.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn read(body: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, BadChunk> {
+    let (mut reader, mut content, mut input, mut taken) = (ChunkReader::new(), Vec::new(), Vec::new(), 0);
+    for piece in body.chunks(piece) {
+        input.extend_from_slice(piece);
+        loop {
+            let step = reader.step(&input)?;
+            input.drain(..step.framing);
+            content.extend(input.drain(..step.content));
+            taken += step.framing + step.content;
+            if reader.is_done() {
+                return Ok(Some((content, taken)));
+            }
+            if step == Step::default() {
+                break;
+            }
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    /// Feeds `body` in pieces of `piece` bytes; returns the content and how many bytes the body took.
-    fn read(body: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, BadChunk> {
-        let (mut reader, mut content, mut taken) = (ChunkReader::new(), Vec::new(), 0);
-        let mut input: Vec<u8> = Vec::new();
-        for piece in body.chunks(piece) {
-            input.extend_from_slice(piece);
-            loop {
-                let step = reader.step(&input)?;
-                input.drain(..step.framing);
-                content.extend(input.drain(..step.content));
-                taken += step.framing + step.content;
-                if reader.is_done() {
-                    return Ok(Some((content, taken)));
-                }
-                if step == Step::default() {
-                    break;
-                }
-            }
-        }
-        Ok(None)
-    }
 
     #[test]
     fn content_is_found_however_the_bytes_arrive() {
