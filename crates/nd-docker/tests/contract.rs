@@ -8,8 +8,9 @@
     reason = "tests end at the first surprise"
 )]
 
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::File;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bench::Bench;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use nd_core::ports::Runtime;
 use nd_core::spec::{AppSpec, ImageSpec, Workload};
 use nd_docker::DockerRuntime;
@@ -28,30 +29,30 @@ use nd_types::DaemonId;
 #[path = "engine/bench.rs"]
 mod bench;
 
-/// The promises of the suite are made with units of one name, which can be on an engine once only: so they are put to
-/// the test one after the other, and no two runs of the suite at a time.
+/// How many promises are put to the test at a time: an engine works on a few containers at once, and waits in most of
+/// them.
+const AT_ONCE: usize = 6;
+
+/// In one test, so that what a broken promise left behind is taken away too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_docker_runtime_keeps_every_promise_of_its_port() {
-    let lock = File::create(std::env::temp_dir().join("nextdeploy-docker-contract.lock")).unwrap();
-    lock.lock().unwrap();
-    let mut broken = Vec::new();
-    for promise in promises::<OnEngine>() {
+    let kept = stream::iter(promises::<OnEngine>()).map(|promise| async move {
         match AssertUnwindSafe((promise.run)()).catch_unwind().await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => broken.push(format!("{}: {error}", promise.name)),
-            Err(_) => broken.push(format!("{}: panicked", promise.name)),
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{}: {error}", promise.name)),
+            Err(_) => Some(format!("{}: panicked", promise.name)),
         }
-        // Also what a broken promise left behind, which would be in the way of the next one.
-        let places = std::mem::take(&mut *PLACES.lock().unwrap());
-        for place in places {
-            place.clean().await;
-        }
+    });
+    let broken: Vec<String> = kept.buffer_unordered(AT_ONCE).filter_map(ready).collect().await;
+    let left = std::mem::take(&mut *PLACES.lock().unwrap());
+    for place in left.values() {
+        place.clean().await;
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
 /// What is to be taken away.
-static PLACES: Mutex<Vec<Arc<Bench>>> = Mutex::new(Vec::new());
+static PLACES: Mutex<BTreeMap<DaemonId, Arc<Bench>>> = Mutex::new(BTreeMap::new());
 
 struct OnEngine(Arc<Bench>);
 
@@ -60,7 +61,7 @@ impl RuntimeFixture for OnEngine {
     async fn new() -> Result<Self, Box<dyn Error>> {
         let files = files()?;
         let bench = Arc::new(Bench::without_image().await);
-        PLACES.lock().unwrap().push(Arc::clone(&bench));
+        PLACES.lock().unwrap().insert(bench.daemon.clone(), Arc::clone(&bench));
         bench.import_files(&bench.image, &files, &[]).await;
         Ok(Self(bench))
     }
@@ -102,8 +103,10 @@ impl RuntimeFixture for OnEngine {
         vec!["/bin/sleep".to_owned(), "1000".to_owned()]
     }
 
-    /// See [`PLACES`].
-    async fn close(self) {}
+    async fn close(self) {
+        self.0.clean().await;
+        PLACES.lock().unwrap().remove(&self.0.daemon);
+    }
 }
 
 /// What the suite's scripts need: the test application, and this machine's shell and `sleep` with their libraries.

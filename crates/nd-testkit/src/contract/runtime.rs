@@ -68,7 +68,7 @@ pub trait RuntimeFixture: Send + Sync + Sized {
     /// Another runtime on the same place, as a daemon that was killed and started again would make it.
     async fn reopened(&self) -> Result<Arc<dyn Runtime>, Box<dyn Error>>;
 
-    /// The daemon all units belong to; one of its own for each fixture.
+    /// The daemon all units belong to; one of its own for each fixture, which its units are named after.
     fn daemon(&self) -> DaemonId;
 
     /// A release that does this. Except for [`Doing::Exit`], it writes the line `ready` to standard output as soon as it
@@ -196,9 +196,11 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> Result<T, Box
     tokio::time::timeout(LIMIT, future).await.map_err(|_| format!("{what} took longer than {LIMIT:?}").into())
 }
 
-/// The unit in slot 1 of `app`.
-fn unit_id(app: &str) -> Result<UnitId, Box<dyn Error>> {
-    let (app, release): (AppName, ReleaseId) = (app.parse()?, "abc123".parse()?);
+/// The unit in slot 1 of `app`. Its release is named after the fixture's daemon, so that fixtures which share an engine
+/// are not in each other's way.
+fn unit_id<F: RuntimeFixture>(fixture: &F, app: &str) -> Result<UnitId, Box<dyn Error>> {
+    let release: String = fixture.daemon().as_str().chars().take(6).collect();
+    let (app, release): (AppName, ReleaseId) = (app.parse()?, release.parse()?);
     Ok(UnitId::new(&app, &release, 1))
 }
 
@@ -206,7 +208,7 @@ fn unit_id(app: &str) -> Result<UnitId, Box<dyn Error>> {
 async fn prepared<F: RuntimeFixture>(fixture: &F, doing: Doing) -> Result<UnitSpec, Box<dyn Error>> {
     let spec = Arc::new(fixture.spec(doing));
     let prepared = within("prepare", fixture.runtime().prepare(&spec, None, &Progress::default())).await??;
-    Ok(UnitSpec { id: unit_id("shop")?, daemon: fixture.daemon(), spec, prepared })
+    Ok(UnitSpec { id: unit_id(fixture, "shop")?, daemon: fixture.daemon(), spec, prepared })
 }
 
 /// A unit of `shop` that is created.

@@ -53,7 +53,7 @@ pub(super) async fn starting_at_once_from_two_sides_starts_one<F: RuntimeFixture
 pub(super) async fn a_unit_that_does_not_exist_cannot_be_started<F: RuntimeFixture>(
     fixture: &F,
 ) -> ContractResult {
-    let error = within("start", fixture.runtime().start(&unit_id("nobody")?)).await?.err();
+    let error = within("start", fixture.runtime().start(&unit_id(fixture, "nobody")?)).await?.err();
     assert_eq!(error.map(|error| error.kind), Some(PortErrorKind::NotFound));
     Ok(())
 }
@@ -155,7 +155,7 @@ pub(super) async fn removing_kills_and_may_be_repeated<F: RuntimeFixture>(fixtur
     within("remove", runtime.remove(&unit)).await??;
     assert_eq!(seen(&*runtime, &fixture.daemon(), &unit).await?, None);
     within("remove again", runtime.remove(&unit)).await??;
-    within("remove what never was", runtime.remove(&unit_id("nobody")?)).await??;
+    within("remove what never was", runtime.remove(&unit_id(fixture, "nobody")?)).await??;
     // Its name is free again.
     let unit = ready(fixture, Doing::Run).await?;
     within("remove", runtime.remove(&unit)).await??;

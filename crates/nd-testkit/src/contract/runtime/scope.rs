@@ -23,8 +23,8 @@ pub(super) async fn only_units_of_the_daemon_and_the_app_are_in_scope<F: Runtime
 ) -> ContractResult {
     let runtime = fixture.runtime();
     let shop = prepared(fixture, Doing::Run).await?;
-    let blog = UnitSpec { id: unit_id("blog")?, ..shop.clone() };
-    let other = UnitSpec { id: unit_id("other")?, daemon: DaemonId::random()?, ..shop.clone() };
+    let blog = UnitSpec { id: unit_id(fixture, "blog")?, ..shop.clone() };
+    let other = UnitSpec { id: unit_id(fixture, "other")?, daemon: DaemonId::random()?, ..shop.clone() };
     for unit in [&shop, &blog, &other] {
         within("create", runtime.create(unit)).await??;
     }
