@@ -159,7 +159,8 @@ impl<'c> Call<'c> {
         Ok(Self { body: Some(body.into()), ..self })
     }
 
-    /// For what must rather fail than be done twice by two daemons, of which the first was killed with what it knew.
+    /// For what must rather fail than be done twice, by a daemon that was killed and the next one; and for what is to
+    /// end with the connection.
     pub(crate) fn once(self) -> Self {
         Self { key: None, ..self }
     }

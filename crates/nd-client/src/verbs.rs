@@ -83,7 +83,9 @@ impl Client {
         let values = [body.manifest.app.name.as_str()];
         // Without a wish of its own it is queued for up to ten minutes.
         let patience = body.lock_wait_ms.map_or(Duration::from_secs(600), Duration::from_millis);
-        self.call(Call::new(endpoints::DEPLOY, &values).body(self, body)?.patience(patience)).await
+        let call = Call::new(endpoints::DEPLOY, &values).body(self, body)?.patience(patience);
+        // A request with a key is done to its end; one in a queue leaves it with whoever waits for it.
+        self.call(if body.lock_wait_ms == Some(0) { call } else { call.once() }).await
     }
 
     /// What a deployment would do.

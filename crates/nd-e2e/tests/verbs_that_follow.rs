@@ -84,6 +84,32 @@ fn the_first_interrupt_leaves_a_deployment_and_the_second_cancels_it() -> Result
 }
 
 #[test]
+fn an_interrupt_in_the_queue_leaves_nothing_behind() -> Result {
+    let daemon = daemon()?;
+    daemon.deploy("shop", "v1", &[])?;
+    let (first, id) = begin_slowly(&daemon)?;
+    let (program, user) = (daemon.programs().testapp.display().to_string(), user()?);
+    let file = daemon.site().folder().join("queued");
+    let socket = daemon.site().socket();
+    let script = format!(
+        "exec {} --host unix://{} deploy --name shop --user {user} -- {program} 2> {}",
+        daemon.programs().cli.display(),
+        socket.display(),
+        file.display()
+    );
+    let second = Typed::start(Path::new("/bin/sh"), &["-c", &script], daemon.site().folder(), &[])?;
+    let said = || std::fs::read_to_string(&file).unwrap_or_default();
+    until("the queue", WAIT, || said().contains("waiting: ") && said().contains(&id))?;
+    nd_e2e::kill(second.pid(), Signal::INT);
+    second.wait(WAIT)?.expect_code(130)?;
+    daemon.cli(&format!("cancel {id}"))?.ok()?;
+    first.wait(WAIT)?.expect_code(1)?;
+    let list = daemon.cli("deployments ls shop --json=id")?.ok()?.json()?;
+    assert_eq!(list.as_array().map(Vec::len), Some(2), "{list}");
+    Ok(())
+}
+
+#[test]
 fn a_deployment_is_shown_by_the_beginning_of_its_id() -> Result {
     let daemon = daemon()?;
     daemon.deploy("shop", "v1", &["-m", "first"])?;

@@ -4,11 +4,12 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use nd_api::v1::{DeployBody, DeploymentView};
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::{Context, Outcome, follow};
 use crate::args::DeployArgs;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+use crate::interrupt::Interrupts;
 use crate::project::{Asked, request};
 use crate::render::steps::HEARTBEAT;
 
@@ -38,15 +39,19 @@ pub(super) async fn begin(
     if !busy.has_code(BUSY) || lock_wait.is_some_and(|wait| wait.is_zero()) {
         return Err(busy);
     }
+    let mut interrupts = Interrupts::new()?;
     context.output.note(&format!("waiting: {}", busy.title));
     let lock_wait_ms = lock_wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     let queued = DeployBody { lock_wait_ms, ..body.clone() };
     let mut turn = pin!(context.client.deploy(&queued));
     let began = Instant::now();
     loop {
-        match timeout(HEARTBEAT, &mut turn).await {
-            Ok(view) => return Ok(view?),
-            Err(_) => {
+        tokio::select! {
+            view = &mut turn => return Ok(view?),
+            () = interrupts.pressed() => {
+                return Err(Failure::new(Exit::Interrupted, "left the queue; nothing was deployed"));
+            }
+            () = sleep(HEARTBEAT) => {
                 let waited = Duration::from_secs(began.elapsed().as_secs());
                 context.output.note(&format!("still waiting after {}", nd_types::format_duration(waited)));
             }
