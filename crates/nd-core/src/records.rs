@@ -69,6 +69,9 @@ pub struct DeploymentRecord {
     pub actor: String,
     /// What they said about it.
     pub message: Option<String>,
+    /// What the request for it is known by when it is sent again; means nothing to the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// Why it failed.
     pub error: Option<Diagnosis>,
     /// Things the user should know.

@@ -223,6 +223,7 @@ fn the_record_of_a_deployment_is_kept() -> Outcome {
         strategy_reason: Some("volume /data is writable, and two versions must never share it".to_owned()),
         actor: "root".to_owned(),
         message: Some("try node 22".to_owned()),
+        request: None,
         error: Some(diagnosis()),
         notes: vec!["image is for arm64, this host is amd64".to_owned()],
     };

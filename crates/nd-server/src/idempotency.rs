@@ -4,9 +4,11 @@
 //! gone by then, and its answer is kept for a day; the same request again gets that answer, another one is refused. A
 //! refusal that says "not now" (a conflict, no space) has changed nothing and is not kept: asking again is right.
 //!
-//! Answers are kept in memory: a key is forgotten when the daemon ends, and the oldest go first when there are too many.
+//! Answers are kept in memory, and the oldest go first when there are too many. A deployment keeps its key itself, stored
+//! in one step with its acceptance, so that it is begun once whatever happens to the daemon.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
+use nd_core::records::DeploymentRecord;
 use nd_supervise::Mono;
+use nd_types::Timestamp;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
@@ -74,6 +78,33 @@ impl Keyed {
             wish: hash(&[head.method.as_str().as_bytes(), target.as_bytes(), body]),
         }
     }
+
+    /// The deployment that this request has begun, maybe of an earlier daemon.
+    ///
+    /// # Errors
+    /// When the key was used for another one.
+    pub(crate) fn begun(
+        self,
+        deployments: impl IntoIterator<Item = DeploymentRecord>,
+        now: Timestamp,
+    ) -> Result<Option<DeploymentRecord>, Refusal> {
+        let (own, id) = (self.to_string(), hex(&self.id));
+        let used = deployments.into_iter().find(|deployment| {
+            let recent = now.duration_since(deployment.created_at).unsigned_abs() < KEPT;
+            recent && deployment.request.as_ref().is_some_and(|request| request.starts_with(&id))
+        });
+        match used {
+            Some(deployment) if deployment.request.as_ref() != Some(&own) => Err(used_otherwise()),
+            found => Ok(found),
+        }
+    }
+}
+
+/// As a deployment keeps it.
+impl fmt::Display for Keyed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", hex(&self.id), hex(&self.wish))
+    }
 }
 
 /// Answers by the keys of their requests.
@@ -129,10 +160,7 @@ impl Answers {
         let mut book = self.book.lock();
         book.forget(now);
         match book.known.get(&keyed.id) {
-            Some(entry) if entry.wish != keyed.wish => {
-                let title = "this Idempotency-Key was used for another request; use a new one";
-                Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "ND1013", title))
-            }
+            Some(entry) if entry.wish != keyed.wish => Err(used_otherwise()),
             Some(Entry { answer: Some(answer), .. }) => Ok(Claim::Done(answer.clone())),
             Some(Entry { answer: None, .. }) => {
                 let title = "the first request with this Idempotency-Key is still under way; ask again later";
@@ -225,6 +253,11 @@ impl IntoResponse for Answer {
     }
 }
 
+fn used_otherwise() -> Refusal {
+    let title = "this Idempotency-Key was used for another request; use a new one";
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "ND1013", title)
+}
+
 /// A key as a string of structured fields (RFC 9651, section 3.3.3), or bare as most clients write it.
 fn parse(value: &HeaderValue) -> Result<String, Refusal> {
     let text = value.to_str().unwrap_or_default().trim();
@@ -235,6 +268,10 @@ fn parse(value: &HeaderValue) -> Result<String, Refusal> {
         return Err(Refusal::invalid(reason));
     }
     Ok(key.to_owned())
+}
+
+fn hex(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Of all parts, each with its length, so that no two lists of parts are the same text.

@@ -18,6 +18,7 @@ use crate::idempotency::{Answer, Claim, Keyed};
 use crate::identity::Caller;
 use crate::listen::Connection;
 use crate::refusal::Refusal;
+use crate::routes;
 use crate::server::Api;
 
 pub(crate) async fn around(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
@@ -52,14 +53,22 @@ async fn once(
     next: Next,
     id: &str,
 ) -> Result<Response, Refusal> {
-    let (head, sent) = request.into_parts();
+    let (mut head, sent) = request.into_parts();
     let sent = body::whole(sent).await?;
     let keyed = Keyed::new(key, caller, &head, &sent);
     let turn = match api.answers.claim(keyed, api.services.clock.mono())? {
         Claim::Done(answer) => return Ok(answer.replayed()),
         Claim::First(turn) => turn,
     };
-    let (path, id, clock) = (head.uri.path().to_owned(), id.to_owned(), Arc::clone(&api.services.clock));
+    let path = head.uri.path().to_owned();
+    if let Some(deployment) = keyed.begun(api.engine().deployments(None), api.services.clock.wall())? {
+        return Ok(Answer::of(routes::begun(api, &path, &deployment)?)
+            .await
+            .map_err(|_| Refusal::failed())?
+            .replayed());
+    }
+    head.extensions.insert(keyed);
+    let (id, clock) = (id.to_owned(), Arc::clone(&api.services.clock));
     let request = Request::from_parts(head, Body::from(sent));
     let done = api.once.spawn_with("api-request", async move {
         let response = rendered(answer(request, next).await, &path, &id);

@@ -17,9 +17,11 @@ mod websocket;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use http::StatusCode;
 use nd_api::endpoints::{self as api, Endpoint, Method};
+use nd_core::records::DeploymentRecord;
 
 use crate::middleware;
 use crate::refusal::Refusal;
@@ -35,6 +37,16 @@ pub(crate) fn router(state: &Arc<Api>) -> Router {
         .method_not_allowed_fallback(|| async { wrong_method() })
         .layer(around)
         .with_state(Arc::clone(state))
+}
+
+/// The answer to a deployment that has begun, as the path of its request gives it.
+pub(crate) fn begun(api: &Api, path: &str, deployment: &DeploymentRecord) -> Result<Response, Refusal> {
+    let DeploymentRecord { id, app, notes, .. } = deployment;
+    if path.starts_with("/api/v1") {
+        deployments::begun(api, id)
+    } else {
+        flat::started(api, app, "Deployment started", id, notes.clone())
+    }
 }
 
 fn flat_routes(router: Routes) -> Routes {

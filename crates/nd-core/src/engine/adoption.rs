@@ -103,6 +103,7 @@ async fn adopt(shared: &Arc<Shared>, id: &UnitId, seen: UnitObserved) -> Result<
         strategy_reason: None,
         actor: "adoption".to_owned(),
         message: Some(format!("adopted {}", seen.name)),
+        request: None,
         error: None,
         notes: Vec::new(),
     };

@@ -36,6 +36,9 @@ pub struct DeployRequest {
     pub actor: String,
     /// What they say about it.
     pub message: Option<String>,
+    /// What the request is known by when it is sent again. It is stored with the deployment, in one step with its
+    /// acceptance, and never looked at.
+    pub request: Option<String>,
     /// How long to wait for another deployment of the app; zero refuses at once.
     pub lock_wait: Duration,
     /// When to give up; by default, time to pull and `readiness.start_period + deadline`.
@@ -56,6 +59,7 @@ impl DeployRequest {
             auth: None,
             actor: actor.to_owned(),
             message: None,
+            request: None,
             lock_wait: Duration::ZERO,
             deadline: None,
             notes: Vec::new(),
@@ -173,6 +177,7 @@ impl Shared {
             auth: None,
             actor: actor.to_owned(),
             message,
+            request: None,
             lock_wait,
             deadline: None,
             notes: Vec::new(),
@@ -260,6 +265,7 @@ impl Shared {
             strategy_reason: strategy_reason.clone(),
             actor: request.actor.clone(),
             message: request.message.clone(),
+            request: request.request.clone(),
             error: None,
             notes: request
                 .notes

@@ -305,6 +305,7 @@ impl Sim {
             strategy_reason: None,
             actor: "test".to_owned(),
             message: None,
+            request: None,
             error: None,
             notes: Vec::new(),
         };

@@ -13,6 +13,7 @@ use nd_core::records::DeploymentStatus;
 use nd_core::spec::{AppSpec, Workload};
 use nd_types::DeploymentId;
 
+use crate::idempotency::Keyed;
 use crate::identity::Caller;
 use crate::refusal::Refusal;
 use crate::server::Api;
@@ -94,6 +95,7 @@ pub(super) async fn begin(
     body: DeployBody<Manifest>,
     built: Built,
     notes: Vec<String>,
+    keyed: Option<Keyed>,
 ) -> Result<Accepted, Refusal> {
     let lock_wait = body.lock_wait_ms.map_or(QUEUE, Duration::from_millis);
     let request = DeployRequest {
@@ -103,6 +105,7 @@ pub(super) async fn begin(
         auth: body.registry_auth.map(login).transpose()?,
         actor: caller.actor(),
         message: body.message,
+        request: keyed.map(|keyed| keyed.to_string()),
         lock_wait,
         deadline: None,
         notes: notes.into_iter().chain(built.notes).collect(),

@@ -14,12 +14,13 @@ use nd_api::endpoints;
 use nd_api::v1::{
     DeployBody, DeploymentView, ListPage, PageQuery, PlanStep, PlanView, RollbackBody, StepRecord,
 };
-use nd_core::engine::{Accepted, RollbackTarget};
+use nd_core::engine::RollbackTarget;
 use nd_core::events::StoredEvent;
 use nd_types::DeploymentId;
 
 use super::{deploy, stream as streams};
 use crate::body::{app_name, deployment_id, json, json_or_default, query};
+use crate::idempotency::Keyed;
 use crate::identity::Caller;
 use crate::refusal::Refusal;
 use crate::server::Api;
@@ -42,6 +43,7 @@ pub(super) async fn create(
 ) -> Result<Response, Refusal> {
     let app = app_name(&app)?;
     let (parts, body) = request.into_parts();
+    let keyed = parts.extensions.get::<Keyed>().copied();
     let (body, notes) = deploy::checked(json(&parts.headers, body).await?)?;
     if body.manifest.app.name != app {
         let title = format!("the manifest is of app `{}`, the path of `{app}`", body.manifest.app.name);
@@ -56,7 +58,7 @@ pub(super) async fn create(
         view.notes.push("nothing changed, and it serves; --force deploys it again".to_owned());
         return Ok(located(StatusCode::OK, view));
     }
-    begun(&api, &deploy::begin(&api, &caller, body, built, notes).await?)
+    begun(&api, &deploy::begin(&api, &caller, body, built, notes, keyed).await?.deployment)
 }
 
 pub(super) async fn plan(
@@ -80,7 +82,7 @@ pub(super) async fn rollback(
     let body: RollbackBody = json_or_default(&parts.headers, body).await?;
     let target = target(&body)?;
     let accepted = api.engine().rollback(&app, &target, &caller.actor(), body.message, ROLLBACK_WAIT).await?;
-    begun(&api, &accepted)
+    begun(&api, &accepted.deployment)
 }
 
 pub(super) async fn list(
@@ -205,8 +207,9 @@ fn target(body: &RollbackBody) -> Result<RollbackTarget, Refusal> {
     }
 }
 
-fn begun(api: &Api, accepted: &Accepted) -> Result<Response, Refusal> {
-    view(api, &accepted.deployment).map(|view| located(StatusCode::ACCEPTED, view))
+/// The answer to a deployment that has begun.
+pub(crate) fn begun(api: &Api, id: &DeploymentId) -> Result<Response, Refusal> {
+    view(api, id).map(|view| located(StatusCode::ACCEPTED, view))
 }
 
 /// A deployment, with the place where it can be seen.

@@ -12,11 +12,12 @@ use nd_api::endpoints;
 use nd_api::flat::{AppSelector, DeployRequest, Envelope, ProxyType};
 use nd_api::v1::DeployBody;
 use nd_core::engine::{Accepted, EngineError};
-use nd_types::AppName;
+use nd_types::{AppName, DeploymentId};
 use serde::Deserialize;
 
 use super::deploy;
 use crate::body::{json, json_or_default, query};
+use crate::idempotency::Keyed;
 use crate::identity::Caller;
 use crate::refusal::Refusal;
 use crate::server::Api;
@@ -91,6 +92,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>, request: Request) -> Res
 
 async fn begin(api: &Api, caller: &Caller, request: Request, inherit: bool) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
+    let keyed = parts.extensions.get::<Keyed>().copied();
     let wait = query::<DeployQuery>(&parts)?.wait;
     let asked: DeployRequest = json(&parts.headers, body).await?;
     let (app, proxy) = (asked.app_name.clone(), asked.proxy_type.unwrap_or_default());
@@ -100,14 +102,25 @@ async fn begin(api: &Api, caller: &Caller, request: Request, inherit: bool) -> R
     let other = other_proxy(proxy);
     notes.extend(other.clone());
     let built = deploy::built(api, caller, &body)?;
-    let accepted = deploy::begin(api, caller, body, built, notes.clone()).await?;
+    let accepted = deploy::begin(api, caller, body, built, notes.clone(), keyed).await?;
     if wait {
         return finished(api, &app, &accepted, notes).await;
     }
     let message =
         other.map_or_else(|| "Deployment started".to_owned(), |note| format!("Deployment started; {note}"));
-    let mut response = (StatusCode::ACCEPTED, answer(api, &app, &message, &accepted, notes)?).into_response();
-    let location = endpoints::DEPLOYMENT.path_with(&[accepted.deployment.as_str()]);
+    started(api, &app, &message, &accepted.deployment, notes)
+}
+
+/// The answer to a deployment that has begun.
+pub(crate) fn started(
+    api: &Api,
+    app: &AppName,
+    message: &str,
+    id: &DeploymentId,
+    notes: Vec<String>,
+) -> Result<Response, Refusal> {
+    let mut response = (StatusCode::ACCEPTED, answer(api, app, message, id, notes)?).into_response();
+    let location = endpoints::DEPLOYMENT.path_with(&[id.as_str()]);
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -133,12 +146,12 @@ fn answer(
     api: &Api,
     app: &AppName,
     message: &str,
-    accepted: &Accepted,
+    id: &DeploymentId,
     notes: Vec<String>,
 ) -> Result<Json<Envelope<nd_api::flat::AppStatus>>, Refusal> {
     let status = api.engine().status(app).ok_or_else(|| Refusal::unknown_app(app))?;
     let mut payload = flat_status(&status);
-    payload.deployment_id = Some(accepted.deployment.clone());
+    payload.deployment_id = Some(id.clone());
     payload.notes = notes;
     Ok(Json(Envelope::ok(message, payload)))
 }
@@ -158,7 +171,7 @@ async fn finished(
     }
     let error = api.engine().deployment(id).and_then(|deployment| deployment.error);
     let Some(error) = error else {
-        return answer(api, app, "App deployed", accepted, notes).map(IntoResponse::into_response);
+        return answer(api, app, "App deployed", id, notes).map(IntoResponse::into_response);
     };
     let why = error.why.map(|why| format!(" ({why})")).unwrap_or_default();
     Err(Refusal::unprocessable(format!("Deployment failed: {}{why}", error.what)))

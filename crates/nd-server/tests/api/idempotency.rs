@@ -106,6 +106,29 @@ async fn who_left_too_early_comes_back_for_the_answer() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_deployment_is_begun_once_also_when_the_daemon_ends_in_between() -> TestResult {
+    let world = World::start().await?;
+    let flat = r#"{"app_name":"blog","image":"i","port":80}"#;
+    let other_key = KEY.replace("8e03978e", "00000000");
+    let first = world.ask_with("POST", DEPLOY, KEY, &body("i:1")).await?;
+    let second = world.ask_with("POST", "/deploy", &other_key, flat).await?;
+    let store = world.store.clone();
+    world.stop().await;
+
+    let world = World::start_on(store, false).await?;
+    let again = world.ask_with("POST", DEPLOY, KEY, &body("i:1")).await?;
+    assert_eq!((again.status, again.json()?.at("/id")), (202, first.json()?.at("/id")), "{}", again.body);
+    assert!(is_replayed(&again));
+    let id = "/payload/deployment_id";
+    let again = world.ask_with("POST", "/deploy", &other_key, flat).await?;
+    assert_eq!((again.status, again.json()?.at(id)), (202, second.json()?.at(id)), "{}", again.body);
+    assert_eq!(again.json()?.at("/message"), "Deployment started");
+    assert_eq!(world.ask_with("POST", DEPLOY, KEY, &body("i:2")).await?.status, 422);
+    assert_eq!(count(&world), 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_refusal_that_says_not_now_is_not_kept() -> TestResult {
     let world = World::start().await?;
     world.deployed("blog", image("blog", "i")).await?;

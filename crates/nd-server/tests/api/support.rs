@@ -83,8 +83,13 @@ impl World {
     }
 
     pub(crate) async fn start_as(dev: bool) -> TestResult<Self> {
+        Self::start_on(MemoryStore::new(), dev).await
+    }
+
+    /// A server on what an earlier one has stored.
+    pub(crate) async fn start_on(store: MemoryStore, dev: bool) -> TestResult<Self> {
         let dir = tempfile::tempdir()?;
-        let (store, clock) = (MemoryStore::new(), Arc::new(SystemClock));
+        let clock = Arc::new(SystemClock);
         let engine = engine(store.clone(), clock.clone()).await?;
         let logs = Arc::new(SegmentLog::open(dir.path().join("logs"), nd_logs::Settings::default())?);
         let socket = dir.path().join("nd.sock");
