@@ -20,7 +20,11 @@ const WORDS: &[(&str, PortErrorKind, Option<&str>)] = &[
         PortErrorKind::Invalid,
         Some("use an image that is built for this host's processor"),
     ),
+    // A limit below what the engine needs to begin with is met before the app runs.
+    ("unable to set memory limit", PortErrorKind::Invalid, Some("raise `app.resources.memory_max`")),
+    ("memory limit too low", PortErrorKind::Invalid, Some("raise `app.resources.memory_max`")),
     ("docker-init", PortErrorKind::Invalid, Some("install docker's init (package `tini` or `docker-init`)")),
+    ("lookup init binary", PortErrorKind::Invalid, Some("install the engine's init (package `catatonit`)")),
     (
         "executable file not found",
         PortErrorKind::NotFound,
@@ -144,6 +148,13 @@ mod tests {
         assert_eq!(
             kind_of(500, "driver failed programming external connectivity"),
             (PortErrorKind::Transient, false)
+        );
+        assert_eq!(
+            kind_of(
+                500,
+                "unable to set memory limit to 6291456 (current usage: 13103104, peak usage: 13152256)"
+            ),
+            (PortErrorKind::Invalid, true)
         );
         assert_eq!(kind_of(400, "Range of CPUs is from 0.01 to 2.00"), (PortErrorKind::Invalid, false));
     }

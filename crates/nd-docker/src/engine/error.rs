@@ -39,9 +39,9 @@ impl EngineError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
-    /// Whether the engine said that something is in the way.
+    /// Whether the engine said that something is in the way. Podman says so of a name with status 500.
     pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Refused { status: 409, .. })
+        matches!(self, Self::Refused { status: 409, .. }) || self.says("that name is already in use")
     }
 
     /// Whether the engine's words contain `text`, which is given in lower case.

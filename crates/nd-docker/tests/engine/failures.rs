@@ -50,7 +50,7 @@ async fn apps_that_outgrow_their_memory_in_their_first_moment_are_all_told_so() 
             async move {
                 let mut greedy =
                     bench.spec(&[("TESTAPP_NEVER_LISTEN", "1"), ("TESTAPP_LEAK_MB_PER_S", "200")]);
-                greedy.resources.memory = Some(ByteSize(6 << 20));
+                greedy.resources.memory = Some(ByteSize(16 << 20));
                 exit(bench, slot, greedy).await
             }
         };
