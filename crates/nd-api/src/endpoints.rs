@@ -95,8 +95,8 @@ endpoints! {
     EVENTS = Get "/api/v1/events", "Events (`EventQuery`): a page of `EventView`, or server-sent events.";
 }
 
-/// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
-fn encode(value: &str, out: &mut String) {
+/// Appends a value, percent-encoding everything but the unreserved characters of RFC 3986, section 2.3.
+pub fn encode(value: &str, out: &mut String) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));

@@ -72,6 +72,11 @@ const DAEMON: &[Row] = &[
         "Ask again with the same key a little later; the answer will be the one of the first request.",
     ),
     (
+        "ND1015",
+        "Too many connections of this kind are open.",
+        "Close some of them; `nextdeploy logs -f` and `/api/v1/logs` follow the same lines without a WebSocket.",
+    ),
+    (
         "ND1101",
         "Another deployment of the app is under way.",
         "Deployments of one app never overlap. Wait for it with `nextdeploy deploy --lock-wait 5m`, or end it with `nextdeploy cancel DPL`.",
@@ -182,7 +187,7 @@ mod tests {
         assert!(answered.len() > 30, "{answered:?}");
         let explained: BTreeSet<String> = all().map(|(code, _)| code.to_owned()).collect();
         let missing: Vec<_> = answered.difference(&explained).collect();
-        assert!(missing.is_empty(), "nd-cli/src/explain.rs says nothing about {missing:?}");
+        assert!(missing.is_empty(), "say in nd-cli/src/explain.rs what these codes mean: {missing:?}");
     }
 
     #[test]

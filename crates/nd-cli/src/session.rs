@@ -75,7 +75,11 @@ fn token_file(uid: u32) -> Option<PathBuf> {
     if uid == 0 {
         return Some(PathBuf::from("/var/lib/nextdeploy/token"));
     }
-    let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-    Some(base.or_else(home)?.join("nextdeploy/token"))
+    Some(data_home()?.join("nextdeploy/token"))
+}
+
+/// Where this user keeps data (XDG Base Directory Specification).
+pub(crate) fn data_home() -> Option<PathBuf> {
+    let base = std::env::var_os("XDG_DATA_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    base.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")))
 }

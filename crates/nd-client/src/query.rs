@@ -1,7 +1,6 @@
 //! Parameters of a request as a query string.
 
-use std::fmt::Write as _;
-
+use nd_api::endpoints::encode;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,17 +20,6 @@ pub(crate) fn query(parameters: &impl Serialize) -> String {
         encode(&value, &mut text);
     }
     text
-}
-
-/// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
-fn encode(value: &str, out: &mut String) {
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else if write!(out, "%{byte:02X}").is_err() {
-            return; // writing to a String does not fail
-        }
-    }
 }
 
 #[cfg(test)]

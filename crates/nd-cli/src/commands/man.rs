@@ -10,6 +10,7 @@ use super::Outcome;
 use crate::args::{self, GLOBAL_FLAGS, ManArgs, examples};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+use crate::session;
 
 /// Columns of the reference.
 const WIDTH: usize = 100;
@@ -51,9 +52,7 @@ fn directory() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Some(PathBuf::from("/usr/local/share/man/man1"));
     }
-    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-    Some(data.or_else(home)?.join("man/man1"))
+    Some(session::data_home()?.join("man/man1"))
 }
 
 /// Every command with its examples and its flags. The flags that all of them take stand once, at the end.

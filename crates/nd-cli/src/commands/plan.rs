@@ -1,6 +1,6 @@
 //! `plan` and `deploy --dry-run`.
 
-use nd_api::v1::{DeployBody, PlanView};
+use nd_api::v1::{DeployBody, PlanStep, PlanView};
 
 use super::{Context, Outcome};
 use crate::args::DeployArgs;
@@ -33,11 +33,41 @@ fn show(plan: &PlanView, output: &Output) {
     for change in &plan.changes {
         output.result(&format!("  {} {change}", output.odd("~")));
     }
-    for step in &plan.steps {
-        output.result(&format!("  {} {}", output.dim(&format!("{:>2}.", step.stage)), step.text));
+    for stage in plan.steps.chunk_by(|a, b| a.stage == b.stage) {
+        let number = stage.first().map_or(0, |step| step.stage);
+        output.result(&format!("  {} {}", output.dim(&format!("{number:>2}.")), together(stage)));
     }
     if let Some(url) = &plan.url {
         output.result(&format!("  answers at {url}"));
     }
     plan.notes.iter().for_each(|note| output.warning(note));
+}
+
+/// The steps of one stage in one line: `create shop-8f3k2a-1, shop-8f3k2a-2`.
+fn together(stage: &[PlanStep]) -> String {
+    let mut line = String::new();
+    let mut verb = "";
+    for step in stage {
+        let (word, rest) = step.text.split_once(' ').unwrap_or((&step.text, ""));
+        if line.is_empty() {
+            line.push_str(&step.text);
+        } else {
+            line.push_str(", ");
+            line.push_str(if word == verb { rest } else { &step.text });
+        }
+        verb = word;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_of_one_stage_stand_in_one_line() {
+        let step = |text: &str| PlanStep { stage: 2, text: text.to_owned() };
+        let line = together(&[step("create a-1"), step("create a-2"), step("stop b-1"), step("stop b-2")]);
+        assert_eq!(line, "create a-1, a-2, stop b-1, b-2");
+    }
 }
