@@ -10,6 +10,7 @@ use nd_core::engine::EngineHandle;
 use nd_core::ports::LogStore;
 use nd_supervise::{CancellationToken, Clock, Mono, Supervisor, TaskSet};
 use nd_types::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::auth::Token;
 use crate::counters::ErrorLog;
@@ -78,9 +79,14 @@ pub(crate) struct Api {
     /// Answers to requests that must not be done twice, and the ones under way.
     pub(crate) answers: Arc<Answers>,
     pub(crate) once: TaskSet,
+    /// Room for log sockets, which leave their listener's count behind when they are upgraded.
+    pub(crate) sockets: Arc<Semaphore>,
     /// Ends every stream.
     pub(crate) closing: CancellationToken,
 }
+
+/// Log sockets at a time: each may hold a few megabytes of lines for a slow reader.
+const SOCKETS: usize = 128;
 
 impl Server {
     /// A server that listens nowhere yet.
@@ -95,6 +101,7 @@ impl Server {
             tally: Tally::default(),
             answers: Arc::default(),
             once: TaskSet::new("api-once"),
+            sockets: Arc::new(Semaphore::new(SOCKETS)),
             closing: CancellationToken::new(),
         });
         Self { router: routes::router(&api), api }

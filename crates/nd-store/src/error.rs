@@ -98,7 +98,7 @@ impl StoreError {
     }
 
     pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::StorageFull {
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return Self::Full { action, path: path.to_owned() };
         }
         Self::File { action, path: path.to_owned(), source }

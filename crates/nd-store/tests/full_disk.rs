@@ -1,6 +1,7 @@
 //! A disk without space: records are refused clearly, none that was acknowledged is lost, and it goes on by itself.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -58,6 +59,17 @@ async fn on_a_small_disk() -> Result {
         "what was acknowledged is read on a full disk"
     );
 
+    drop(store);
+    fill(&dir.join("rest"))?;
+    let store = SqliteStore::open(&path)?;
+    assert_eq!(
+        kept(&store).await?,
+        (1..=last).collect::<Vec<_>>(),
+        "a daemon that starts on a full disk knows all"
+    );
+    let refused = store.append(vec![event(last + 1)]).await.err().ok_or("written on a full disk")?;
+    assert_eq!(refused.kind, PortErrorKind::Exhausted, "{refused}");
+
     fs::remove_file(dir.join("other"))?;
     store.append(vec![event(last + 1)]).await?;
     drop(store);
@@ -69,6 +81,13 @@ fn event(id: u64) -> Record {
     let what = Event::Note { message: "x".repeat(3000) };
     let (app, unit, deployment, actor) = (None, None, None, None);
     Record::Event(Box::new(StoredEvent { id, at: Timestamp::UNIX_EPOCH, app, unit, deployment, actor, what }))
+}
+
+/// Takes what is left of the disk, to the last byte.
+fn fill(path: &Path) -> Result {
+    let mut file = fs::File::create(path)?;
+    while let Ok(1..) = file.write(&[b'x'; 512]) {}
+    Ok(())
 }
 
 /// The numbers of all events, oldest first.

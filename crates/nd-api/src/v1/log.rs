@@ -79,7 +79,7 @@ pub struct UnknownLevel(String);
 /// One line that an app wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Grows within an app; a reader that comes back asks for what follows its last one.
+    /// Grows with every line of the daemon; a reader that comes back asks for what follows its last one.
     pub seq: u64,
     /// When it was written.
     pub ts: Timestamp,
@@ -126,7 +126,7 @@ pub struct LogQuery {
     /// Only of these apps, separated by commas; of all where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
-    /// Only of the container with this id (its beginning is enough) or instance id.
+    /// Only of the instance with this id, or the first one whose id begins so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// Only of the instances in this place of their releases, from 1.
@@ -150,7 +150,7 @@ pub struct LogQuery {
     /// Only lines before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Only lines after the one with this number (needs one app).
+    /// Only lines after the one with this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
     /// Stay connected and send what is written, as NDJSON.

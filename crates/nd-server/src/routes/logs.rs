@@ -85,7 +85,8 @@ impl Wanted {
     fn new(api: &Api, asked: &LogQuery) -> Result<Self, Refusal> {
         let apps = apps(api, asked)?;
         let level = asked.level.as_deref().map(level).transpose()?;
-        let unit = asked.container.as_deref().map(|container| unit(api, &apps, container)).transpose()?;
+        let container = asked.container.as_deref().filter(|container| !container.is_empty());
+        let unit = container.map(|container| unit(api, &apps, container)).transpose()?;
         let filter = LogFilter {
             apps,
             unit,
@@ -148,14 +149,16 @@ fn level(text: &str) -> Result<(LogLevel, bool), Refusal> {
     Ok((level, and_worse))
 }
 
-/// The unit that a container's name, or the beginning of it, means. One that is gone can still be asked for by its
-/// whole name.
+/// The unit that a container's name, or the beginning of it, means. A whole name is that unit, also when it is gone:
+/// `shop-8f3k2a-1` never means `shop-8f3k2a-12`.
 fn unit(api: &Api, apps: &[AppName], container: &str) -> Result<UnitId, Refusal> {
+    if let Ok(unit) = container.parse() {
+        return Ok(unit);
+    }
     let statuses = api.engine().list();
     let of_apps = statuses.iter().filter(|status| apps.is_empty() || apps.contains(&status.app));
     let mut units = of_apps.flat_map(|status| &status.units).map(|unit| &unit.id);
-    let known = units.find(|unit| unit.as_str().starts_with(container)).cloned();
-    known.or_else(|| container.parse().ok()).ok_or_else(|| {
+    units.find(|unit| unit.as_str().starts_with(container)).cloned().ok_or_else(|| {
         Refusal::invalid(format!("there is no container `{container}`; `nextdeploy status APP` lists them"))
     })
 }

@@ -8,6 +8,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use http::StatusCode;
 use nd_api::v1::{LogFrame, LogQuery};
 use tokio::time::{MissedTickBehavior, timeout};
 
@@ -37,11 +38,16 @@ pub(super) async fn logs(State(api): State<Arc<Api>>, request: Request) -> Resul
     let (mut parts, _) = request.into_parts();
     let asked: LogQuery = query(&parts)?;
     let asked = LogQuery { follow: true, tail: asked.tail.or(Some(TAIL)), ..asked };
+    let Ok(room) = Arc::clone(&api.sockets).try_acquire_owned() else {
+        let title = "too many log sockets are open; close some, or ask for /api/v1/logs";
+        return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "ND1015", title));
+    };
     let frames = frames(&api, &asked).await?;
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-        Ok(upgrade) => Ok(upgrade
-            .max_message_size(INCOMING)
-            .on_upgrade(move |socket| async move { send_all(&api, socket, frames).await })),
+        Ok(upgrade) => Ok(upgrade.max_message_size(INCOMING).on_upgrade(move |socket| async move {
+            send_all(&api, socket, frames).await;
+            drop(room);
+        })),
         Err(rejection) => {
             Err(Refusal::invalid(format!("/ws/logs is a WebSocket: {}", rejection.body_text())))
         }

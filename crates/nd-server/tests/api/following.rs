@@ -173,6 +173,28 @@ async fn what_a_client_sends_on_a_log_socket_changes_nothing() -> TestResult {
 }
 
 #[tokio::test]
+async fn log_sockets_are_counted_and_give_their_place_back() -> TestResult {
+    let world = World::start().await?;
+    let mut open = Vec::new();
+    let refused = loop {
+        match websocket(&world, "").await {
+            Ok(socket) => open.push(socket),
+            Err(refused) => break refused.to_string(),
+        }
+    };
+    assert!(open.len() >= 64 && refused.contains("429"), "{} open, {refused}", open.len());
+    drop(open);
+    // The server sees the end of each as soon as it looks.
+    let again = async {
+        while websocket(&world, "").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, again).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_slow_reader_is_told_what_it_missed_and_holds_nobody_up() -> TestResult {
     const LINES: u64 = 30_000;
     let world = World::start().await?;

@@ -42,6 +42,9 @@ async fn lines_are_filtered_by_everything_they_have() -> TestResult {
         ("stream=stderr".to_owned(), vec!["{"]),
         ("q=WELL".to_owned(), vec!["all is well"]),
         (format!("container={unit}"), vec!["all is well", "hmm", "{"]),
+        (format!("container={}", unit.as_str().trim_end_matches("-1")), vec!["all is well", "hmm", "{"]),
+        (format!("container={unit}2"), vec![]),
+        ("container=".to_owned(), vec!["all is well", "hmm", "{"]),
         ("instance=2".to_owned(), vec![]),
     ] {
         let frames = world.ask("GET", &format!("/api/v1/logs?{query}"), "").await?.ndjson()?;
