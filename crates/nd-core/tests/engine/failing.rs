@@ -53,6 +53,7 @@ async fn a_release_that_dies_is_answered_with_the_last_probe_within_a_second() -
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     let why = diagnosis(&ended)?;
     assert_eq!(why.probe.as_deref(), Some("GET :3000/: status 503"));
+    assert!(why.what.contains("ended with exit code 1 after 4s"), "{}", why.what);
     assert_eq!((why.exit, why.logs), (Some(ExitStatus::Code(1)), vec!["migrating".to_owned()]));
     assert_eq!(daemon.engine.status(&shop).unwrap().phase, AppPhase::Failed);
     Ok(())
