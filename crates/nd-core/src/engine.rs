@@ -21,7 +21,7 @@ use std::time::Duration;
 use nd_supervise::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
 
-pub use deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackTarget};
+pub use deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackRequest, RollbackTarget};
 pub use error::EngineError;
 pub use handle::EngineHandle;
 

@@ -91,6 +91,32 @@ pub enum RollbackTarget {
     Deployment(DeploymentId),
 }
 
+/// A wish to make an earlier release serve again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollbackRequest {
+    /// The app.
+    pub app: AppName,
+    /// Where to.
+    pub to: RollbackTarget,
+    /// Who asks.
+    pub actor: String,
+    /// What they say about it.
+    pub message: Option<String>,
+    /// As in [`DeployRequest`].
+    pub request: Option<String>,
+    /// How long to wait for another deployment of the app; zero refuses at once.
+    pub lock_wait: Duration,
+}
+
+impl RollbackRequest {
+    /// A wish of `actor` with nothing special about it, refused at once while a deployment of the app is under way.
+    #[must_use]
+    pub fn new(app: &AppName, to: RollbackTarget, actor: &str) -> Self {
+        let (app, actor) = (app.clone(), actor.to_owned());
+        Self { app, to, actor, message: None, request: None, lock_wait: Duration::ZERO }
+    }
+}
+
 /// What a deployment would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedDeploy {
@@ -157,32 +183,15 @@ impl Shared {
         accepted
     }
 
-    pub(crate) async fn rollback(
-        self: &Arc<Self>,
-        app: &AppName,
-        to: &RollbackTarget,
-        actor: &str,
-        message: Option<String>,
-        lock_wait: Duration,
-    ) -> Result<Accepted, EngineError> {
-        let entry = self.entry(app).ok_or_else(|| EngineError::UnknownApp(app.clone()))?;
+    pub(crate) async fn rollback(self: &Arc<Self>, asked: RollbackRequest) -> Result<Accepted, EngineError> {
+        let RollbackRequest { app, to, actor, message, request, lock_wait } = asked;
+        let entry = self.entry(&app).ok_or_else(|| EngineError::UnknownApp(app.clone()))?;
         let status = Arc::clone(&entry.status.borrow());
-        let release = self.rollback_release(app, to, &status)?;
+        let release = self.rollback_release(&app, &to, &status)?;
         let spec =
             self.stored_spec(&release).await.ok_or_else(|| EngineError::NothingToRollBackTo(app.clone()))?;
-        let request = DeployRequest {
-            app: app.clone(),
-            spec,
-            replicas: None,
-            auth: None,
-            actor: actor.to_owned(),
-            message,
-            request: None,
-            lock_wait,
-            deadline: None,
-            notes: Vec::new(),
-        };
-        self.begin(&entry, &request, release, None).await
+        let wish = DeployRequest { message, request, lock_wait, ..DeployRequest::new(&app, spec, &actor) };
+        self.begin(&entry, &wish, release, None).await
     }
 
     fn rollback_release(

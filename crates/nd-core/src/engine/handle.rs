@@ -10,7 +10,7 @@ use futures_util::Stream;
 use nd_types::{AppName, DaemonId, DeploymentId, RuntimeKind, UnitId};
 use tokio::sync::broadcast;
 
-use super::deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackTarget};
+use super::deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackRequest};
 use super::error::EngineError;
 use super::follow::follow;
 use super::reconciler::ask;
@@ -68,15 +68,8 @@ impl EngineHandle {
     ///
     /// # Errors
     /// When there is none, or something else is under way.
-    pub async fn rollback(
-        &self,
-        app: &AppName,
-        to: &RollbackTarget,
-        actor: &str,
-        message: Option<String>,
-        lock_wait: Duration,
-    ) -> Result<Accepted, EngineError> {
-        self.shared.rollback(app, to, actor, message, lock_wait).await
+    pub async fn rollback(&self, request: RollbackRequest) -> Result<Accepted, EngineError> {
+        self.shared.rollback(request).await
     }
 
     /// Ends a deployment under way and goes back.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nd_core::engine::{EngineError, RollbackTarget};
+use nd_core::engine::{EngineError, RollbackRequest, RollbackTarget};
 use nd_core::events::Event;
 use nd_core::model::AppPhase;
 use nd_core::plan::Step;
@@ -176,7 +176,7 @@ async fn a_rollback_starts_the_kept_units_and_creates_none() -> TestResult {
     let second = daemon.serve(&shop, web("")).await?;
     let created = world.docker.count(RuntimeCall::Create);
     let back =
-        daemon.engine.rollback(&shop, &RollbackTarget::Previous, "tester", None, Duration::ZERO).await?;
+        daemon.engine.rollback(RollbackRequest::new(&shop, RollbackTarget::Previous, "tester")).await?;
     assert_eq!(back.release, first);
     assert_eq!(daemon.ended(&shop, &back).await?.status, DeploymentStatus::Succeeded);
     assert_eq!(world.docker.running(), [unit(&shop, &first, 1)]);
@@ -191,7 +191,7 @@ async fn a_rollback_without_an_earlier_release_is_refused() -> TestResult {
     let daemon = world.daemon().await?;
     daemon.serve(&shop, web("")).await?;
     for to in [RollbackTarget::Previous, RollbackTarget::Steps(3)] {
-        let refused = refusal(daemon.engine.rollback(&shop, &to, "tester", None, Duration::ZERO).await);
+        let refused = refusal(daemon.engine.rollback(RollbackRequest::new(&shop, to, "tester")).await);
         assert!(matches!(refused, EngineError::NothingToRollBackTo(_)), "{refused}");
     }
     Ok(())

@@ -14,7 +14,7 @@ use nd_api::endpoints;
 use nd_api::v1::{
     DeployBody, DeploymentView, ListPage, PageQuery, PlanStep, PlanView, RollbackBody, StepRecord,
 };
-use nd_core::engine::RollbackTarget;
+use nd_core::engine::{RollbackRequest, RollbackTarget};
 use nd_core::events::StoredEvent;
 use nd_types::DeploymentId;
 
@@ -80,8 +80,13 @@ pub(super) async fn rollback(
     let app = app_name(&app)?;
     let (parts, body) = request.into_parts();
     let body: RollbackBody = json_or_default(&parts.headers, body).await?;
-    let target = target(&body)?;
-    let accepted = api.engine().rollback(&app, &target, &caller.actor(), body.message, ROLLBACK_WAIT).await?;
+    let asked = RollbackRequest {
+        message: body.message.clone(),
+        request: parts.extensions.get::<Keyed>().map(ToString::to_string),
+        lock_wait: ROLLBACK_WAIT,
+        ..RollbackRequest::new(&app, target(&body)?, &caller.actor())
+    };
+    let accepted = api.engine().rollback(asked).await?;
     begun(&api, &accepted.deployment)
 }
 

@@ -112,6 +112,10 @@ async fn a_deployment_is_begun_once_also_when_the_daemon_ends_in_between() -> Te
     let other_key = KEY.replace("8e03978e", "00000000");
     let first = world.ask_with("POST", DEPLOY, KEY, &body("i:1")).await?;
     let second = world.ask_with("POST", "/deploy", &other_key, flat).await?;
+    world.deployed("site", image("site", "i:1")).await?;
+    world.deployed("site", image("site", "i:2")).await?;
+    let (rollback, third_key) = ("/api/v1/apps/site/actions/rollback", KEY.replace("8e03978e", "11111111"));
+    let back = world.ask_with("POST", rollback, &third_key, "").await?;
     let store = world.store.clone();
     world.stop().await;
 
@@ -124,7 +128,13 @@ async fn a_deployment_is_begun_once_also_when_the_daemon_ends_in_between() -> Te
     assert_eq!((again.status, again.json()?.at(id)), (202, second.json()?.at(id)), "{}", again.body);
     assert_eq!(again.json()?.at("/message"), "Deployment started");
     assert_eq!(world.ask_with("POST", DEPLOY, KEY, &body("i:2")).await?.status, 422);
-    assert_eq!(count(&world), 2);
+    let again = world.ask_with("POST", rollback, &third_key, "").await?;
+    assert_eq!(
+        again.json()?.at("/id"),
+        back.json()?.at("/id"),
+        "a rollback that is done twice goes back and forth"
+    );
+    assert_eq!(count(&world), 5);
     Ok(())
 }
 
