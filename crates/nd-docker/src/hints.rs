@@ -204,6 +204,16 @@ mod tests {
     }
 
     #[test]
+    fn a_kill_that_somebody_asked_for_is_told_from_a_wish_to_stop() {
+        let signal = |signal: &str| {
+            let json =
+                format!(r#"{{"Action":"kill","Actor":{{"ID":"1","Attributes":{{"signal":"{signal}"}}}}}}"#);
+            serde_json::from_str::<Event>(&json).unwrap().is_sigkill()
+        };
+        assert!(signal("9") && signal("SIGKILL") && !signal("15"));
+    }
+
+    #[test]
     fn what_says_nothing_about_the_state_is_no_hint() {
         assert_eq!(hint_of(r#"{"Action":"exec_start: /check","Actor":{"ID":"1"}}"#), None);
         assert_eq!(hint_of("{}"), None);

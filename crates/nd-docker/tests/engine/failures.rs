@@ -1,7 +1,5 @@
 //! Bad input, and what the runtime says to it.
 
-use std::time::Duration;
-
 use nd_core::ports::{PortErrorKind, Progress, Runtime, UnitStatus};
 use nd_core::spec::{AppSpec, CommandSpec, ImageSpec, VolumeSource, VolumeSpec, Workload};
 use nd_types::{ByteSize, ExitStatus};
@@ -65,10 +63,8 @@ async fn apps_that_outgrow_their_memory_in_their_first_moment_are_all_told_so() 
 async fn a_kill_from_outside_is_not_taken_for_a_lack_of_memory() {
     with_engine(async |bench| {
         let unit = bench.started(1, &[]).await;
-        let began = std::time::Instant::now();
         bench.runtime.signal(&unit, nd_core::ports::Signal::Kill).await.unwrap();
         assert_eq!(bench.runtime.wait(&unit).await.unwrap(), ExitStatus::Signal(9));
-        assert!(began.elapsed() < Duration::from_millis(500), "nobody waits for what the engine has said");
 
         bench.runtime.start(&unit).await.unwrap();
         let pid = bench.look(&unit).await.unwrap().pid.unwrap();
