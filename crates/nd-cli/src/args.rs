@@ -145,7 +145,7 @@ pub(crate) enum Command {
     Workers,
     /// Show the version of this program and of the daemon
     Version,
-    /// Show the project's file as it is read
+    /// Show the project's file as it is read, and what its keys do
     #[command(subcommand)]
     Config(ConfigVerb),
     /// Say what an error code means, and what helps

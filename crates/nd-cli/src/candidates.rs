@@ -11,6 +11,7 @@ use nd_client::{Client, ClientError};
 use tokio::time::timeout;
 
 use crate::explain;
+use crate::keys;
 use crate::session;
 
 /// How long the whole question may take.
@@ -42,6 +43,11 @@ pub(crate) fn apps_and_deployments() -> Vec<CompletionCandidate> {
 /// Error codes, each with what it stands for.
 pub(crate) fn codes() -> Vec<CompletionCandidate> {
     explain::all().map(|(code, meaning)| offered(code, meaning)).collect()
+}
+
+/// Keys of `nextdeploy.yml`, each with what it does.
+pub(crate) fn keys() -> Vec<CompletionCandidate> {
+    keys::all().map(|row| offered(row.key, row.does)).collect()
 }
 
 async fn known_apps(client: &Client) -> Result<Vec<CompletionCandidate>, ClientError> {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use nd_api::v1::LogLine;
 use nd_types::{AppName, Timestamp};
 
-/// The last line of every app that was shown. Lines are numbered within an app alone.
+/// The last line of every app that was shown.
+///
+/// One number for all of them would do while the daemon lives, which numbers its lines in one row; one that starts again
+/// may number lower than an app did that is destroyed since.
 #[derive(Debug, Default)]
 pub(crate) struct Cursors {
     apps: BTreeMap<AppName, u64>,

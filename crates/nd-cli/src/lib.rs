@@ -15,6 +15,7 @@ mod explain;
 mod failure;
 mod github;
 mod interrupt;
+mod keys;
 mod output;
 mod project;
 mod render;

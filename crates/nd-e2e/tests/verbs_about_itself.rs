@@ -54,6 +54,9 @@ fn codes_and_commands_are_explained_without_a_daemon() -> Result {
     assert!(alone(&["man", "deployments", "show"])?.ok()?.stdout.contains("nextdeploy\\-deployments\\-show"));
     assert!(alone(&["man", "--markdown"])?.ok()?.stdout.contains("## nextdeploy rollback"));
     alone(&["man", "nothing"])?.expect_code(3)?;
+    assert!(alone(&["config", "explain", "app.port"])?.ok()?.stdout.contains("port: 8080"));
+    assert!(alone(&["config", "explain", "healthcheck"])?.ok()?.stdout.contains("healthcheck.retries"));
+    alone(&["config", "explain", "app.prot"])?.expect_code(3)?;
     Ok(())
 }
 

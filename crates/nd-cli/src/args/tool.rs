@@ -27,6 +27,12 @@ pub(crate) enum ConfigVerb {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Say what a key of the file does
+    Explain {
+        /// The key, or a part of it, as in app.port or healthcheck; all of them where it is left out
+        #[arg(value_name = "KEY", add = ArgValueCandidates::new(candidates::keys))]
+        key: Option<String>,
+    },
 }
 
 /// `explain`.

@@ -1,4 +1,4 @@
-//! `config view`: the project's file as a deployment would take it.
+//! `config`: the project's file as a deployment would take it, and what its keys do.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,20 @@ use nd_config::Workload;
 use super::Outcome;
 use crate::args::{ConfigVerb, Global};
 use crate::failure::{Exit, Failure};
+use crate::keys::{self, Key};
 use crate::output::Output;
 use crate::project;
+use crate::render::table;
 
 pub(super) fn run(verb: &ConfigVerb, global: &Global, output: &Output) -> Outcome {
-    let ConfigVerb::View { file } = verb;
-    let path = project_file(file.as_deref(), global).ok_or_else(|| {
+    match verb {
+        ConfigVerb::View { file } => view(file.as_deref(), global, output),
+        ConfigVerb::Explain { key } => explain(key.as_deref().unwrap_or_default(), output),
+    }
+}
+
+fn view(file: Option<&Path>, global: &Global, output: &Output) -> Outcome {
+    let path = project_file(file, global).ok_or_else(|| {
         Failure::usage("there is no nextdeploy.yml here").fix("nextdeploy config view FILE")
     })?;
     let read = project::read(&path, global.env, Workload::Required)?;
@@ -26,6 +34,32 @@ pub(super) fn run(verb: &ConfigVerb, global: &Global, output: &Output) -> Outcom
     let text = nd_config::manifest_to_yaml(&read.manifest)
         .map_err(|error| Failure::failed(format!("write {} as YAML: {error}", path.display())))?;
     output.result(text.trim_end());
+    Ok(Exit::Ok)
+}
+
+/// The key of this name, else every key that has it in its path.
+fn explain(word: &str, output: &Output) -> Outcome {
+    let exact: Vec<Key> = keys::all().filter(|row| row.key == word).collect();
+    let found =
+        if exact.is_empty() { keys::all().filter(|row| row.key.contains(word)).collect() } else { exact };
+    if found.is_empty() {
+        let title = match keys::not_served(word) {
+            Some(becomes) => format!("`{word}` is {becomes}"),
+            None => format!("there is no key `{word}` in nextdeploy.yml"),
+        };
+        return Err(Failure::new(Exit::NotFound, title).fix("nextdeploy config explain"));
+    }
+    if output.json {
+        output.list(&found);
+        return Ok(Exit::Ok);
+    }
+    let width = table::width().min(table::READABLE);
+    let blocks = found.iter().map(|Key { key, example, does }| {
+        let last = key.rsplit('.').next().unwrap_or(key);
+        let does = table::wrapped(does, width.saturating_sub(2)).replace('\n', "\n  ");
+        format!("{}\n  {does}\n  {}", output.bold(key), output.dim(&format!("{last}: {example}")))
+    });
+    output.result(&blocks.collect::<Vec<_>>().join("\n\n"));
     Ok(Exit::Ok)
 }
 

@@ -9,9 +9,6 @@ use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::render::table;
 
-/// The longest line that is easily read.
-const READABLE: usize = 80;
-
 #[derive(Serialize)]
 struct CodeView<'a> {
     code: &'a str,
@@ -36,7 +33,7 @@ pub(super) fn run(args: &ExplainArgs, output: &Output) -> Outcome {
     }
     output.result(&format!("{}  {meaning}", output.bold(code)));
     if let Some(help) = help {
-        output.result(&format!("\n{}", table::wrapped(help, table::width().min(READABLE))));
+        output.result(&format!("\n{}", table::wrapped(help, table::width().min(table::READABLE))));
     }
     Ok(Exit::Ok)
 }

@@ -9,6 +9,9 @@ use crate::output::Output;
 /// The width where nobody knows it: a file or a pipe takes long lines.
 const UNKNOWN: usize = 160;
 
+/// The longest line of running text that is easily read.
+pub(crate) const READABLE: usize = 80;
+
 /// The space around a cell.
 const PADDING: usize = 2;
 
