@@ -99,3 +99,44 @@ fn adapter<T: DeserializeOwned + Default>(chosen: &Chosen, name: &str) -> Result
 fn start_failed(what: &str, error: &dyn std::error::Error) -> RunError {
     RunError::Start(format!("{what}: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `deploy/nextdeployd.toml` with every setting that stands in it as a comment.
+    fn example() -> Chosen {
+        let text = include_str!("../../../deploy/nextdeployd.toml");
+        let line = |line: &str| match line.strip_prefix('#') {
+            Some(setting) if setting.starts_with(|c: char| c.is_ascii_lowercase()) => format!("{setting}\n"),
+            _ => format!("{line}\n"),
+        };
+        let text: String = text.lines().map(line).collect();
+        Chosen {
+            settings: nd_config::read_settings("nextdeployd.toml", &text).unwrap(),
+            config: None,
+            data_dir: None,
+            socket: None,
+            listen: std::net::SocketAddr::from(([127, 0, 0, 1], 8371)),
+            http: None,
+            dev: false,
+            stop_apps: false,
+        }
+    }
+
+    #[test]
+    fn the_example_settings_are_the_defaults() {
+        let chosen = example();
+        assert_eq!(chosen.settings.listen, Some(chosen.listen));
+        assert_eq!(
+            adapter::<nd_process::Settings>(&chosen, "process").unwrap(),
+            nd_process::Settings::default()
+        );
+        assert_eq!(adapter::<nd_proxy::Settings>(&chosen, "proxy").unwrap(), nd_proxy::Settings::default());
+        assert_eq!(adapter::<nd_logs::Settings>(&chosen, "logs").unwrap(), nd_logs::Settings::default());
+        let docker = docker_settings(&chosen).unwrap();
+        let default =
+            nd_docker::Settings { host: docker.host.clone(), subnet: docker.subnet, ..Default::default() };
+        assert_eq!(docker, default);
+    }
+}
