@@ -88,7 +88,7 @@ endpoints! {
     DEPLOYMENTS = Get "/api/v1/apps/{app}/deployments", "Deployments of an app: a page of `DeploymentView`.";
     DEPLOYMENT = Get "/api/v1/deployments/{deployment}", "One deployment: `DeploymentView`.";
     DEPLOYMENT_LOG = Get "/api/v1/deployments/{deployment}/log", "The steps so far: a list of `StepRecord`.";
-    DEPLOYMENT_STREAM = Get "/api/v1/deployments/{deployment}/stream", "The steps from the start to the end, as NDJSON of `StepRecord`.";
+    DEPLOYMENT_STREAM = Get "/api/v1/deployments/{deployment}/stream", "The steps from the start to the end, as NDJSON of `StepRecord` or server-sent events.";
     DEPLOYMENT_CANCEL = Post "/api/v1/deployments/{deployment}/cancel", "Ends a deployment that is under way: `DeploymentView`.";
     PLAN = Post "/api/v1/plan", "What a deployment would do (`DeployBody`): `PlanView`.";
     LOGS = Get "/api/v1/logs", "Log lines (`LogQuery`), as NDJSON of `LogFrame`.";

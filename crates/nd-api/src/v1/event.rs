@@ -59,7 +59,7 @@ pub struct EventQuery {
     /// Only events after the one with this id, oldest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// Stay connected and send what happens, as server-sent events.
+    /// Stay connected and send what happens: as NDJSON, or as server-sent events to who accepts those.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub follow: bool,
     /// How many at most; 50 where it is left out.

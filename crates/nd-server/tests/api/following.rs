@@ -195,6 +195,25 @@ async fn log_sockets_are_counted_and_give_their_place_back() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_reader_that_takes_nothing_for_half_a_minute_is_left() -> TestResult {
+    let world = World::start().await?;
+    world.deployed("shop", image("shop", "i")).await?;
+    let unit: UnitId = "shop-8f3k2a-1".parse()?;
+    let mut wire = websocket(&world, "app=shop&tail=0").await?.into_inner();
+    let text = "x".repeat(1000);
+    for _ in 0..10 {
+        world.logs.append((0..500).map(|_| line(&unit, text.clone())).collect()).await?;
+    }
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    let mut sent = Vec::new();
+    // Cut or ended, but over: what did not fit into the socket never comes.
+    let read = timeout(PATIENCE, wire.read_to_end(&mut sent)).await?;
+    assert!(read.is_ok_and(|sent| sent < 5_000_000), "{} bytes", sent.len());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_slow_reader_is_told_what_it_missed_and_holds_nobody_up() -> TestResult {
     const LINES: u64 = 30_000;
     let world = World::start().await?;
