@@ -159,8 +159,7 @@ impl<'c> Call<'c> {
         Ok(Self { body: Some(body.into()), ..self })
     }
 
-    /// For what must rather fail than be done twice, by a daemon that was killed and the next one; and for what is to
-    /// end with the connection.
+    /// For what is to end with its connection: a request with a key is done to its end, whoever waits for it.
     pub(crate) fn once(self) -> Self {
         Self { key: None, ..self }
     }

@@ -96,7 +96,7 @@ impl Client {
     /// Brings an earlier release back.
     pub async fn rollback(&self, app: &AppName, body: &RollbackBody) -> Answer<DeploymentView> {
         let values = [app.as_str()];
-        let call = Call::new(endpoints::APP_ROLLBACK, &values).once().patience(Duration::from_secs(60));
+        let call = Call::new(endpoints::APP_ROLLBACK, &values).patience(Duration::from_secs(60));
         self.call(call.body(self, body)?).await
     }
 

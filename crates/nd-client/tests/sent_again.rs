@@ -1,8 +1,9 @@
-//! A request whose connection breaks is sent again under its key, and one that must not be done twice is not.
+//! A request whose connection breaks is sent again under its key, and one that is to end with it is not.
 
 use std::time::Duration;
 
-use nd_api::v1::RollbackBody;
+use nd_api::Manifest;
+use nd_api::v1::DeployBody;
 use nd_client::{Client, ClientError, Host};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
@@ -60,13 +61,13 @@ async fn a_request_is_sent_again_under_the_same_key_until_it_is_answered() -> Re
 }
 
 #[tokio::test]
-async fn a_rollback_is_never_sent_again() -> Result {
+async fn a_deployment_in_a_queue_ends_with_its_connection() -> Result {
     let dir = tempfile::tempdir()?;
     let socket = dir.path().join("s");
     let listener = UnixListener::bind(&socket)?;
     let client = Client::new(Host::Unix(socket));
-    let (app, body) = ("shop".parse()?, RollbackBody { to: None, steps: None, message: None });
-    let (heads, view) = tokio::join!(daemon(listener, vec![None]), client.rollback(&app, &body));
+    let body = DeployBody { lock_wait_ms: Some(60_000), ..DeployBody::new(Manifest::new("shop".parse()?)) };
+    let (heads, view) = tokio::join!(daemon(listener, vec![None]), client.deploy(&body));
     assert!(matches!(view, Err(ClientError::Broken { .. })), "{view:?}");
     assert_eq!(key(&heads?[0]), None);
     Ok(())
