@@ -29,6 +29,7 @@ mod hints;
 mod labels;
 mod listening;
 mod logs;
+mod neighbors;
 mod network;
 mod observe;
 mod observed;

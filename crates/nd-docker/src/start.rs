@@ -12,6 +12,7 @@ use crate::create;
 use crate::engine::EngineError;
 use crate::failure::port_error;
 use crate::find::{self, Found};
+use crate::neighbors;
 use crate::observed;
 use crate::runtime::Shared;
 
@@ -33,6 +34,7 @@ pub(crate) async fn start(shared: &Arc<Shared>, unit: &UnitId) -> PortResult<Uni
         Err(error) => return Err(port_error(&tried, error)),
     }
     let started = again(shared, unit, &found.id, &tried).await?;
+    neighbors::ask_often(shared, &started.inspected).await;
     if claimed(&started) && started.runs() && create::address(&started.inspected, network).is_none() {
         // An engine starts a container without any network when its own is gone.
         readdress(shared, &started).await?;

@@ -120,3 +120,17 @@ async fn two_daemons_that_start_at_once_share_one_network() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_kernel_looks_often_for_a_container_that_is_to_be_back_soon() {
+    with_engine(async |bench| {
+        bench.started(1, &[]).await;
+        let network = bench.docker.inspect_network(&bench.settings.network, None).await.unwrap();
+        let bridge = format!("br-{}", &network.id.unwrap()[..12]);
+        let file = format!("/proc/sys/net/ipv4/neigh/{bridge}/retrans_time_ms");
+        let every: u64 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+        // In ticks of the kernel, of which there are at least a hundred a second.
+        assert!((50..=60).contains(&every), "{every}");
+    })
+    .await;
+}
