@@ -23,7 +23,7 @@ pub(crate) async fn ask_often(shared: &Arc<Shared>, container: &ContainerInspect
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::debug!(file = %file.display(), %error, "set how often link addresses are asked for")
+            tracing::debug!(file = %file.display(), %error, "set how often link addresses are asked for");
         }
     }
 }
