@@ -205,7 +205,7 @@ async fn a_reader_that_takes_nothing_for_half_a_minute_is_left() -> TestResult {
         world.logs.append((0..500).map(|_| line(&unit, text.clone())).collect()).await?;
     }
     tokio::time::pause();
-    tokio::time::sleep(Duration::from_secs(40)).await;
+    tokio::time::advance(Duration::from_secs(40)).await;
     let mut sent = Vec::new();
     // Cut or ended, but over: what did not fit into the socket never comes.
     let read = timeout(PATIENCE, wire.read_to_end(&mut sent)).await?;
