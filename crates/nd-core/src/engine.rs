@@ -4,6 +4,7 @@ mod actions;
 mod adoption;
 mod boot;
 mod bus;
+mod checks;
 mod claims;
 mod deploy;
 mod diagnose;

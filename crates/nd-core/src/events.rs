@@ -85,6 +85,13 @@ pub enum Event {
         /// From its start, in milliseconds.
         took_ms: u64,
     },
+    /// A unit that served fails its checks: no request is sent to it.
+    UnitUnhealthy {
+        /// What the last check said.
+        reason: String,
+    },
+    /// A unit that was unhealthy is well again.
+    UnitRecovered,
     /// A unit ended without having been asked to.
     UnitExited {
         /// How.
@@ -194,6 +201,12 @@ pub enum RestartReason {
     Exited,
     /// It had been killed for memory.
     OutOfMemory,
+    /// It had failed its health checks.
+    Health,
+    /// It had used more memory than `max_memory`.
+    MemoryLimit,
+    /// Its `cron` schedule said so.
+    Cron,
     /// The user asked for it.
     Manual,
     /// The daemon came back and found it ended.
@@ -212,6 +225,8 @@ impl Event {
             Self::DeployRolledBack { .. } => "deploy.rolled_back",
             Self::UnitStarted { .. } => "instance.started",
             Self::UnitReady { .. } => "instance.ready",
+            Self::UnitUnhealthy { .. } => "instance.unhealthy",
+            Self::UnitRecovered => "instance.recovered",
             Self::UnitExited { .. } => "instance.exited",
             Self::UnitStopped { .. } => "instance.stopped",
             Self::UnitRemoved => "instance.removed",
@@ -234,6 +249,7 @@ impl Event {
             Self::DeployFailed { .. } | Self::CrashLoop { .. } => Severity::Error,
             Self::DeployRolledBack { .. }
             | Self::UnitExited { .. }
+            | Self::UnitUnhealthy { .. }
             | Self::UnitVanished
             | Self::Trouble { .. } => Severity::Warning,
             _ => Severity::Info,
@@ -264,6 +280,8 @@ impl Event {
             Self::UnitStarted { restart: None } => "started".to_owned(),
             Self::UnitStarted { restart: Some(reason) } => format!("started again ({})", reason.as_str()),
             Self::UnitReady { evidence, took_ms } => format!("ready after {took_ms} ms: {evidence}"),
+            Self::UnitUnhealthy { reason } => format!("unhealthy, no requests are sent to it: {reason}"),
+            Self::UnitRecovered => "healthy again".to_owned(),
             Self::UnitExited { exit, uptime_ms } => {
                 format!("ended by itself with {exit} after {uptime_ms} ms")
             }
@@ -312,6 +330,9 @@ impl RestartReason {
         match self {
             Self::Exited => "it had ended by itself",
             Self::OutOfMemory => "it had run out of memory",
+            Self::Health => "it had failed its health checks",
+            Self::MemoryLimit => "it had used more memory than `max_memory`",
+            Self::Cron => "by its schedule",
             Self::Manual => "as asked",
             Self::FoundStopped => "it was found stopped",
         }

@@ -11,11 +11,13 @@ mod crash;
 mod decide;
 pub mod edit;
 mod observe;
+mod renew;
 mod rollout;
 mod routing;
 mod status;
 mod steps;
 mod unit;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -26,18 +28,20 @@ use nd_supervise::Mono;
 use nd_types::{AppName, DeploymentId, ReleaseId, Timestamp, UnitId};
 
 pub use action::{
-    Action, ActionEnd, ActionError, NotReady, ReadyReport, RoutesServing, Started, StopReport, UnitAction,
+    Action, ActionEnd, ActionError, CheckReport, Checks, NotReady, ReadyReport, RoutesServing, Started,
+    StopReport, UnitAction,
 };
 pub use crash::{CrashHistory, Verdict};
 pub use decide::{Decision, Strategies};
 pub use status::{AppPhase, AppStatus, UnitView};
 pub use unit::{IllegalEvent, Unit, UnitEvent, UnitState};
+pub use watch::Watch;
 
 use crate::events::Event;
 use crate::ports::{Prepared, RuntimeCaps};
 use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord, RolloutStage, RunIntent};
 use crate::routes::AppRoutes;
-use crate::spec::AppSpec;
+use crate::spec::{AppSpec, Schedule};
 use steps::StepTracker;
 
 /// The moment of an activation, and its share of chance.
@@ -107,6 +111,10 @@ pub struct AppModel {
     /// Why the units could not be looked at the last time.
     blind: Option<String>,
     steps: StepTracker,
+    /// Whether a second unit stands in for the only one while that one is started anew.
+    stand_in: bool,
+    /// When the schedule of the active release asks for a restart next.
+    cron_next: Option<(Schedule, Timestamp)>,
     /// Whether the daemon is ending and takes its apps with it: nothing runs, although it should.
     suspended: bool,
     facts: Vec<Fact>,
@@ -142,6 +150,8 @@ impl AppModel {
             trouble: None,
             blind: None,
             steps: StepTracker::default(),
+            stand_in: false,
+            cron_next: None,
             suspended: false,
             facts: Vec::new(),
             dirty: Vec::new(),
@@ -223,7 +233,7 @@ impl AppModel {
         if self.run() != RunIntent::Running {
             return false;
         }
-        if record.active.as_ref() == Some(id.release()) && id.slot() <= record.replicas {
+        if record.active.as_ref() == Some(id.release()) && id.slot() <= self.slots() {
             return self.runs_active();
         }
         record.rollout.as_ref().is_some_and(|rollout| {

@@ -5,6 +5,7 @@
 
 mod health;
 mod policy;
+mod schedule;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use nd_types::{HostPattern, HostPortProtocol, PathPrefix, RuntimeKind, ServiceLi
 
 pub use health::{ProbeKind, ReadinessSpec, StatusRange};
 pub use policy::{RestartPolicy, RestartSpec, StopSpec};
+pub use schedule::{InvalidSchedule, Schedule};
 pub use workload::{CommandSpec, ImageSpec, Resources, VolumeSource, VolumeSpec, Workload};
 
 /// Everything one release of an app consists of.

@@ -81,6 +81,7 @@ fn the_record_of_an_app_is_kept() -> Outcome {
         kept: vec!["7e2j1z".parse()?, "6d1h0y".parse()?],
         run_asked_at: at(1)?,
         restart_before: Some(at(2)?),
+        restart_gently: false,
         fixed_port: NonZeroU16::new(3000),
         bake: Some(BakeRecord {
             deployment: "dpl_7e2j1z9".parse()?,

@@ -8,13 +8,14 @@ use nd_types::{AppName, ExitStatus, ReleaseId, RuntimeKind, UnitId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::checks;
 use super::readiness;
 use super::shared::Shared;
 use super::stopping;
 use crate::diagnosis::Diagnosis;
 use crate::events::{StepEvent, StepState};
 use crate::model::{
-    Action, ActionEnd, ActionError, AppModel, Fact, NotReady, RoutesServing, Started, UnitAction,
+    Action, ActionEnd, ActionError, AppModel, CheckReport, Fact, NotReady, RoutesServing, Started, UnitAction,
 };
 use crate::ports::{
     PortError, PortErrorKind, PortResult, Prepared, Progress, Runtime, Scope, UnitObserved, UnitSpec,
@@ -53,6 +54,7 @@ impl Context {
         let release = match action {
             Action::Unit(unit, _) => Some(unit.release()),
             Action::Prepare(release) => Some(release),
+            Action::Check { unit, .. } => Some(unit.release()),
             Action::Observe { .. } | Action::Apply(_) | Action::Withdraw => None,
         };
         let known = release.and_then(|release| model.release(release));
@@ -89,6 +91,7 @@ fn name_of(action: &Action) -> &'static str {
         Action::Prepare(_) => "prepare",
         Action::Apply(_) => "apply",
         Action::Withdraw => "withdraw",
+        Action::Check { .. } => "check",
         Action::Unit(_, UnitAction::Create) => "create",
         Action::Unit(_, UnitAction::Start(_)) => "start",
         Action::Unit(_, UnitAction::WaitReady { .. }) => "health",
@@ -113,6 +116,10 @@ async fn attempt(shared: &Arc<Shared>, context: &Context, action: Action) -> Act
             ActionEnd::Applied(routes, result)
         }
         Action::Withdraw => ActionEnd::Withdrawn(apply(shared, &context.app, None).await.map(|_| ())),
+        Action::Check { unit, since, checks } => {
+            let report = checks::check(shared, context, &unit, checks).await;
+            ActionEnd::Checked(unit, since, report)
+        }
         Action::Unit(unit, action) => perform_on(shared, context, unit, action).await,
     }
 }
@@ -162,6 +169,7 @@ pub(crate) fn only_waits(action: &Action) -> bool {
         action,
         Action::Observe { .. }
             | Action::Prepare(_)
+            | Action::Check { .. }
             | Action::Unit(_, UnitAction::WaitReady { .. } | UnitAction::Drain)
     )
 }
@@ -184,6 +192,7 @@ pub(crate) fn interrupted(action: &Action, app: &AppName) -> impl FnOnce(String)
             Action::Prepare(release) => ActionEnd::Prepared(release, Err(error)),
             Action::Apply(routes) => ActionEnd::Applied(routes, Err(error)),
             Action::Withdraw => ActionEnd::Withdrawn(Err(error)),
+            Action::Check { unit, since, .. } => ActionEnd::Checked(unit, since, CheckReport::default()),
             Action::Unit(unit, action) => match action {
                 UnitAction::Create => ActionEnd::Created(unit, Err(error)),
                 UnitAction::Start(_) => ActionEnd::Started(unit, Err(error)),

@@ -105,6 +105,15 @@ impl EngineHandle {
         self.edit(app, Edit::Restart, actor).await
     }
 
+    /// Starts every instance anew so that nobody notices: one after the other, and an only one is stood in for
+    /// meanwhile, unless two of them cannot run side by side.
+    ///
+    /// # Errors
+    /// When the app is unknown or has nothing to run.
+    pub async fn reload(&self, app: &AppName, actor: &str) -> Result<u64, EngineError> {
+        self.edit(app, Edit::Reload, actor).await
+    }
+
     /// Stops every app gracefully without changing what should be: the next engine starts them again. Answers the apps
     /// that did not stop within `within`.
     pub async fn suspend(&self, within: Duration) -> Vec<AppName> {

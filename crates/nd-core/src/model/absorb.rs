@@ -8,7 +8,7 @@ use super::action::{
 use super::unit::{UnitEvent, UnitState};
 use super::{AppModel, Now, retry_delay};
 use crate::diagnosis::Diagnosis;
-use crate::events::Event;
+use crate::events::{Event, RestartReason};
 use crate::ports::{DrainReport, PortErrorKind, Prepared};
 use crate::records::{Record, RolloutStage};
 use crate::routes::AppRoutes;
@@ -37,6 +37,7 @@ impl AppModel {
             ActionEnd::Drained(unit, result) => self.drained(&unit, result, now),
             ActionEnd::Stopped(unit, result) => self.stopped(&unit, result, now),
             ActionEnd::Removed(unit, result) => self.removed(&unit, result, now),
+            ActionEnd::Checked(unit, since, report) => self.checked(&unit, since, report, now),
             ActionEnd::Applied(routes, result) => self.applied(routes, result, now),
             ActionEnd::Withdrawn(result) => {
                 self.applying = false;
@@ -113,6 +114,7 @@ impl AppModel {
                 self.on_unit(id, UnitEvent::Running, now);
                 let unit = self.unit_mut(id, now);
                 unit.in_doubt = false;
+                unit.ended_for = None;
                 unit.started = Some(started.at);
                 unit.finished = None;
                 unit.pid = started.pid;
@@ -205,11 +207,19 @@ impl AppModel {
         match result {
             Ok(StopReport { exit, killed }) => {
                 self.idle(id, now);
+                let due = self.unit_mut(id, now).due;
+                let uptime = self.unit_mut(id, now).uptime(now.wall);
                 self.on_unit(id, UnitEvent::Stopped, now);
                 let unit = self.unit_mut(id, now);
                 unit.in_doubt = false;
                 unit.finished = Some(now.wall);
-                unit.crashes.reset();
+                unit.ended_for = due;
+                if due == Some(RestartReason::Health) {
+                    // To be ill is to crash slowly: it counts, and backs off.
+                    self.judge(id, ExitStatus::Unknown, uptime, now);
+                } else {
+                    unit.crashes.reset();
+                }
                 if self.suspended {
                     // The next daemon starts it again, whatever the policy says about this exit.
                     self.record.run_asked_at = now.wall.saturating_add(AFTER_SUSPENSION).unwrap_or(now.wall);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use nd_types::{ExitStatus, Generation, ReleaseId, UnitId};
+use nd_types::{ExitStatus, Generation, ReleaseId, Timestamp, UnitId};
 
 use crate::diagnosis::Diagnosis;
 use crate::events::RestartReason;
@@ -27,6 +27,26 @@ pub enum Action {
     Apply(AppRoutes),
     /// Take the app's routes away.
     Withdraw,
+    /// Ask a unit that serves how it is. Nothing waits for the answer.
+    Check {
+        /// The unit.
+        unit: UnitId,
+        /// Since when it is ready; the answer says nothing about a later start.
+        since: Timestamp,
+        /// What to ask.
+        checks: Checks,
+    },
+}
+
+/// What to ask of a unit that serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checks {
+    /// Whether it is well.
+    pub health: bool,
+    /// How much memory it uses.
+    pub memory: bool,
+    /// Where it listens.
+    pub address: Option<SocketAddr>,
 }
 
 /// Something to do to one unit; at most one at a time.
@@ -77,6 +97,17 @@ pub enum ActionEnd {
     Applied(AppRoutes, Result<RoutesServing, ActionError>),
     /// The routes are gone.
     Withdrawn(Result<(), ActionError>),
+    /// A unit that has been ready since then answered.
+    Checked(UnitId, Timestamp, CheckReport),
+}
+
+/// What a unit that serves answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Whether it is well, or why not; `None` when that was not asked or could not be found out.
+    pub health: Option<Result<(), String>>,
+    /// The memory it uses, in bytes; `None` when that was not asked or could not be found out.
+    pub memory: Option<u64>,
 }
 
 /// A unit that was started.
@@ -85,7 +116,7 @@ pub struct Started {
     /// Main process on the host.
     pub pid: Option<u32>,
     /// When it started.
-    pub at: nd_types::Timestamp,
+    pub at: Timestamp,
 }
 
 /// A unit that can serve.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nd_supervise::Mono;
-use nd_types::{ReleaseId, StrategyName, UnitId};
+use nd_types::{ExitStatus, ReleaseId, StrategyName, UnitId};
 
 use super::action::{Action, UnitAction};
 use super::crash::Verdict;
@@ -61,15 +61,19 @@ impl AppModel {
             decision.actions.push(Action::Observe { epoch: self.epoch });
         }
         if self.observed {
+            self.keep_schedule(now, &mut decision);
             let plan = match self.suspended {
                 true => Plan::default(),
                 false => self.advance_rollout(now, strategies, &mut decision),
             };
+            // After the plan: a deployment that has just ended may leave units that are to be started anew.
+            self.decide_stand_in();
             let wishes = self.wishes(now, &plan, &mut decision);
             self.start_wishes(now, wishes, &mut decision);
             // After the wishes: a unit that has just begun to leave gets no more requests.
             self.route(now, &plan, &mut decision);
             self.prepare(now, &plan, &mut decision);
+            self.watch(now, &mut decision);
             self.forget_releases();
         }
         let (facts, records) = self.take_output();
@@ -82,7 +86,7 @@ impl AppModel {
     fn wishes(&mut self, now: Now, plan: &Plan, decision: &mut Decision) -> BTreeMap<UnitId, UnitAction> {
         let mut wishes = self.planned_wishes(now, plan, decision);
         if let Some(active) = self.record.active.clone().filter(|_| self.runs_active()) {
-            for slot in 1..=self.record.replicas {
+            for slot in 1..=self.slots() {
                 let id = UnitId::new(self.app(), &active, slot);
                 self.unit_mut(&id, now);
             }
@@ -156,7 +160,7 @@ impl AppModel {
             }
         }
         if active {
-            return match (self.runs_active(), id.slot() <= self.record.replicas) {
+            return match (self.runs_active(), id.slot() <= self.slots()) {
                 (true, true) => Role::Wanted,
                 (false, true) => Role::Kept,
                 (_, false) => Role::Unwanted,
@@ -190,20 +194,21 @@ impl AppModel {
     fn start_again(&self, id: &UnitId, now: Now, decision: &mut Decision) -> Option<UnitAction> {
         let unit = self.units.get(id)?;
         let reason = match unit.state {
-            UnitState::Crashed(exit) => match unit.crashes.verdict() {
-                Verdict::Free => RestartReason::Manual,
-                Verdict::Final => return None,
-                Verdict::At(at) | Verdict::Loop { retry: at, .. } if at > now.mono => {
-                    decision.wake(at);
-                    return None;
-                }
-                _ if exit == nd_types::ExitStatus::OutOfMemory => RestartReason::OutOfMemory,
-                _ => RestartReason::Exited,
-            },
-            UnitState::Stopped => restart_reason(unit),
+            UnitState::Crashed(ExitStatus::OutOfMemory) => RestartReason::OutOfMemory,
+            UnitState::Crashed(_) => RestartReason::Exited,
+            UnitState::Stopped => unit.ended_for.unwrap_or_else(|| restart_reason(unit)),
             _ => return Some(UnitAction::Start(None)),
         };
-        Some(UnitAction::Start(Some(reason)))
+        match unit.crashes.verdict() {
+            Verdict::Free if unit.ended_for.is_some() => Some(UnitAction::Start(Some(reason))),
+            Verdict::Free => Some(UnitAction::Start(Some(restart_reason(unit)))),
+            Verdict::Final => None,
+            Verdict::At(at) | Verdict::Loop { retry: at, .. } if at > now.mono => {
+                decision.wake(at);
+                None
+            }
+            Verdict::At(_) | Verdict::Loop { .. } => Some(UnitAction::Start(Some(reason))),
+        }
     }
 
     /// What a unit that should not run needs next: it stops only when the ingress has acknowledged a table without it
@@ -220,28 +225,6 @@ impl AppModel {
         let unit = self.units.get(id)?;
         let gone = unit.state == UnitState::Absent || unit.may_run();
         (!gone && !self.may_be_routed(id)).then_some(UnitAction::Remove)
-    }
-
-    /// Whether the user asked for a restart that this unit has not had yet, and it is its turn: one at a time, so that
-    /// the others serve, and not while a deployment is under way.
-    pub(super) fn must_restart(&self, id: &UnitId) -> bool {
-        let Some(asked) = self.record.restart_before.filter(|_| self.record.rollout.is_none()) else {
-            return false;
-        };
-        let due = |unit: &Unit| {
-            let earlier = unit.started.is_some_and(|started| started < asked);
-            unit.state.is_running() && earlier && unit.started_for != Some(asked)
-        };
-        let done = |unit: &Unit| {
-            let given_up = matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
-            unit.is_idle() && !due(unit) && (unit.state == UnitState::Ready || given_up)
-        };
-        let its_turn = |other: &UnitId| {
-            let later = |unit: &Unit| due(unit) && other > id && !unit.is_leaving();
-            other == id || self.units.get(other).is_some_and(|unit| done(unit) || later(unit))
-        };
-        let mut siblings = (1..=self.record.replicas).map(|slot| UnitId::new(self.app(), id.release(), slot));
-        self.units.get(id).is_some_and(due) && siblings.all(|other| its_turn(&other))
     }
 
     /// Whether units of another release may run while those of this one must be alone.

@@ -26,6 +26,8 @@ pub enum Edit {
     Stop,
     /// Start every instance anew, one after the other.
     Restart,
+    /// Start every instance anew, so that nobody notices: a second one stands in for an only one.
+    Reload,
     /// Have so many instances, at least one.
     Scale(u16),
     /// Vanish.
@@ -123,11 +125,8 @@ impl AppModel {
             Edit::Start => self.edit_start(now, &mut edited)?,
             Edit::Stop => self.edit_stop(RunIntent::Stopped, "stop", now, &mut edited),
             Edit::Remove => self.edit_stop(RunIntent::Removed, "remove", now, &mut edited),
-            Edit::Restart => {
-                self.edit_start(now, &mut edited)?;
-                edited.record.restart_before = Some(self.after_every_start(now.wall));
-                edited.change = Some("restart".to_owned());
-            }
+            Edit::Restart => self.edit_restart(false, now, &mut edited)?,
+            Edit::Reload => self.edit_restart(true, now, &mut edited)?,
             Edit::Scale(replicas) => {
                 edited.record.replicas = replicas;
                 if let Some(rollout) = &mut edited.record.rollout {
@@ -232,6 +231,14 @@ impl AppModel {
         edited.record.run_asked_at = now.wall;
         edited.resets_crashes = true;
         edited.change = Some("start".to_owned());
+        Ok(())
+    }
+
+    fn edit_restart(&self, gently: bool, now: Now, edited: &mut Edited) -> Result<(), EditError> {
+        self.edit_start(now, edited)?;
+        edited.record.restart_before = Some(self.after_every_start(now.wall));
+        edited.record.restart_gently = gently;
+        edited.change = Some(if gently { "reload" } else { "restart" }.to_owned());
         Ok(())
     }
 

@@ -61,7 +61,7 @@ impl AppModel {
                     self.on_unit(id, UnitEvent::Created, now);
                 }
             }
-            UnitStatus::Running { since, .. } => {
+            UnitStatus::Running { since, healthy } => {
                 let restarted =
                     self.units.get(id).and_then(|unit| unit.started).is_some_and(|known| known != *since);
                 if was == UnitState::Ready && restarted {
@@ -76,6 +76,9 @@ impl AppModel {
                 }
                 unit.started = Some(*since);
                 unit.pid = seen.pid;
+                if let Some(healthy) = healthy.filter(|_| self.asks_engine(id.release())) {
+                    self.engine_says(id, healthy);
+                }
             }
             UnitStatus::Exited { exit, started, finished } => {
                 let unit = self.unit_mut(id, now);
@@ -111,9 +114,7 @@ impl AppModel {
     pub(super) fn take_crash(&mut self, id: &UnitId, exit: ExitStatus, now: Now) {
         let unit = self.unit_mut(id, now);
         let finished = unit.finished.unwrap_or(now.wall);
-        let uptime = unit.started.map_or(Duration::ZERO, |started| {
-            Duration::try_from(finished.duration_since(started)).unwrap_or_default()
-        });
+        let uptime = unit.uptime(finished);
         unit.finished = Some(finished);
         self.on_unit(id, UnitEvent::Exited(exit), now);
         let uptime_ms = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
@@ -133,7 +134,7 @@ impl AppModel {
         self.end_probation(&release, &why, now);
     }
 
-    fn judge(&mut self, id: &UnitId, exit: ExitStatus, uptime: Duration, now: Now) -> Verdict {
+    pub(super) fn judge(&mut self, id: &UnitId, exit: ExitStatus, uptime: Duration, now: Now) -> Verdict {
         let Some(policy) = self.spec_of(id.release()).map(|spec| spec.restart.clone()) else {
             return Verdict::Final;
         };

@@ -5,7 +5,7 @@ use nd_types::{Availability, ReleaseId, UnitId};
 use super::action::Action;
 use super::crash::Verdict;
 use super::decide::Decision;
-use super::unit::UnitState;
+use super::unit::{Unit, UnitState};
 use super::{AppModel, Now};
 use crate::plan::{Plan, Step};
 use crate::records::RunIntent;
@@ -64,15 +64,15 @@ impl AppModel {
             let still: Vec<UnitId> = served.into_iter().filter(|unit| self.can_serve(unit)).collect();
             return self.routes_to(active, still.iter(), Availability::Serving);
         }
-        let ready: Vec<UnitId> = (1..=self.record.replicas)
+        let ready: Vec<UnitId> = (1..=self.slots())
             .map(|slot| UnitId::new(self.app(), active, slot))
             .filter(|unit| self.can_serve(unit) && !self.must_restart(unit))
             .collect();
         self.routes_to(active, ready.iter(), self.availability(active))
     }
 
-    fn can_serve(&self, id: &UnitId) -> bool {
-        self.units.get(id).is_some_and(|unit| unit.state == UnitState::Ready && !unit.is_leaving())
+    pub(super) fn can_serve(&self, id: &UnitId) -> bool {
+        self.units.get(id).is_some_and(Unit::can_serve)
     }
 
     fn routes_to<'a>(

@@ -164,7 +164,7 @@ impl AppModel {
         UnitView {
             id: id.clone(),
             state: state_word(unit),
-            ready: unit.state == UnitState::Ready,
+            ready: unit.state == UnitState::Ready && !unit.watch.is_out(),
             routed: self.is_routed(id),
             address: unit.address,
             pid: unit.pid,
@@ -186,7 +186,7 @@ impl AppModel {
         let record = &self.record;
         self.units
             .iter()
-            .filter(|(id, _)| Some(id.release()) == record.active.as_ref() && id.slot() <= record.replicas)
+            .filter(|(id, _)| Some(id.release()) == record.active.as_ref() && id.slot() <= self.slots())
             .map(|(_, unit)| unit)
     }
 
@@ -203,13 +203,14 @@ impl AppModel {
             RunIntent::Running => {
                 let given_up =
                     |unit: &Unit| matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
-                let calm = |unit: &Unit| unit.state == UnitState::Ready || given_up(unit);
+                let calm = |unit: &Unit| unit.can_serve() || given_up(unit);
                 let restarting = self.units.keys().any(|id| self.must_restart(id));
                 let routed = self.table_known && self.route_goal(&Plan::default()) == self.served;
                 let serves = self.record.active.is_none()
                     || (self.wanted_units().all(calm)
                         && self.wanted_units().count() == usize::from(self.record.replicas)
-                        && !restarting);
+                        && !restarting
+                        && !self.stand_in);
                 routed && serves
             }
         }
@@ -219,7 +220,7 @@ impl AppModel {
     fn has_strays(&self) -> bool {
         let record = &self.record;
         self.units.iter().any(|(id, unit)| {
-            let active = record.active.as_ref() == Some(id.release()) && id.slot() <= record.replicas;
+            let active = record.active.as_ref() == Some(id.release()) && id.slot() <= self.slots();
             let exists = unit.state != UnitState::Absent || unit.in_doubt;
             !active && (unit.may_run() || (exists && !record.kept.contains(id.release())))
         })
@@ -272,6 +273,9 @@ impl AppModel {
                 UnitState::Absent if unit.crashes.verdict() == Verdict::Final => {
                     return Some("removed by somebody else, and not to be restarted".to_owned());
                 }
+                UnitState::Ready if unit.watch.is_out() => {
+                    return Some("an instance fails its health checks".to_owned());
+                }
                 _ => return None,
             };
             Some(match unit.crashes.verdict() {
@@ -297,6 +301,7 @@ fn state_word(unit: &Unit) -> &'static str {
         UnitState::Absent => "absent",
         UnitState::Created => "created",
         UnitState::Warming => "warming",
+        UnitState::Ready if unit.watch.is_out() => "unhealthy",
         UnitState::Ready => "ready",
         UnitState::Stopped => "stopped",
         UnitState::Crashed(_) => match unit.crashes.verdict() {

@@ -1,12 +1,15 @@
 //! One unit and the states it goes through.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use nd_supervise::Mono;
 use nd_types::{ExitStatus, Timestamp};
 
 use super::action::UnitAction;
 use super::crash::CrashHistory;
+use super::watch::Watch;
+use crate::events::RestartReason;
 
 /// What a unit is known to do. What is under way with it stands beside it, in [`Unit::in_flight`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +108,12 @@ pub struct Unit {
     pub crashes: CrashHistory,
     /// How often it was started again.
     pub restarts: u32,
+    /// What it has answered since it is ready.
+    pub watch: Watch,
+    /// Why it is to be started anew although it runs.
+    pub due: Option<RestartReason>,
+    /// Why it was stopped, when that was only to start it anew.
+    pub ended_for: Option<RestartReason>,
     /// Whether the ingress has confirmed that nothing is in flight on it. Only means something while it is not routed.
     pub drained: bool,
     /// Whether its last start failed and may have had its effect all the same; until it is looked at.
@@ -132,6 +141,9 @@ impl Unit {
             since: now,
             crashes: CrashHistory::default(),
             restarts: 0,
+            watch: Watch::default(),
+            due: None,
+            ended_for: None,
             drained: true,
             in_doubt: false,
             not_before: None,
@@ -146,12 +158,21 @@ impl Unit {
         if next != self.state {
             self.state = next;
             self.since = now;
+            self.watch = Watch::default();
         }
         if !next.is_running() {
+            self.due = None;
             self.address = None;
             self.pid = None;
         }
         Ok(())
+    }
+
+    /// How long it had run at `end`.
+    #[must_use]
+    pub fn uptime(&self, end: Timestamp) -> Duration {
+        let ran = |started: Timestamp| Duration::try_from(end.duration_since(started)).unwrap_or_default();
+        self.started.map_or(Duration::ZERO, ran)
     }
 
     /// Whether it runs, or may run by now.
@@ -164,6 +185,12 @@ impl Unit {
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         matches!(self.in_flight, Some(UnitAction::Drain | UnitAction::Stop | UnitAction::Remove))
+    }
+
+    /// Whether requests may be sent to it.
+    #[must_use]
+    pub fn can_serve(&self) -> bool {
+        self.state == UnitState::Ready && !self.is_leaving() && !self.watch.is_out()
     }
 
     /// Whether nothing is being done to it.

@@ -30,6 +30,9 @@ pub struct AppRecord {
     pub run_asked_at: Timestamp,
     /// Units that started before this time are to be started anew.
     pub restart_before: Option<Timestamp>,
+    /// Whether that restart is to be noticed by nobody: `reload`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart_gently: bool,
     /// The fixed port that the app listens on although another one was leased to it.
     pub fixed_port: Option<NonZeroU16>,
     /// The release on probation, and what to go back to.
@@ -52,6 +55,7 @@ impl AppRecord {
             kept: Vec::new(),
             run_asked_at: now,
             restart_before: None,
+            restart_gently: false,
             fixed_port: None,
             bake: None,
             updated_at: now,

@@ -143,6 +143,10 @@ struct RestartV1 {
     crash_window: Duration,
     cooldown: Duration,
     stop_exit_codes: Vec<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_memory: Option<ByteSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cron: Option<String>,
 }
 
 impl From<&Prepared> for PreparedV1 {
@@ -342,6 +346,8 @@ impl From<&RestartSpec> for RestartV1 {
             crash_window: spec.crash_window,
             cooldown: spec.cooldown,
             stop_exit_codes: spec.stop_exit_codes.clone(),
+            max_memory: spec.max_memory,
+            cron: spec.cron.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -365,6 +371,9 @@ impl From<&RestartV1> for RestartSpec {
             crash_window: stored.crash_window,
             cooldown: stored.cooldown,
             stop_exit_codes: stored.stop_exit_codes.clone(),
+            max_memory: stored.max_memory,
+            // It was read when the release was made; what cannot be read any more asks for nothing.
+            cron: stored.cron.as_ref().and_then(|cron| cron.parse().ok()),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use nd_types::ExitStatus;
+use nd_types::{ByteSize, ExitStatus};
+
+use super::schedule::Schedule;
 
 /// Which exits are answered with a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,10 @@ pub struct RestartSpec {
     pub cooldown: Duration,
     /// Exit codes that count as "do not start again".
     pub stop_exit_codes: Vec<i32>,
+    /// A unit that uses more memory than this is started anew, where possible without a gap.
+    pub max_memory: Option<ByteSize>,
+    /// When all units are started anew, where possible without a gap.
+    pub cron: Option<Schedule>,
 }
 
 impl Default for RestartSpec {
@@ -83,6 +89,8 @@ impl Default for RestartSpec {
             crash_window: Duration::from_secs(60),
             cooldown: Duration::from_secs(300),
             stop_exit_codes: Vec::new(),
+            max_memory: None,
+            cron: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nd_core::model::{Action, Unit, UnitAction, UnitState, Verdict};
 use nd_core::records::{AppRecord, RolloutRecord, RunIntent};
 use nd_core::routes::AppRoutes;
-use nd_types::{Availability, ReleaseId, StrategyName, UnitId};
+use nd_types::{Availability, ReleaseId, StrategyName, Timestamp, UnitId};
 
 use crate::sim::Sim;
 
@@ -71,12 +71,14 @@ pub(crate) fn check_owed(owed: &BTreeSet<UnitId>, actions: &[Action]) -> Law {
 /// What holds for actions at the moment they begin.
 pub(crate) fn check_actions(sim: &Sim, actions: &[Action]) -> Law {
     let mut busy: BTreeSet<&UnitId> = BTreeSet::new();
+    let mut asked: BTreeSet<(&UnitId, Timestamp)> = BTreeSet::new();
     let mut alone: BTreeSet<&str> = BTreeSet::new();
     let under_way = sim.pending.iter().map(|pending| &pending.action);
     for action in under_way.chain(actions) {
         let first = match action {
             Action::Unit(unit, _) => busy.insert(unit),
             Action::Observe { .. } => alone.insert("look"),
+            Action::Check { unit, since, .. } => asked.insert((unit, *since)),
             Action::Prepare(_) => alone.insert("prepare"),
             Action::Apply(_) | Action::Withdraw => alone.insert("routes"),
         };
@@ -96,7 +98,7 @@ pub(crate) fn check_actions(sim: &Sim, actions: &[Action]) -> Law {
                     format!("release {release} is prepared, and unknown")
                 })?;
             }
-            Action::Observe { .. } => {}
+            Action::Observe { .. } | Action::Check { .. } => {}
         }
     }
     Ok(())
@@ -173,10 +175,8 @@ fn ready_and_wanted(sim: &Sim) -> Vec<UnitId> {
         let active = record.active.as_ref() == Some(id.release()) && id.slot() <= record.replicas;
         active && !stays_stopped(record)
     };
-    let ready = model
-        .units()
-        .iter()
-        .filter(|(id, unit)| wanted(id) && unit.state == UnitState::Ready && !unit.is_leaving());
+    let ready =
+        model.units().iter().filter(|(id, unit)| wanted(id) && unit.can_serve() && unit.due.is_none());
     ready.map(|(id, _)| id.clone()).collect()
 }
 

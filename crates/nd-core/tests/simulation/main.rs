@@ -12,6 +12,7 @@ mod killed;
 mod laws;
 mod op;
 mod recipe;
+mod renewing;
 mod settle;
 mod sim;
 mod story;

@@ -21,6 +21,8 @@ pub(crate) enum Op {
     Effect(usize),
     /// A unit ends by itself; somebody notices, or not.
     Crash(usize, ExitStatus, bool),
+    /// A unit fails its checks from now on, and uses too much memory, or not.
+    Fall { pick: usize, ill: bool, greedy: bool },
     /// Somebody removes a unit.
     Vanish(usize, bool),
     /// Somebody starts a unit that was stopped.
@@ -58,6 +60,7 @@ pub(crate) enum Wish {
     Start,
     Stop,
     Restart,
+    Reload,
     Scale(u16),
     Remove,
 }
@@ -73,6 +76,20 @@ impl Op {
                 if let Some(unit) = pick_of(*pick, sim.world.running()) {
                     sim.world.crash(&unit, *exit);
                     notice(sim, *hint);
+                }
+            }
+            Self::Fall { pick, ill, greedy } => {
+                if let Some(unit) = pick_of(*pick, sim.world.running()) {
+                    if *ill {
+                        sim.world.ill.insert(unit.clone())
+                    } else {
+                        sim.world.ill.remove(&unit)
+                    };
+                    if *greedy {
+                        sim.world.greedy.insert(unit)
+                    } else {
+                        sim.world.greedy.remove(&unit)
+                    };
                 }
             }
             Self::Vanish(pick, hint) => {
@@ -132,6 +149,7 @@ impl Wish {
             Self::Start => Some(Edit::Start),
             Self::Stop => Some(Edit::Stop),
             Self::Restart => Some(Edit::Restart),
+            Self::Reload => Some(Edit::Reload),
             Self::Scale(replicas) => Some(Edit::Scale(*replicas)),
             Self::Remove => Some(Edit::Remove),
         };
@@ -174,6 +192,8 @@ pub(crate) fn any(strategies: Vec<StrategyName>) -> impl Strategy<Value = Op> {
         3 => which.clone().prop_map(|pick| Op::Complete(pick, Outcome::Unheard)),
         8 => which.clone().prop_map(Op::Effect),
         7 => (which.clone(), prop::sample::select(exits), any_bool()).prop_map(|(pick, exit, hint)| Op::Crash(pick, exit, hint)),
+        3 => (which.clone(), any_bool(), any_bool())
+            .prop_map(|(pick, ill, greedy)| Op::Fall { pick, ill, greedy }),
         2 => (which.clone(), any_bool()).prop_map(|(pick, hint)| Op::Vanish(pick, hint)),
         1 => which.clone().prop_map(Op::StartBehind),
         4 => (0u32..256, any_bool(), prop::bool::weighted(0.2))
@@ -215,6 +235,7 @@ fn wish(strategies: Vec<StrategyName>) -> impl Strategy<Value = Wish> {
         2 => Just(Wish::Start),
         1 => Just(Wish::Stop),
         2 => Just(Wish::Restart),
+        2 => Just(Wish::Reload),
         2 => (0u16..4).prop_map(Wish::Scale),
         1 => Just(Wish::Remove),
     ]

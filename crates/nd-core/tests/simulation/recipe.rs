@@ -5,13 +5,15 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use nd_core::spec::{AppSpec, CommandSpec, HostPortSpec, RestartPolicy, Workload};
-use nd_types::HostPortProtocol;
+use nd_types::{ByteSize, HostPortProtocol};
 
 /// How the units of a release behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nature {
     /// They become ready and stay so.
     Good,
+    /// They are good, and are to be started anew every minute.
+    Scheduled,
     /// They run and never become ready.
     NeverReady,
     /// They end while they start.
@@ -48,6 +50,8 @@ impl Recipe {
         spec.port = NonZeroU16::new(3000);
         spec.keep_releases = self.keep;
         spec.restart.policy = self.policy;
+        spec.restart.max_memory = Some(ByteSize(1 << 30));
+        spec.restart.cron = (self.nature == Nature::Scheduled).then(|| "* * * * *".parse().ok()).flatten();
         let bind = SocketAddr::from(([127, 0, 0, 1], 3000));
         let listener = spec.port.map(|port| HostPortSpec { bind, port, protocol: HostPortProtocol::Http });
         spec.host_ports.extend(listener);

@@ -22,6 +22,8 @@ impl Sim {
         self.world.disk_full = false;
         self.world.port_taken = false;
         self.world.requests.clear();
+        self.world.ill.clear();
+        self.world.greedy.clear();
         self.model.sweep();
         self.activate()?;
         let mut swept = false;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nd_bluegreen::{BlueGreen, Recreate};
 use nd_core::events::Event;
 use nd_core::model::edit::{DeployEdit, Edit, EditError};
-use nd_core::model::{Action, ActionEnd, AppModel, Fact, NotReady, Strategies, UnitAction};
+use nd_core::model::{Action, ActionEnd, AppModel, CheckReport, Fact, NotReady, Strategies, UnitAction};
 use nd_core::ports::{DeployStrategy, PortErrorKind};
 use nd_core::records::{AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord};
 use nd_supervise::Mono;
@@ -356,6 +356,7 @@ fn failed(action: &Action, kind: PortErrorKind) -> ActionEnd {
         Action::Prepare(release) => ActionEnd::Prepared(release.clone(), Err(error)),
         Action::Apply(routes) => ActionEnd::Applied(routes.clone(), Err(error)),
         Action::Withdraw => ActionEnd::Withdrawn(Err(error)),
+        Action::Check { unit, since, .. } => ActionEnd::Checked(unit.clone(), *since, CheckReport::default()),
         Action::Unit(unit, action) => {
             let unit = unit.clone();
             match action {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use nd_core::diagnosis::Diagnosis;
 use nd_core::model::{
-    Action, ActionEnd, ActionError, NotReady, Now, ReadyReport, RoutesServing, Started, StopReport,
-    UnitAction,
+    Action, ActionEnd, ActionError, CheckReport, NotReady, Now, ReadyReport, RoutesServing, Started,
+    StopReport, UnitAction,
 };
 use nd_core::ports::{BindFault, DrainReport, PortErrorKind, Prepared, UnitObserved, UnitStatus};
 use nd_core::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord};
@@ -80,6 +80,10 @@ pub(crate) struct World {
     pub(crate) units: BTreeMap<UnitId, Machine>,
     pub(crate) table: Option<AppRoutes>,
     pub(crate) requests: BTreeMap<UnitId, u64>,
+    /// Units that fail their checks until they are started anew.
+    pub(crate) ill: BTreeSet<UnitId>,
+    /// Units that use too much memory until they are started anew.
+    pub(crate) greedy: BTreeSet<UnitId>,
     pub(crate) natures: BTreeMap<ReleaseId, Nature>,
     pub(crate) stored: Stored,
     /// The disk is full.
@@ -101,6 +105,8 @@ impl World {
             units: BTreeMap::new(),
             table: None,
             requests: BTreeMap::new(),
+            ill: BTreeSet::new(),
+            greedy: BTreeSet::new(),
             natures: BTreeMap::new(),
             stored: Stored::default(),
             disk_full: false,
@@ -198,6 +204,16 @@ impl World {
                 self.table = None;
                 ActionEnd::Withdrawn(Ok(()))
             }
+            Action::Check { unit, since, checks } => {
+                let ill = self.ill.contains(unit) || !self.runs(unit);
+                let health = if ill { Err("GET / 500".to_owned()) } else { Ok(()) };
+                let used = if self.greedy.contains(unit) { u64::MAX } else { 1 };
+                let report = CheckReport {
+                    health: checks.health.then_some(health),
+                    memory: checks.memory.then_some(used),
+                };
+                ActionEnd::Checked(unit.clone(), *since, report)
+            }
         }
     }
 
@@ -236,6 +252,8 @@ impl World {
         if let UnitStatus::Running { since, .. } = machine.status {
             return Ok(Started { pid: None, at: since });
         }
+        self.ill.remove(unit);
+        self.greedy.remove(unit);
         *machine = Machine { status: UnitStatus::Running { since: wall, healthy: None }, address };
         Ok(Started { pid: None, at: wall })
     }

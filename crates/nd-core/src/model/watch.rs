@@ -1,0 +1,156 @@
+//! Asking the units that serve whether they still do: one that does not is taken out of the pool, then started anew.
+
+use std::time::Duration;
+
+use nd_supervise::Mono;
+use nd_types::{ReleaseId, Timestamp, UnitId};
+
+use super::action::{Action, CheckReport, Checks};
+use super::decide::Decision;
+use super::unit::UnitState;
+use super::{AppModel, Now};
+use crate::events::{Event, RestartReason};
+use crate::spec::{AppSpec, ProbeKind, RestartPolicy};
+
+/// How often the memory of a unit with `max_memory` is looked at, as PM2 does three times as seldom.
+const MEMORY_EVERY: Duration = Duration::from_secs(10);
+
+/// Checks of all apps fall on the same moments, so that an idle daemon hardly wakes.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What a unit that serves has answered lately. It begins anew whenever the unit becomes ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    next_health: Option<Mono>,
+    next_memory: Option<Mono>,
+    asking: bool,
+    /// Failures in a row.
+    failures: u16,
+    out: bool,
+}
+
+impl Watch {
+    /// Whether it has failed so often that no request is sent to it until it answers well again.
+    #[must_use]
+    pub fn is_out(&self) -> bool {
+        self.out
+    }
+}
+
+impl AppModel {
+    /// Asks every unit that serves and whose turn it is.
+    pub(super) fn watch(&mut self, now: Now, decision: &mut Decision) {
+        let Some(active) = self.record.active.clone().filter(|_| self.runs_active() && !self.suspended)
+        else {
+            return;
+        };
+        let Some(spec) = self.spec_of(&active).cloned() else { return };
+        let healthcheck = self.asks_engine(&active);
+        let slots = self.slots();
+        for (id, unit) in &mut self.units {
+            let serves = *id.release() == active && id.slot() <= slots && unit.state == UnitState::Ready;
+            if !serves || !unit.is_idle() || unit.watch.asking {
+                continue;
+            }
+            let asks_health = match spec.readiness.kind {
+                ProbeKind::Command(_) => true,
+                ProbeKind::Auto if healthcheck => true,
+                ProbeKind::Auto | ProbeKind::Http { .. } | ProbeKind::Tcp => unit.address.is_some(),
+            };
+            let mut due = |next: &mut Option<Mono>, every: Duration| {
+                let next = *next.get_or_insert_with(|| tick_after(now.mono + every));
+                if next > now.mono {
+                    decision.wake(next);
+                }
+                next <= now.mono
+            };
+            let health = asks_health && due(&mut unit.watch.next_health, spec.readiness.interval);
+            let memory = spec.restart.max_memory.is_some() && due(&mut unit.watch.next_memory, MEMORY_EVERY);
+            if health || memory {
+                unit.watch.asking = true;
+                let checks = Checks { health, memory, address: unit.address };
+                decision.actions.push(Action::Check { unit: id.clone(), since: unit.since, checks });
+            }
+        }
+    }
+
+    /// Takes in what a unit answered that has been ready since `since`.
+    pub(super) fn checked(&mut self, id: &UnitId, since: Timestamp, report: CheckReport, now: Now) {
+        let Some(spec) = self.spec_of(id.release()).cloned() else { return };
+        let known = self.units.get_mut(id).filter(|unit| unit.since == since);
+        let Some(unit) = known.filter(|unit| unit.state == UnitState::Ready) else { return };
+        unit.watch.asking = false;
+        for next in [&mut unit.watch.next_health, &mut unit.watch.next_memory] {
+            *next = next.filter(|at| *at > now.mono);
+        }
+        match report.health {
+            Some(Ok(())) => self.is_well(id),
+            Some(Err(why)) => self.is_ill(id, &spec, why, now),
+            None => {}
+        }
+        if let (Some(limit), Some(used)) = (spec.restart.max_memory, report.memory)
+            && used > limit.0
+        {
+            self.must_start_anew(id, RestartReason::MemoryLimit);
+        }
+    }
+
+    fn is_well(&mut self, id: &UnitId) {
+        let Some(unit) = self.units.get_mut(id) else { return };
+        unit.watch.failures = 0;
+        if std::mem::take(&mut unit.watch.out) {
+            self.fact(Some(id), Event::UnitRecovered);
+        }
+    }
+
+    fn is_ill(&mut self, id: &UnitId, spec: &AppSpec, reason: String, now: Now) {
+        let Some(unit) = self.units.get_mut(id) else { return };
+        let boots_until = unit.started.and_then(|at| at.saturating_add(spec.readiness.start_period).ok());
+        if boots_until.is_some_and(|until| now.wall < until) {
+            return;
+        }
+        let retries = spec.readiness.retries.max(1);
+        unit.watch.failures = unit.watch.failures.saturating_add(1);
+        let failures = unit.watch.failures;
+        if failures >= retries && !std::mem::replace(&mut unit.watch.out, true) {
+            self.fact(Some(id), Event::UnitUnhealthy { reason });
+        }
+        if failures >= retries.saturating_mul(2) && spec.restart.policy != RestartPolicy::Never {
+            self.must_start_anew(id, RestartReason::Health);
+        }
+    }
+
+    /// The engine's own health check has made up its mind about the unit.
+    pub(super) fn engine_says(&mut self, id: &UnitId, healthy: bool) {
+        let Some(retries) = self.spec_of(id.release()).map(|spec| spec.readiness.retries.max(1)) else {
+            return;
+        };
+        let Some(unit) = self.units.get_mut(id).filter(|unit| unit.state == UnitState::Ready) else { return };
+        if healthy {
+            return self.is_well(id);
+        }
+        unit.watch.failures = unit.watch.failures.max(retries);
+        if !std::mem::replace(&mut unit.watch.out, true) {
+            self.fact(Some(id), Event::UnitUnhealthy { reason: "HEALTHCHECK unhealthy".to_owned() });
+        }
+    }
+
+    /// Whether the health of the release's units is what the image's own `HEALTHCHECK` says.
+    pub(super) fn asks_engine(&self, release: &ReleaseId) -> bool {
+        self.releases.get(release).is_some_and(|release| {
+            let declared = release.prepared.as_ref().is_some_and(|prepared| prepared.healthcheck);
+            declared && release.spec.readiness.kind == ProbeKind::Auto
+        })
+    }
+
+    fn must_start_anew(&mut self, id: &UnitId, reason: RestartReason) {
+        if let Some(unit) = self.units.get_mut(id) {
+            unit.due.get_or_insert(reason);
+        }
+    }
+}
+
+fn tick_after(at: Mono) -> Mono {
+    let ticks = at.0.as_nanos().div_ceil(TICK.as_nanos());
+    Mono(TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX)))
+}
