@@ -18,10 +18,7 @@ pub(super) fn measure(programs: &Programs, docker: Option<&Docker>, rounds: usiz
         let app = format!("process-{round}");
         deploy(&daemon, &app, Workload::Program(&programs.testapp))?;
         let pid = process_of(&daemon, &app)?;
-        ours.push(ms(recovery(&daemon, &app, pid, || {
-            kill(pid, Signal::KILL);
-            Ok(())
-        })?));
+        ours.push(ms(recovery(&daemon, &app, pid)?));
         destroy(&daemon, &app)?;
         bare.push(ms(Bare::start(&programs.testapp)?.took));
     }
@@ -46,7 +43,7 @@ fn containers(daemon: &Daemon, docker: &Docker, programs: &Programs, rounds: usi
             .find(|one| one.pointer("/Labels/nextdeploy.app").and_then(Value::as_str) == Some(app.as_str()));
         let id =
             running.and_then(|one| one.get("Id")).and_then(Value::as_str).ok_or("no container")?.to_owned();
-        ours.push(ms(recovery(daemon, &app, docker.pid(&id)?, || docker.kill(&id))?));
+        ours.push(ms(recovery(daemon, &app, docker.pid(&id)?)?));
         destroy(daemon, &app)?;
         let bare = BareContainer::start(docker, &image.reference, "always")?;
         start.push(ms(bare.took));
@@ -61,9 +58,9 @@ fn containers(daemon: &Daemon, docker: &Docker, programs: &Programs, rounds: usi
 }
 
 /// From the kill to the next good answer through the proxy.
-fn recovery(daemon: &Daemon, app: &str, pid: i32, kill: impl FnOnce() -> Result) -> Result<Duration> {
+fn recovery(daemon: &Daemon, app: &str, pid: i32) -> Result<Duration> {
     let killed = Instant::now();
-    kill()?;
+    kill(pid, Signal::KILL);
     until("the end of the app", LIMIT, || has_ended(pid))?;
     answers(&Target::Tcp(daemon.site().http), &format!("{app}.localhost"))?;
     Ok(killed.elapsed())

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Docker, Target, get, runs_as_root, until};
+use nd_e2e::{Daemon, Docker, NETWORK, Target, get, runs_as_root, until};
 use serde_json::{Value, json};
 
 use crate::Result;
@@ -96,8 +96,8 @@ pub(super) struct BareContainer<'a> {
 impl<'a> BareContainer<'a> {
     pub(super) fn start(docker: &'a Docker, image: &str, policy: &str) -> Result<Self> {
         let begun = Instant::now();
-        // With an init, as ours.
-        let host = json!({"Init": true, "RestartPolicy": {"Name": policy}});
+        // With an init and on a network with names, as ours, and as those of Compose and Kamal.
+        let host = json!({"Init": true, "NetworkMode": NETWORK, "RestartPolicy": {"Name": policy}});
         let id =
             docker.run(&json!({"Image": image, "HostConfig": host, "Labels": {"nextdeploy.e2e": "true"}}))?;
         let mut bare =
@@ -111,7 +111,8 @@ impl<'a> BareContainer<'a> {
     /// Where it answers now.
     pub(super) fn address(&self) -> Result<Target> {
         let about = self.docker.inspect(&self.id)?;
-        let address = about.pointer("/NetworkSettings/Networks/bridge/IPAddress").and_then(Value::as_str);
+        let address =
+            about.pointer(&format!("/NetworkSettings/Networks/{NETWORK}/IPAddress")).and_then(Value::as_str);
         let address: std::net::IpAddr = address.unwrap_or_default().parse()?;
         Ok(Target::Tcp((address, 3000).into()))
     }
