@@ -306,7 +306,12 @@ fn events(release: &ReleaseId) -> Vec<Event> {
         Event::AppChanged { change: "scale to 3".to_owned() },
         Event::PhaseChanged { phase: "running".to_owned(), reason: Some(message.clone()) },
         Event::Trouble { message: message.clone() },
-        Event::Note { message },
+        Event::Note { message: message.clone() },
+        Event::UnitUnhealthy { reason: message },
+        Event::UnitRecovered,
+        Event::UnitStarted { restart: Some(RestartReason::Health) },
+        Event::UnitStarted { restart: Some(RestartReason::MemoryLimit) },
+        Event::UnitStarted { restart: Some(RestartReason::Cron) },
     ]
 }
 
