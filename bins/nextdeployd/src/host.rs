@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use nd_api::v1::{PressureStall, PressureView};
 use nd_config::DaemonSettings;
 use nd_proxy::{AppTraffic, Proxy};
 use nd_server::{AppFigures, Figures, Host, HostSample};
@@ -50,6 +51,8 @@ impl Host for DaemonHost {
             memory_percent: host.memory_percent(),
             disk_percent: host.disk_percent(),
             rss_bytes: host.rss_bytes,
+            pressure: host.pressure.map(pressure),
+            zombies: host.zombies,
             details: serde_json::json!({
                 "cpus": host.cpus,
                 "load": host.load,
@@ -60,6 +63,8 @@ impl Host for DaemonHost {
                 "uptime_seconds": host.uptime.as_secs(),
                 "received_bytes": host.received_bytes,
                 "sent_bytes": host.sent_bytes,
+                "zombies": host.zombies,
+                "pressure": host.pressure.map(pressure),
             }),
         }
     }
@@ -114,6 +119,19 @@ fn changes(old: &DaemonSettings, new: &DaemonSettings) -> Vec<String> {
     ];
     let changed = rows.into_iter().filter(|(_, changed)| *changed);
     changed.map(|(key, _)| format!("{key} changed, restart the daemon for it to count")).collect()
+}
+
+fn pressure(measured: nd_metrics::Pressure) -> PressureView {
+    let stall = |stall: nd_metrics::Stall| PressureStall {
+        avg10: stall.avg10,
+        avg60: stall.avg60,
+        avg300: stall.avg300,
+    };
+    PressureView {
+        cpu: measured.cpu.map(stall),
+        memory: measured.memory.map(stall),
+        io: measured.io.map(stall),
+    }
 }
 
 fn series(app: &AppFigures, traffic: Option<&AppTraffic>) -> nd_metrics::AppSeries {

@@ -74,6 +74,7 @@ endpoints! {
     VERSION = Get "/api/v1/version", "The daemon's version: `VersionView`.";
     DAEMON = Get "/api/v1/daemon", "The daemon itself: `DaemonView`.";
     WORKERS = Get "/api/v1/workers", "Workers inside the daemon: a list of `WorkerView`.";
+    WORKER_RESTART = Post "/api/v1/workers/{worker}/restart", "Ends a worker in order and starts it anew: `WorkerView`.";
     RELOAD = Post "/api/v1/reload", "Reads `nextdeployd.toml` again, as SIGHUP does.";
     APPS = Get "/api/v1/apps", "All apps: a page of `AppView`.";
     APP = Get "/api/v1/apps/{app}", "One app: `AppView` with instances and last log lines.";
@@ -81,8 +82,11 @@ endpoints! {
     APP_START = Post "/api/v1/apps/{app}/actions/start", "Starts a stopped app: `OperationView`.";
     APP_STOP = Post "/api/v1/apps/{app}/actions/stop", "Stops an app and keeps it: `OperationView`.";
     APP_RESTART = Post "/api/v1/apps/{app}/actions/restart", "Replaces every instance by a fresh one: `OperationView`.";
+    APP_RELOAD = Post "/api/v1/apps/{app}/actions/reload", "Replaces every instance so that nobody notices: `OperationView`.";
     APP_SCALE = Post "/api/v1/apps/{app}/actions/scale", "Changes the number of instances (`ScaleBody`): `OperationView`.";
     APP_ROLLBACK = Post "/api/v1/apps/{app}/actions/rollback", "Brings an earlier release back (`RollbackBody`): `DeploymentView`.";
+    APP_LOGS_CLEAR = Delete "/api/v1/apps/{app}/logs", "Drops the kept log lines of an app: `OperationView`.";
+    APP_TIMELINE = Get "/api/v1/apps/{app}/timeline", "What happened to an app and why (`TimelineQuery`): `TimelineView`.";
     INSTANCES = Get "/api/v1/apps/{app}/instances", "Instances of an app: a list of `InstanceView`.";
     DEPLOY = Post "/api/v1/apps/{app}/deployments", "Deploys (`DeployBody`): 202 with `DeploymentView`.";
     DEPLOYMENTS = Get "/api/v1/apps/{app}/deployments", "Deployments of an app: a page of `DeploymentView`.";

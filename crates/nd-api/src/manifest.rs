@@ -12,6 +12,7 @@ mod image;
 mod limits;
 mod policy;
 mod port;
+mod schedule;
 mod volume;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use self::image::{ImageRef, InvalidImage};
 pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax, StatusRange};
 pub use self::policy::{Environment, InvalidWord, RestartPolicy, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
+pub use self::schedule::{CronSchedule, InvalidCron};
 pub use self::volume::{InvalidVolume, VolumeMount, VolumeSource};
 
 /// What an app should be: the content of `nextdeploy.yml`.
@@ -240,6 +242,9 @@ pub struct RestartLimits {
     /// Exit codes after which it stays stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop_exit_codes: Vec<i32>,
+    /// When every instance is started anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<CronSchedule>,
 }
 
 /// How many instances run (`scale:`).

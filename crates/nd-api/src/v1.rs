@@ -4,6 +4,7 @@
 //! Requests are strict: an unknown field is refused.
 
 mod app;
+mod config;
 mod deployment;
 mod event;
 mod log;
@@ -12,10 +13,13 @@ mod plan;
 mod problem;
 mod request;
 mod system;
+mod timeline;
 
 pub use self::app::{
-    AppView, CpuView, DesiredState, InstanceState, InstanceView, InstancesView, MemoryView, Phase,
+    AppView, CpuView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView, MemoryView, Phase,
+    RestartView,
 };
+pub use self::config::{AppConfigView, HealthCheckView, LimitsView, RestartRulesView, StopView};
 pub use self::deployment::{DeploymentStatus, DeploymentView, Diagnosis, StepRecord, StepState};
 pub use self::event::{EventQuery, EventView, Severity};
 pub use self::log::{LogFrame, LogLevel, LogLine, LogQuery, LogStream, UnknownLevel};
@@ -24,3 +28,4 @@ pub use self::plan::{PlanStep, PlanView};
 pub use self::problem::{FieldError, Problem};
 pub use self::request::{DeployBody, DestroyQuery, RegistryAuth, RollbackBody, ScaleBody, WaitQuery};
 pub use self::system::{DaemonView, OperationView, VersionView, WorkerState, WorkerView};
+pub use self::timeline::{PressureStall, PressureView, TimelineEntry, TimelineQuery, TimelineView};

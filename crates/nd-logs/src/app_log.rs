@@ -135,6 +135,18 @@ impl AppLog {
         Ok(())
     }
 
+    /// Drops every segment and answers how many bytes they took. How far each unit was read stays known.
+    pub(crate) fn clear(&mut self) -> Result<u64, LogError> {
+        let freed = self.bytes();
+        // First what the segments tell, then the segments: otherwise old output would be read again as if it were new.
+        let saved = make_dir(&self.dir).and_then(|()| self.units.save(&self.dir));
+        saved.map_err(|source| LogError::file("save how far units were read in", &self.dir, source))?;
+        while !self.segments.is_empty() {
+            self.drop_oldest()?;
+        }
+        Ok(freed)
+    }
+
     /// The day of the oldest segment that may be dropped for its size.
     pub(crate) fn oldest_sealed(&self) -> Option<Date> {
         self.segments.first().filter(|(segment, _)| segment.sealed).map(|(segment, _)| segment.day)

@@ -149,6 +149,10 @@ impl LogStore for SegmentLog {
         Ok(self.ask(|done| Job::Newest(unit.clone(), done)).await?)
     }
 
+    async fn clear(&self, app: &AppName) -> PortResult<u64> {
+        Ok(self.ask(|done| Job::Clear(app.clone(), done)).await?)
+    }
+
     async fn remove(&self, app: &AppName) -> PortResult<()> {
         Ok(self.ask(|done| Job::Remove(app.clone(), done)).await?)
     }

@@ -31,6 +31,8 @@ pub(crate) enum Job {
     View(Vec<AppName>, Option<Follower>, Done<View>),
     /// Say when a unit's last line was written.
     Newest(UnitId, Done<Option<Timestamp>>),
+    /// Drop an app's lines.
+    Clear(AppName, Done<u64>),
     /// Forget an app.
     Remove(AppName, Done<()>),
     /// Drop what is too old or too much.
@@ -67,6 +69,7 @@ impl Writer {
                 Job::Newest(unit, done) => {
                     drop(done.send(self.app(unit.app()).map(|app| app.units().newest(&unit))));
                 }
+                Job::Clear(app, done) => drop(done.send(self.clear(&app))),
                 Job::Remove(app, done) => drop(done.send(self.remove(&app))),
                 Job::Sweep(done) => drop(done.send(self.sweep())),
                 Job::Flush(done) => drop(done.send(self.apps.values().try_for_each(AppLog::sync))),
@@ -141,6 +144,13 @@ impl Writer {
             wanted.map(|(_, app)| (app.dir().to_owned(), app.segments().rev().cloned().collect())).collect();
         self.followers.extend(follower);
         Ok(View { last_seq: self.last_seq, apps })
+    }
+
+    fn clear(&mut self, name: &AppName) -> Result<u64, LogError> {
+        if !self.apps.contains_key(name) && !self.dir.join(name.as_str()).exists() {
+            return Ok(0);
+        }
+        self.app(name)?.clear()
     }
 
     fn remove(&mut self, name: &AppName) -> Result<(), LogError> {

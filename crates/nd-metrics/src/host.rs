@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use sysinfo::{Networks, ProcessRefreshKind, ProcessesToUpdate, System};
 
+use crate::pressure::{self, Pressure};
+use crate::zombies;
+
 /// How old a sample may be before the host is asked again.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -35,6 +38,10 @@ pub struct HostSample {
     pub sent_bytes: u64,
     /// Resident memory of this process in bytes.
     pub rss_bytes: u64,
+    /// How long work waits for a resource; nothing where the kernel does not measure that.
+    pub pressure: Option<Pressure>,
+    /// Processes that have ended and whose parents have not asked how.
+    pub zombies: u32,
 }
 
 impl HostSample {
@@ -99,6 +106,8 @@ impl Sampler {
             uptime: Duration::from_secs(System::uptime().unwrap_or_default()),
             received_bytes,
             sent_bytes,
+            pressure: pressure::read(),
+            zombies: zombies::count(),
             ..HostSample::default()
         };
         if let Some(system) = &mut self.system {

@@ -5,6 +5,9 @@
 
 mod exposition;
 mod host;
+mod pressure;
+mod zombies;
 
 pub use exposition::{AppSeries, Snapshot, exposition};
 pub use host::{HostMetrics, HostSample};
+pub use pressure::{Pressure, Stall};

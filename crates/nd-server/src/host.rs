@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nd_api::v1::PressureView;
 use nd_types::AppName;
 
 /// The daemon's process and the host it runs on.
@@ -35,6 +36,10 @@ pub struct HostSample {
     pub disk_percent: f64,
     /// Resident memory of the daemon itself, in bytes.
     pub rss_bytes: u64,
+    /// How long work waits for a resource, where the kernel measures that.
+    pub pressure: Option<PressureView>,
+    /// Processes that have ended and whose parents have not asked how.
+    pub zombies: u32,
     /// More about the host, for machines.
     pub details: serde_json::Value,
 }

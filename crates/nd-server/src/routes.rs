@@ -12,6 +12,7 @@ mod metrics;
 mod not_yet;
 mod stream;
 mod system;
+mod timeline;
 mod websocket;
 
 use std::sync::Arc;
@@ -63,18 +64,22 @@ fn flat_routes(router: Routes) -> Routes {
 }
 
 fn v1_routes(router: Routes) -> Routes {
-    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 22] = [
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 26] = [
         row(api::VERSION, |filter| on(filter, system::version)),
         row(api::DAEMON, |filter| on(filter, system::daemon)),
         row(api::WORKERS, |filter| on(filter, system::workers)),
+        row(api::WORKER_RESTART, |filter| on(filter, system::restart_worker)),
         row(api::RELOAD, |filter| on(filter, system::reload)),
         row(api::APPS, |filter| on(filter, apps::list)),
         row(api::APP, |filter| on(filter, apps::show)),
+        row(api::APP_LOGS_CLEAR, |filter| on(filter, logs::clear)),
+        row(api::APP_TIMELINE, |filter| on(filter, timeline::timeline)),
         row(api::INSTANCES, |filter| on(filter, apps::instances)),
         row(api::APP_DESTROY, |filter| on(filter, actions::destroy)),
         row(api::APP_START, |filter| on(filter, actions::start)),
         row(api::APP_STOP, |filter| on(filter, actions::stop)),
         row(api::APP_RESTART, |filter| on(filter, actions::restart)),
+        row(api::APP_RELOAD, |filter| on(filter, actions::reload)),
         row(api::APP_SCALE, |filter| on(filter, actions::scale)),
         row(api::APP_ROLLBACK, |filter| on(filter, deployments::rollback)),
         row(api::DEPLOY, |filter| on(filter, deployments::create)),
@@ -119,6 +124,6 @@ mod tests {
         // Building the router panics when two handlers claim one path and method.
         let routes = v1_routes(not_yet::routes(Router::new()));
         assert!(format!("{routes:?}").contains("/api/v1/plan"));
-        assert_eq!(api::ALL.len(), 22);
+        assert_eq!(api::ALL.len(), 26);
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn build(manifest: &Manifest, context: &Context<'_>) -> Result<Built,
     workload::volumes(manifest, context, &mut spec)?;
     traffic::apply(manifest, &mut spec, &mut notes)?;
     policy::readiness(manifest, &mut spec);
-    policy::restart(manifest, &mut spec, &mut notes);
+    policy::restart(manifest, &mut spec, &mut notes)?;
     policy::rollout(manifest, &mut spec);
     Ok(Built { spec, replicas: manifest.scale.instances.map(instances), notes })
 }

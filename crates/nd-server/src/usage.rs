@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use nd_api::v1::{CpuView, MemoryView};
+use nd_api::v1::{CpuView, InstanceView, MemoryView};
 use nd_core::engine::EngineHandle;
 use nd_core::model::{AppStatus, UnitView};
 use nd_supervise::{Clock, Mono};
@@ -52,10 +52,26 @@ impl UsageBook {
         let used_bytes = readings.iter().map(|reading| reading.memory.used_bytes).sum();
         let limits: Option<Vec<u64>> = readings.iter().map(|reading| reading.memory.limit_bytes).collect();
         let limit_bytes = limits.map(|limits| limits.iter().sum());
-        (
-            Some(CpuView { percent: (percent * 10.0).round() / 10.0 }),
-            Some(MemoryView { used_bytes, limit_bytes }),
-        )
+        (Some(CpuView { percent: rounded(percent) }), Some(MemoryView { used_bytes, limit_bytes }))
+    }
+
+    /// Adds to instances what each of them uses.
+    pub(crate) async fn add_to(
+        &self,
+        engine: &EngineHandle,
+        clock: &dyn Clock,
+        status: &AppStatus,
+        instances: &mut [InstanceView],
+    ) {
+        let running = status.units.iter().filter(|unit| unit.started.is_some());
+        let readings = join_all(running.map(async |unit| (&unit.id, self.read(engine, clock, unit).await)));
+        for (id, reading) in readings.await {
+            let instance = instances.iter_mut().find(|instance| instance.id == *id);
+            if let (Some(instance), Some(reading)) = (instance, reading) {
+                instance.cpu = Some(CpuView { percent: rounded(reading.percent) });
+                instance.memory = Some(reading.memory);
+            }
+        }
     }
 
     async fn read(&self, engine: &EngineHandle, clock: &dyn Clock, unit: &UnitView) -> Option<Reading> {
@@ -78,6 +94,10 @@ impl UsageBook {
         last.insert(unit.id.clone(), reading);
         Some(reading)
     }
+}
+
+fn rounded(percent: f64) -> f64 {
+    (percent * 10.0).round() / 10.0
 }
 
 /// Processor time as a share of one core in percent.

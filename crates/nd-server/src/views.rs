@@ -1,11 +1,13 @@
 //! What the core knows, as the API shows it.
 
 mod app;
+mod config;
 mod deployment;
 mod event;
 mod log;
 
 pub(crate) use app::{app_view, flat_status, instances};
+pub(crate) use config::config;
 pub(crate) use deployment::{deployment_view, last_record, step_record};
 pub(crate) use event::event_view;
 pub(crate) use log::log_line;

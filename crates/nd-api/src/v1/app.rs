@@ -5,7 +5,7 @@ use std::fmt;
 use nd_types::{AppName, ExitStatus, ReleaseId, RuntimeKind, Timestamp, UnitId};
 use serde::{Deserialize, Serialize};
 
-use super::LogLine;
+use super::{AppConfigView, LogLine};
 use crate::flat::Status;
 use crate::manifest::RestartPolicy;
 
@@ -109,6 +109,12 @@ pub struct AppView {
     pub restarts_24h: u64,
     /// Ends nobody asked for since it was first deployed.
     pub crashes: u64,
+    /// The last end of an instance that nobody asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<ExitView>,
+    /// The last time an instance was started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_restart: Option<RestartView>,
     /// Processor use of all instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<CpuView>,
@@ -120,6 +126,9 @@ pub struct AppView {
     pub last_checked: Option<Timestamp>,
     /// When its wanted state was last changed.
     pub updated_at: Timestamp,
+    /// What its release says about how it runs; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Box<AppConfigView>>,
     /// Its instances; left out of lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<InstanceView>,
@@ -200,8 +209,36 @@ impl fmt::Display for InstanceState {
     }
 }
 
-/// One container or process of an app.
+/// An end of an instance that nobody asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitView {
+    /// The instance.
+    pub instance: UnitId,
+    /// When it was seen.
+    pub at: Timestamp,
+    /// How it ended.
+    pub exit: ExitStatus,
+    /// How long it had run, in milliseconds.
+    pub uptime_ms: u64,
+    /// The same in one line, as in `exit code 1 after 2.3s`.
+    pub reason: String,
+}
+
+/// A start of an instance that had run before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartView {
+    /// The instance.
+    pub instance: UnitId,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in one word: `exited`, `out_of_memory`, `health`, `memory_limit`, `cron`, `manual`, `found_stopped`.
+    pub cause: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// One container or process of an app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceView {
     /// Its id, as in `shop-8f3k2a-1`.
     pub id: UnitId,
@@ -216,11 +253,29 @@ pub struct InstanceView {
     /// Since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// How long it runs, in milliseconds; nothing while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
     /// How often it was restarted.
     pub restarts: u64,
-    /// How it ended last.
+    /// How it ended, while it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<ExitStatus>,
+    /// Why it does not serve, where that is known: what its last health check said, or how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its last end that nobody asked for, also when it runs again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<ExitView>,
+    /// When and why it was last started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_restart: Option<RestartView>,
+    /// Its processor use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<CpuView>,
+    /// Its memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryView>,
     /// Where it listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,

@@ -78,13 +78,22 @@ pub struct WorkerView {
     pub name: String,
     /// How it stands.
     pub state: WorkerState,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// How often it was restarted.
     pub restarts: u64,
+    /// How often it has panicked.
+    #[serde(default)]
+    pub panics: u64,
     /// Whether the daemon is unwell without it.
     pub critical: bool,
     /// Why it failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// When that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure_at: Option<Timestamp>,
     /// How long ago it gave a sign of life, in milliseconds; nothing for one that gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_age_ms: Option<u64>,

@@ -113,6 +113,9 @@ fn healthcheck(field: &Field<'_>, d: &mut Decoder) -> Healthcheck {
         retries: keys.get("retries").and_then(|field| field.whole(&(1..=100), d)),
         start_period: keys.get("start_period").and_then(|field| field.duration(&(Duration::ZERO..=HOUR), d)),
     };
+    if let Some(field) = keys.get("headers") {
+        headers(&field, d);
+    }
     if let (Some(every), Some(within), Some(interval), Some(timeout)) =
         (check.interval, check.timeout, interval, timeout)
         && within > every
@@ -125,6 +128,22 @@ fn healthcheck(field: &Field<'_>, d: &mut Decoder) -> Healthcheck {
     }
     keys.finish(d);
     check
+}
+
+/// Headers are checked and not sent yet, which the table of keys says.
+fn headers(field: &Field<'_>, d: &mut Decoder) {
+    for (entry, value) in field.entries(d) {
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if entry.key.is_empty() || !entry.key.chars().all(token) {
+            let message = format!("`{}` is no name of a header (RFC 9110, section 5.1)", entry.key);
+            d.say(value.mistake(Code::BadValue, message).at(entry.key_span.clone()));
+        }
+        let Some(scalar) = value.scalar("a text", d) else { continue };
+        if scalar.text.chars().any(|c| c.is_control() && c != '\t') {
+            let message = format!("the header `{}` must be one line", entry.key);
+            d.say(value.mistake(Code::BadValue, message));
+        }
+    }
 }
 
 fn path(field: &Field<'_>, d: &mut Decoder) -> Option<String> {

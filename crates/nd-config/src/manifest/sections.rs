@@ -7,7 +7,7 @@ use nd_api::manifest::{Proxy, ProxyRoute, RestartLimits, RestartPolicy, Rollout,
 use nd_types::{ByteSize, PathPrefix, StrategyName};
 
 use super::app::{LEAST_MEMORY, host};
-use crate::decode::{Decoder, Field};
+use crate::decode::{Decoder, Field, Keys};
 use crate::node::Value;
 use crate::report::Code;
 use crate::suggest::closest;
@@ -56,20 +56,40 @@ fn strategy(field: &Field<'_>, d: &mut Decoder) -> Option<StrategyName> {
 pub(super) fn stop(field: &Field<'_>, d: &mut Decoder) -> Stop {
     let Some(mut keys) = field.keys(d) else { return Stop::default() };
     let stop = Stop {
-        signal: keys.get("signal").and_then(|field| field.word(d)),
-        grace: keys.get("grace").and_then(|field| field.duration(&GRACE, d)),
+        signal: keys.get_any(&["signal", "stop_signal"], d).and_then(|field| field.word(d)),
+        grace: keys.get_any(&["grace", "kill_timeout"], d).and_then(|field| field.duration(&GRACE, d)),
     };
     keys.finish(d);
     stop
 }
 
-/// `stop:` at the top level is `deployment.stop:`; both at once would leave open which one holds.
-pub(super) fn stop_at_top(field: &Field<'_>, stop_below: &mut Stop, d: &mut Decoder) {
-    if *stop_below != Stop::default() {
-        let message = "`stop` and `deployment.stop` say the same thing twice";
-        d.say(field.mistake(Code::Conflict, message).at(field.key_span.clone()).help("keep one of them"));
+/// How an instance is stopped, said at the top level: `stop:` is `deployment.stop:`, and its two keys may stand there
+/// alone under the names that PM2 and Compose give them. Said twice it would be open which one holds.
+pub(super) fn stop_at_top(keys: &mut Keys<'_>, stop_below: &mut Stop, d: &mut Decoder) {
+    let (section, signal, timeout) = (keys.get("stop"), keys.get("stop_signal"), keys.get("kill_timeout"));
+    if let Some(field) = section {
+        if *stop_below != Stop::default() {
+            twice(&field, "deployment.stop", d);
+        }
+        *stop_below = stop(&field, d);
     }
-    *stop_below = stop(field, d);
+    if let Some(field) = signal {
+        if stop_below.signal.is_some() {
+            twice(&field, "stop.signal", d);
+        }
+        stop_below.signal = field.word(d);
+    }
+    if let Some(field) = timeout {
+        if stop_below.grace.is_some() {
+            twice(&field, "stop.grace", d);
+        }
+        stop_below.grace = field.duration(&GRACE, d);
+    }
+}
+
+fn twice(field: &Field<'_>, other: &str, d: &mut Decoder) {
+    let message = format!("`{}` and `{other}` say the same thing twice", field.path.last);
+    d.say(field.mistake(Code::Conflict, message).at(field.key_span.clone()).help("keep one of them"));
 }
 
 pub(super) fn restart(field: &Field<'_>, d: &mut Decoder) -> RestartLimits {
@@ -102,6 +122,7 @@ pub(super) fn restart(field: &Field<'_>, d: &mut Decoder) -> RestartLimits {
             .get_any(&["max_memory", "max_memory_restart"], d)
             .and_then(|field| field.size(LEAST_MEMORY, d)),
         stop_exit_codes: keys.get("stop_exit_codes").map(|field| exit_codes(&field, d)).unwrap_or_default(),
+        cron: keys.get_any(&["cron", "cron_restart"], d).and_then(|field| field.parsed(d)),
     };
     if let (Some(first), Some(longest), Some(delay), Some(max_delay)) =
         (limits.delay, limits.max_delay, delay, max_delay)

@@ -6,7 +6,7 @@ use nd_types::RuntimeKind;
 
 use super::{Workload, across, app, container, sections};
 use crate::decode::{Decoder, Field};
-use crate::report::{Code, Mistake};
+use crate::report::{Code, Mistake, Severity};
 use crate::suggest::closest;
 
 /// Reads the whole file. Nothing comes back where the app has no name; that was reported.
@@ -28,8 +28,9 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let env = keys.get("env").map(|field| env(&field, d)).unwrap_or_default();
     let mut deployment =
         keys.get("deployment").map(|field| container::deployment(&field, d)).unwrap_or_default();
-    if let Some(field) = keys.get("stop") {
-        sections::stop_at_top(&field, &mut deployment.stop, d);
+    sections::stop_at_top(&mut keys, &mut deployment.stop, d);
+    if let Some(field) = keys.get("wait_ready") {
+        wait_ready(&field, d);
     }
     let restart = keys.get("restart").map(|field| sections::restart(&field, d)).unwrap_or_default();
     let scale = keys.get("scale").map(|field| sections::scale(&field, d)).unwrap_or_default();
@@ -120,6 +121,15 @@ fn runtime(field: &Field<'_>, d: &mut Decoder) -> Option<RuntimeKind> {
         }
     }
     None
+}
+
+/// PM2's word. Every instance is waited for, whatever it says; its message to PM2 has no reader here.
+fn wait_ready(field: &Field<'_>, d: &mut Decoder) {
+    if field.flag(d).is_some() {
+        let message = "wait_ready has no effect of its own: every instance is waited for until its health check \
+                       passes, and a message such as `process.send('ready')` is not read";
+        d.say(Mistake { severity: Severity::Note, ..field.mistake(Code::NoEffect, message) });
+    }
 }
 
 fn env(field: &Field<'_>, d: &mut Decoder) -> Env {

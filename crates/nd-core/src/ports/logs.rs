@@ -24,6 +24,9 @@ pub trait LogStore: Send + Sync + 'static {
     /// The time of the newest line kept for a unit: where a reader goes on after a restart.
     async fn newest(&self, unit: &UnitId) -> PortResult<Option<Timestamp>>;
 
+    /// Drops the lines of an app and answers how many bytes that freed. Its units are read on from where they were.
+    async fn clear(&self, app: &AppName) -> PortResult<u64>;
+
     /// Forgets everything about an app.
     async fn remove(&self, app: &AppName) -> PortResult<()>;
 }

@@ -53,6 +53,17 @@ pub(super) async fn restart(
     settle(&api, app, "restart", revision, wait).await
 }
 
+pub(super) async fn reload(
+    State(api): State<Arc<Api>>,
+    Path(app): Path<String>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Answer {
+    let (app, wait) = named(&app, &request)?;
+    let revision = api.engine().reload(&app, &caller.actor()).await?;
+    settle(&api, app, "reload", revision, wait).await
+}
+
 pub(super) async fn scale(
     State(api): State<Arc<Api>>,
     Path(app): Path<String>,

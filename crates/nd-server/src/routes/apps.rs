@@ -37,7 +37,8 @@ pub(super) async fn show(
         }
     };
     let mut view = views::app_view(&api, &status).await;
-    view.units = views::instances(&status);
+    view.units = views::instances(&api, &status).await;
+    view.config = views::config(&api, &status).map(Box::new);
     view.logs = lines.into_iter().map(views::log_line).collect();
     Ok(Json(view))
 }
@@ -47,7 +48,7 @@ pub(super) async fn instances(
     Path(app): Path<String>,
 ) -> Result<Json<ListPage<InstanceView>>, Refusal> {
     let status = find(&api, &app)?;
-    Ok(Json(ListPage::complete(views::instances(&status))))
+    Ok(Json(ListPage::complete(views::instances(&api, &status).await)))
 }
 
 /// The app of that name.

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::Json;
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use futures_util::{Stream, StreamExt, stream};
-use nd_api::v1::{LogFrame, LogQuery, LogStream};
+use nd_api::v1::{LogFrame, LogQuery, LogStream, OperationView};
 use nd_core::ports::{LogEntry, LogFilter, LogFollow, LogLevel, OutputStream};
 use nd_types::{AppName, UnitId};
 
+use super::apps::find;
 use super::stream as streams;
 use crate::body::{app_name, query};
 use crate::refusal::Refusal;
@@ -28,6 +30,23 @@ pub(super) async fn logs(State(api): State<Arc<Api>>, request: Request) -> Resul
     let (parts, _) = request.into_parts();
     let asked: LogQuery = query(&parts)?;
     Ok(streams::ndjson(&api, frames(&api, &asked).await?))
+}
+
+/// Drops the kept lines of an app.
+pub(super) async fn clear(
+    State(api): State<Arc<Api>>,
+    Path(app): Path<String>,
+) -> Result<Json<OperationView>, Refusal> {
+    let status = find(&api, &app)?;
+    let freed = api.services.logs.clear(&status.app).await?.div_ceil(1024);
+    Ok(Json(OperationView {
+        app: status.app.clone(),
+        operation: "clear logs".to_owned(),
+        deployment: None,
+        settled: true,
+        status: None,
+        notes: vec![format!("{freed} KiB of kept lines dropped")],
+    }))
 }
 
 /// The frames that a query asks for.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use http::StatusCode;
 use nd_api::v1::{DaemonView, ListPage, VersionView, WorkerState, WorkerView};
 use nd_supervise::WorkerState as Supervised;
@@ -44,7 +44,32 @@ pub(super) async fn daemon(State(api): State<Arc<Api>>) -> Json<DaemonView> {
 }
 
 pub(super) async fn workers(State(api): State<Arc<Api>>) -> Json<ListPage<WorkerView>> {
-    let workers = api.services.supervisor.workers().into_iter().map(|worker| WorkerView {
+    let workers = api.services.supervisor.workers();
+    Json(ListPage::complete(workers.into_iter().map(worker_view).collect()))
+}
+
+/// Ends a worker in order and starts it anew. The API's own workers cannot do that to themselves and answer for it.
+pub(super) async fn restart_worker(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+) -> Result<Json<WorkerView>, Refusal> {
+    let supervisor = &api.services.supervisor;
+    let found = supervisor.workers().into_iter().find(|worker| worker.name == name);
+    let worker = found.ok_or_else(|| {
+        let title = format!("there is no worker `{name}`");
+        Refusal::new(StatusCode::NOT_FOUND, "ND1013", title).fix("nextdeploy status --workers")
+    })?;
+    if !supervisor.restart(worker.name) {
+        let title = format!("the worker `{name}` is being shut down");
+        return Err(Refusal::new(StatusCode::CONFLICT, "ND1107", title));
+    }
+    let after = supervisor.workers().into_iter().find(|worker| worker.name == name);
+    Ok(Json(worker_view(after.unwrap_or(worker))))
+}
+
+/// A worker as the API shows it.
+pub(super) fn worker_view(worker: nd_supervise::WorkerView) -> WorkerView {
+    WorkerView {
         name: worker.name.to_owned(),
         state: match worker.state {
             Supervised::Starting => WorkerState::Pending,
@@ -53,12 +78,17 @@ pub(super) async fn workers(State(api): State<Arc<Api>>) -> Json<ListPage<Worker
             Supervised::Stopped => WorkerState::Done,
             Supervised::Quarantined => WorkerState::Quarantined,
         },
+        since: Some(worker.since),
         restarts: worker.restarts,
+        panics: worker.panics,
         critical: worker.critical,
-        last_failure: worker.last_failure.map(|failure| format!("{}: {}", failure.kind, failure.message)),
+        last_failure: worker
+            .last_failure
+            .as_ref()
+            .map(|failure| format!("{}: {}", failure.kind, failure.message)),
+        last_failure_at: worker.last_failure.map(|failure| failure.at),
         heartbeat_age_ms: worker.heartbeat_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-    });
-    Json(ListPage::complete(workers.collect()))
+    }
 }
 
 pub(super) async fn reload(State(api): State<Arc<Api>>) -> Result<Json<ListPage<String>>, Refusal> {

@@ -4,7 +4,10 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use nd_api::Manifest;
 use nd_api::manifest::{CommandLine, RestartPolicy as WrittenPolicy, TcpProbe};
-use nd_core::spec::{AppSpec, ProbeKind, RestartPolicy, StatusRange};
+use nd_core::spec::{AppSpec, InvalidSchedule, ProbeKind, RestartPolicy, Schedule, StatusRange};
+
+use super::mistake;
+use crate::refusal::Refusal;
 
 pub(super) fn readiness(manifest: &Manifest, spec: &mut AppSpec) {
     let written = &manifest.deployment.container.healthcheck;
@@ -45,7 +48,11 @@ pub(super) fn readiness(manifest: &Manifest, spec: &mut AppSpec) {
     }
 }
 
-pub(super) fn restart(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
+pub(super) fn restart(
+    manifest: &Manifest,
+    spec: &mut AppSpec,
+    notes: &mut Vec<String>,
+) -> Result<(), Refusal> {
     let (written, restart) = (&manifest.restart, &mut spec.restart);
     if let Some(policy) = manifest.deployment.container.restart {
         restart.policy = core_policy(policy);
@@ -69,6 +76,21 @@ pub(super) fn restart(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<S
     if !written.stop_exit_codes.is_empty() {
         restart.stop_exit_codes.clone_from(&written.stop_exit_codes);
     }
+    restart.max_memory = written.max_memory.or(restart.max_memory);
+    if let Some(cron) = &written.cron {
+        let schedule: Schedule = cron.as_str().parse().map_err(|error: InvalidSchedule| {
+            mistake("/restart/cron", error.to_string(), "write `0 3 * * *`")
+        })?;
+        restart.cron = Some(schedule);
+    }
+    if let (Some(at), Some(limit)) = (restart.max_memory, spec.resources.memory)
+        && at >= limit
+    {
+        notes.push(format!(
+            "restart.max_memory {at} is not below the limit of {limit}: the kernel kills an instance before it is replaced"
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn rollout(manifest: &Manifest, spec: &mut AppSpec) {

@@ -1,14 +1,18 @@
 //! Apps and their instances.
 
 use nd_api::flat::{AppStatus as FlatStatus, Status};
-use nd_api::v1::{AppView, DesiredState, InstanceState, InstanceView, InstancesView, Phase};
+use nd_api::v1::{
+    AppView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView, Phase, RestartView,
+};
+use nd_core::events::RestartReason;
 use nd_core::model::{AppPhase, AppStatus, UnitView};
 use nd_core::records::RunIntent;
 use nd_core::spec::{AppSpec, RestartPolicy, Workload};
-use nd_types::{ExitStatus, RuntimeKind};
+use nd_types::{ExitStatus, RuntimeKind, Timestamp, format_duration};
 
 use crate::server::Api;
 use crate::spec::{ENVIRONMENT, written_policy};
+use crate::tally::{Exit, Restart};
 
 /// An app as `/api/v1` shows it, without instances and log lines.
 pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
@@ -16,6 +20,7 @@ pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
     let now = services.clock.wall();
     let (cpu, memory) = api.usage.of(&services.engine, &*services.clock, status).await;
     let (total, restarts_24h) = api.tally.of(&status.app, now);
+    let last = api.tally.last_of(&status.app);
     let spec = status.spec.as_deref();
     let urls = urls(api, status);
     let started = status.units.iter().filter_map(|unit| unit.started).min();
@@ -44,10 +49,13 @@ pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
         restarts: total.restarts,
         restarts_24h,
         crashes: total.crashes,
+        last_exit: last.exit.map(exit_view),
+        last_restart: last.restart.map(restart_view),
         cpu,
         memory,
         last_checked: Some(now),
         updated_at: status.updated_at,
+        config: None,
         units: Vec::new(),
         logs: Vec::new(),
         notes,
@@ -71,26 +79,69 @@ pub(crate) fn flat_status(status: &AppStatus) -> FlatStatus {
     }
 }
 
-/// The app's instances.
-pub(crate) fn instances(status: &AppStatus) -> Vec<InstanceView> {
+/// The app's instances, with what each of them uses.
+pub(crate) async fn instances(api: &Api, status: &AppStatus) -> Vec<InstanceView> {
+    let services = &api.services;
     let runtime = status.spec.as_deref().map_or(RuntimeKind::Process, AppSpec::runtime);
-    status.units.iter().map(|unit| instance(unit, runtime)).collect()
+    let now = services.clock.wall();
+    let mut views: Vec<_> = status.units.iter().map(|unit| instance(api, unit, runtime, now)).collect();
+    api.usage.add_to(&services.engine, &*services.clock, status, &mut views).await;
+    views
 }
 
-fn instance(unit: &UnitView, runtime: RuntimeKind) -> InstanceView {
+fn instance(api: &Api, unit: &UnitView, runtime: RuntimeKind, now: Timestamp) -> InstanceView {
+    let last = api.tally.last_of_unit(&unit.id);
+    let state = state(unit);
+    let reason = match state {
+        InstanceState::Unhealthy => last.unhealthy,
+        InstanceState::Crashed => {
+            last.exit.as_ref().map(told).or_else(|| unit.exit.map(|exit| exit.to_string()))
+        }
+        _ => None,
+    };
     InstanceView {
         id: unit.id.clone(),
         slot: unit.id.slot(),
         release: unit.id.release().clone(),
         runtime,
-        state: state(unit),
+        state,
         since: unit.started,
+        uptime_ms: unit.started.map(|started| millis(now.duration_since(started).unsigned_abs())),
         restarts: unit.restarts.into(),
         exit: unit.exit,
+        reason,
+        last_exit: last.exit.map(exit_view),
+        last_restart: last.restart.map(restart_view),
+        cpu: None,
+        memory: None,
         address: unit.address.map(|address| address.to_string()),
         pid: unit.pid,
         container: (runtime == RuntimeKind::Docker).then(|| unit.id.to_string()),
     }
+}
+
+fn exit_view(exit: Exit) -> ExitView {
+    let reason = told(&exit);
+    ExitView { instance: exit.unit, at: exit.at, exit: exit.exit, uptime_ms: millis(exit.uptime), reason }
+}
+
+/// As in `exit code 1 after 2.3s`.
+fn told(exit: &Exit) -> String {
+    format!("{} after {}", exit.exit, format_duration(exit.uptime))
+}
+
+fn restart_view(restart: Restart) -> RestartView {
+    let cause = match restart.reason {
+        RestartReason::Exited => "exited",
+        RestartReason::OutOfMemory => "out_of_memory",
+        RestartReason::Health => "health",
+        RestartReason::MemoryLimit => "memory_limit",
+        RestartReason::Cron => "cron",
+        RestartReason::Manual => "manual",
+        RestartReason::FoundStopped => "found_stopped",
+    };
+    let reason = restart.reason.as_str().to_owned();
+    RestartView { instance: restart.unit, at: restart.at, cause: cause.to_owned(), reason }
 }
 
 fn state(unit: &UnitView) -> InstanceState {
@@ -100,6 +151,7 @@ fn state(unit: &UnitView) -> InstanceState {
         "created" => InstanceState::Created,
         "warming" => InstanceState::Warming,
         "ready" => InstanceState::Ready,
+        "unhealthy" => InstanceState::Unhealthy,
         "draining" => InstanceState::Draining,
         "stopping" | "stopped" => InstanceState::Stopped,
         "exited" | "crash loop" | "backoff" => InstanceState::Crashed,
@@ -175,6 +227,7 @@ fn urls(api: &Api, status: &AppStatus) -> Vec<String> {
     urls
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+/// A duration in whole milliseconds.
+pub(super) fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

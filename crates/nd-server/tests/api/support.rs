@@ -61,7 +61,15 @@ struct StubHost;
 impl Host for StubHost {
     async fn sample(&self) -> HostSample {
         let details = json!({"cpus": 2});
-        HostSample { cpu_percent: 12.5, memory_percent: 40.0, disk_percent: 60.0, rss_bytes: 7, details }
+        let (cpu_percent, memory_percent, disk_percent) = (12.5, 40.0, 60.0);
+        HostSample {
+            cpu_percent,
+            memory_percent,
+            disk_percent,
+            rss_bytes: 7,
+            details,
+            ..HostSample::default()
+        }
     }
 
     async fn exposition(&self, figures: Figures) -> String {
