@@ -96,6 +96,8 @@ pub struct AppModel {
     applying: bool,
     preparing: Option<ReleaseId>,
     observing: bool,
+    /// When an exit of each unit was last counted, as far as a daemon before this one knew.
+    counted: BTreeMap<UnitId, Timestamp>,
     /// Whether the units have been looked at since the daemon started.
     observed: bool,
     /// Whether somebody wants them to be looked at again.
@@ -141,6 +143,7 @@ impl AppModel {
             applying: false,
             preparing: None,
             observing: false,
+            counted: BTreeMap::new(),
             observed: false,
             look: true,
             epoch: 0,
@@ -192,6 +195,18 @@ impl AppModel {
     #[must_use]
     pub fn deployment(&self) -> Option<&DeploymentRecord> {
         self.deployment.as_ref()
+    }
+
+    /// Whether nothing is known about the units yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        !self.observed
+    }
+
+    /// Says when an exit of a unit was last counted before this daemon began: the same exit is not counted again.
+    pub fn counted_until(&mut self, unit: UnitId, at: Timestamp) {
+        let counted = self.counted.entry(unit).or_insert(at);
+        *counted = at.max(*counted);
     }
 
     /// Asks for a look at the units: a hint came, or the sweep is due.

@@ -16,7 +16,7 @@ use super::shared::{Message, Shared};
 use crate::events::Event;
 use crate::model::edit::{Edit, EditError};
 use crate::model::{Action, ActionEnd, AppModel, AppStatus, Decision, Fact, UnitAction};
-use crate::ports::{PortError, PortErrorKind, PortResult};
+use crate::ports::{HistoryQuery, PortError, PortErrorKind, PortResult, UnitStatus};
 use crate::records::{Record, RunIntent};
 use crate::spec::AppSpec;
 
@@ -25,6 +25,12 @@ const SWEEP: Duration = Duration::from_secs(30);
 
 /// How long storing a wish may take before it counts as refused.
 const STORE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a restart waits until the exit before it is stored. More would be felt.
+const EXIT_STORED_WITHIN: Duration = Duration::from_millis(100);
+
+/// How many events are looked through for exits that a killed daemon has counted.
+const EVENTS_RECALLED: usize = 500;
 
 /// How long a reconciler that panicked rests before it goes on from what is stored.
 const AFTER_PANIC: Duration = Duration::from_millis(500);
@@ -130,6 +136,9 @@ impl Reconciler {
             Message::Look => self.model.look_again(),
             Message::Suspend => self.model.suspend(),
             Message::Ended(end) => {
+                if self.model.is_new() {
+                    self.recall_exits(&end).await;
+                }
                 let looked = matches!(*end, ActionEnd::Observed { .. });
                 self.model.absorb(*end, self.shared.now());
                 if looked {
@@ -141,6 +150,30 @@ impl Reconciler {
                 // Whoever asked may have gone away; the wish counts all the same.
                 reply.send(result).ok();
             }
+        }
+    }
+
+    /// A unit that is found ended may have been seen to end by a daemon that was killed right then.
+    async fn recall_exits(&mut self, end: &ActionEnd) {
+        let ActionEnd::Observed { result: Ok(seen), .. } = end else { return };
+        if !seen.iter().any(|unit| matches!(unit.status, UnitStatus::Exited { .. })) {
+            return;
+        }
+        let query = HistoryQuery {
+            app: Some(self.model.app().clone()),
+            limit: EVENTS_RECALLED,
+            ..HistoryQuery::default()
+        };
+        match tokio::time::timeout(STORE_DEADLINE, self.shared.store.events(&query)).await {
+            Ok(Ok(events)) => {
+                for event in events.into_iter().filter(|e| matches!(e.what, Event::UnitExited { .. })) {
+                    if let Some(unit) = event.unit {
+                        self.model.counted_until(unit, event.at);
+                    }
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "read what ended before; an exit may be counted twice"),
+            Err(_) => tracing::warn!("read what ended before: no answer; an exit may be counted twice"),
         }
     }
 
@@ -185,6 +218,16 @@ impl Reconciler {
     async fn activate(&mut self) -> Mono {
         let strategies = self.shared.registry.strategies().clone();
         let Decision { actions, records, facts, wake_at } = self.model.decide(self.shared.now(), &strategies);
+        let (exits, facts): (Vec<Fact>, Vec<Fact>) =
+            facts.into_iter().partition(|fact| matches!(fact.what, Event::UnitExited { .. }));
+        if !exits.is_empty() {
+            // Before the restart wipes out every trace of them.
+            exits.into_iter().for_each(|exit| self.publish_fact(exit));
+            let flushed = self.shared.bus.flush(&*self.shared.store);
+            if tokio::time::timeout(EXIT_STORED_WITHIN, flushed).await.is_err() {
+                tracing::warn!(app = %self.model.app(), "an exit could not be stored in time; going on");
+            }
+        }
         for action in actions {
             self.start(action);
         }

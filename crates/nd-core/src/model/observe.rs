@@ -94,9 +94,15 @@ impl AppModel {
         if was.is_running() {
             self.take_crash(id, exit, now);
         } else if was == UnitState::Absent && first && self.ended_unwanted(id) {
-            // Ended while no daemon looked: the exit counts for the policy, but is no crash of this daemon's watch.
+            // Ended while no daemon looked, or just before one was killed: then it may have been counted already.
             let unit = self.unit_mut(id, now);
             unit.state = UnitState::Crashed(exit);
+            let finished = unit.finished.unwrap_or(now.wall);
+            let uptime = unit.uptime(finished);
+            if self.counted.get(id).is_none_or(|counted| *counted < finished) {
+                let uptime_ms = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
+                self.fact(Some(id), Event::UnitExited { exit, uptime_ms });
+            }
             self.judge(id, exit, Duration::MAX, now);
         } else if was == UnitState::Absent {
             self.on_unit(id, UnitEvent::Stopped, now);

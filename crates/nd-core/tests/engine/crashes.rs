@@ -1,11 +1,12 @@
 //! Units that end or vanish although they should run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nd_core::events::Event;
 use nd_core::model::AppPhase;
 use nd_core::spec::{AppSpec, RestartPolicy, RestartSpec};
-use nd_testkit::fake::RuntimeCall;
+use nd_testkit::fake::{Cable, RuntimeCall};
 use nd_types::{Availability, ExitStatus};
 
 use crate::world::*;
@@ -156,5 +157,37 @@ async fn a_unit_removed_behind_the_back_is_created_again() -> TestResult {
     daemon.until(&shop, |status| status.ready == 1).await?;
     assert_eq!(world.ingress.backends(&shop), [serving]);
     assert_eq!(daemon.count(|event| matches!(event, Event::UnitVanished)).await?, 1);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exit_counts_once_whether_a_daemon_saw_it_or_not() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    let serving = unit(&shop, &daemon.serve(&shop, web("")).await?, 1);
+    let exits = |event: &Event| matches!(event, Event::UnitExited { .. });
+    // Nobody sees the first one.
+    daemon.kill();
+    world.docker.crash(&serving, ExitStatus::Code(1));
+    let daemon = world.daemon().await?;
+    daemon.until(&shop, |status| status.ready == 1).await?;
+    assert_eq!(daemon.count(exits).await?, 1);
+    // The second one is seen by a daemon that is killed before it starts the unit again.
+    let cable = Cable::new();
+    let wire = cable.clone();
+    let fail_point = Arc::new(move |reached: &str| {
+        if reached == "before-start" {
+            wire.cut();
+        }
+    });
+    daemon.kill();
+    let daemon = world.daemon_with(Arc::new(world.store.clone()), fail_point, cable.clone()).await?;
+    daemon.until(&shop, |status| status.ready == 1).await?;
+    pass(Duration::from_secs(20)).await;
+    world.docker.crash(&serving, ExitStatus::Code(1));
+    within(cable.until_cut()).await?;
+    let daemon = world.daemon().await?;
+    daemon.until(&shop, |status| status.ready == 1).await?;
+    assert_eq!(daemon.count(exits).await?, 2);
     Ok(())
 }
