@@ -6,6 +6,7 @@
 
 mod command;
 mod container;
+mod depends;
 mod duration;
 mod env;
 mod image;
@@ -22,11 +23,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::command::CommandLine;
 pub use self::container::{Container, Healthcheck, TcpProbe};
+pub use self::depends::{Dependencies, Dependency};
 pub use self::duration::format_exact;
 pub use self::env::{Env, InvalidEnv};
 pub use self::image::{ImageRef, InvalidImage};
 pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax, StatusRange};
-pub use self::policy::{Environment, InvalidWord, RestartPolicy, StopSignal};
+pub use self::policy::{Condition, Environment, InvalidWord, RestartPolicy, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
 pub use self::schedule::{CronSchedule, InvalidCron};
 pub use self::volume::{InvalidVolume, VolumeMount, VolumeSource};
@@ -73,6 +75,9 @@ pub struct Manifest {
     /// How requests reach it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub proxy: Proxy,
+    /// The apps that come up before it and stop after it.
+    #[serde(default, skip_serializing_if = "Dependencies::is_empty")]
+    pub depends_on: Dependencies,
 }
 
 impl Manifest {
@@ -100,6 +105,7 @@ impl Manifest {
             restart: RestartLimits::default(),
             scale: Scale::default(),
             proxy: Proxy::default(),
+            depends_on: Dependencies::default(),
         }
     }
 

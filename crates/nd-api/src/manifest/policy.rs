@@ -116,6 +116,18 @@ words! {
     }
 }
 
+words! {
+    /// How far another app must have come before one starts that depends on it.
+    Condition {
+        /// Its instances run.
+        Started = "started" | "service_started",
+        /// It passes its health check.
+        Healthy = "healthy" | "service_healthy",
+        /// It has ended with exit code 0: it prepares something, and another app needs what it made.
+        Completed = "completed" | "service_completed_successfully",
+    }
+}
+
 impl StopSignal {
     /// The signal's number on Linux.
     #[must_use]
