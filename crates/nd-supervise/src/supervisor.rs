@@ -112,6 +112,14 @@ impl Supervisor {
         !roster.closing && worker.is_some_and(|worker| worker.restart())
     }
 
+    /// Makes the worker's run panic where it waits, as a defect would: for tests of how the rest fares meanwhile. False:
+    /// there is no such worker.
+    pub fn inject_panic(&self, name: &str) -> bool {
+        let roster = self.inner.roster.lock();
+        let worker = roster.workers.iter().find(|worker| worker.name() == name);
+        worker.inspect(|worker| worker.strike()).is_some()
+    }
+
     /// Whether every critical worker is in order: not stalled, not ended by a failure for good, and not in quarantine,
     /// from which a minute of health releases it.
     #[must_use]

@@ -403,3 +403,23 @@ async fn a_worker_is_refused_when_its_name_is_taken_or_its_need_is_missing() -> 
     assert_eq!(supervisor.workers().len(), 1);
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_that_is_asked_for_is_one_of_the_worker_and_ends_what_its_run_left_behind() -> TestResult {
+    let supervisor = supervisor();
+    let (left, mut ended) = mpsc::unbounded_channel();
+    supervisor.add(SPEC, move |context| {
+        left.send(context.shutdown.clone()).ok();
+        until_shutdown(context)
+    })?;
+    let first = ended.recv().await.ok_or("the worker is gone")?;
+    assert!(!supervisor.inject_panic("nobody"));
+    assert!(supervisor.inject_panic("worker"));
+    let view = wait_for(&supervisor, "worker", |view| view.restarts == 1).await?;
+    let failure = view.last_failure.ok_or("no failure")?;
+    assert_eq!((failure.kind, view.panics), (FailureKind::Panicked, 1));
+    assert!(first.is_cancelled());
+    let second = ended.recv().await.ok_or("the worker is gone")?;
+    assert!(!second.is_cancelled());
+    Ok(())
+}

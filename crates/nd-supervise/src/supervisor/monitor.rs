@@ -22,6 +22,8 @@ pub(super) struct Worker {
     clock: Arc<dyn Clock>,
     status: Mutex<Status>,
     restart: Notify,
+    /// It is to panic.
+    struck: Arc<Notify>,
     /// It is to end for good.
     stop: CancellationToken,
     /// It is to end at once.
@@ -55,6 +57,7 @@ impl Worker {
             status: Mutex::new(Status::new(clock.wall())),
             clock,
             restart: Notify::new(),
+            struck: Arc::default(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
             ended: CancellationToken::new(),
@@ -85,6 +88,11 @@ impl Worker {
     pub(super) fn restart(&self) -> bool {
         self.restart.notify_one();
         !self.ended.is_cancelled()
+    }
+
+    /// Makes its run panic, or its next one.
+    pub(super) fn strike(&self) {
+        self.struck.notify_one();
     }
 
     pub(super) fn ask_to_stop(&self) {
@@ -126,7 +134,8 @@ impl Worker {
     async fn run(&self, runs: &TaskSet, history: &mut History) -> RunEnd {
         let pulse = Pulse::new(Arc::clone(&self.clock));
         self.status.lock().begin(Arc::clone(&pulse), self.clock.wall());
-        let mut run = Run::start(runs, self.spec.name, &self.factory, Arc::clone(&pulse));
+        let mut run =
+            Run::start(runs, self.spec.name, &self.factory, Arc::clone(&pulse), Arc::clone(&self.struck));
         let proved = async {
             sleep(HEALTHY_AFTER).await;
             self.forgive(history);

@@ -4,8 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::worker::Pulse;
 use crate::{TaskFailure, TaskHandle, TaskSet, WorkerContext, WorkerError, WorkerExit};
@@ -25,17 +26,26 @@ const HELD_UP: Duration = Duration::from_secs(1);
 /// A worker at work.
 pub(super) struct Run {
     shutdown: CancellationToken,
+    /// However the run ends, by a panic too, what it left behind with clones of its token ends with it.
+    _ended: DropGuard,
     task: TaskHandle<Result<(), WorkerError>>,
 }
 
 impl Run {
-    pub(super) fn start(runs: &TaskSet, name: &'static str, factory: &Factory, pulse: Arc<Pulse>) -> Self {
+    pub(super) fn start(
+        runs: &TaskSet,
+        name: &'static str,
+        factory: &Factory,
+        pulse: Arc<Pulse>,
+        struck: Arc<Notify>,
+    ) -> Self {
         let shutdown = CancellationToken::new();
         let context = WorkerContext::new(shutdown.clone(), pulse);
         let factory = Arc::clone(factory);
         // Within the task, so that a panic of the factory is one of the worker.
-        let task = runs.spawn_with(name, async move { factory(context).await });
-        Self { shutdown, task }
+        let work = async move { factory(context).await };
+        let task = runs.spawn_with(name, until_panicked(work, struck));
+        Self { _ended: shutdown.clone().drop_guard(), shutdown, task }
     }
 
     /// Waits for the run's end. Cancel safe.
@@ -69,6 +79,19 @@ impl Run {
             () = given_up => WorkerExit::Cancelled,
         }
     }
+}
+
+/// The work, or a panic in its place as soon as somebody asks for one.
+async fn until_panicked<F: Future>(work: F, struck: Arc<Notify>) -> F::Output {
+    tokio::select! {
+        output = work => output,
+        () = struck.notified() => injected_panic(),
+    }
+}
+
+#[allow(clippy::panic, reason = "the panic that a test asked for")]
+fn injected_panic() -> ! {
+    panic!("a panic that was asked for")
 }
 
 /// Waits until a run has given no heartbeat for `limit` and returns for how long; for ever without a limit.
