@@ -26,7 +26,10 @@ mod toml_tree;
 mod yaml;
 
 pub use dotenv::parse_dotenv;
-pub use manifest::{Checked, ReadOptions, Workload, manifest_from_json, manifest_to_yaml, read_manifest};
+pub use manifest::{
+    Checked, CheckedApps, ReadOptions, Workload, manifest_from_json, manifest_to_yaml, read_manifest,
+    read_manifests,
+};
 pub use report::{Code, Colour, Mistake, Related, Report, Severity};
 pub use settings::{
     DaemonSettings, DockerSettings, LogFormat, LogLevel, LogSettings, OnShutdown, read_settings,

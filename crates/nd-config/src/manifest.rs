@@ -2,6 +2,7 @@
 
 mod across;
 mod app;
+mod apps;
 mod container;
 mod sections;
 mod whole;
@@ -11,9 +12,10 @@ use std::fmt;
 use nd_api::Manifest;
 use nd_api::manifest::Environment;
 
+use self::apps::Part;
 use crate::decode::{Decoder, Field};
-use crate::node::{Node, Value};
-use crate::report::{Mistake, Report, Severity};
+use crate::node::{Node, Span, Value};
+use crate::report::{Code, Mistake, Report, Severity};
 use crate::schema::MANIFEST;
 use crate::substitute::{Lookup, substitute};
 use crate::{json, overlay, yaml};
@@ -57,25 +59,78 @@ impl fmt::Debug for ReadOptions<'_> {
     }
 }
 
-/// Reads `nextdeploy.yml`: the file with its environment laid over it and its variables replaced.
+/// The apps of a file without mistakes, and what there is to say about it all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedApps {
+    /// The apps, in the order in which they start: each stands behind those of the file it depends on.
+    pub manifests: Vec<Manifest>,
+    /// Warnings and notes.
+    pub notes: Report,
+}
+
+/// Reads a `nextdeploy.yml` of one app: the file with its environment laid over it and its variables replaced.
 ///
 /// The environments that were not asked for are checked too; only their variables need not be set.
 ///
 /// # Errors
-/// A [`Report`] of everything that is wrong, warnings and notes included.
+/// A [`Report`] of everything that is wrong, warnings and notes included; a file of several apps is one of them.
 pub fn read_manifest(name: &str, text: &str, options: &ReadOptions<'_>) -> Result<Checked, Report> {
+    let mut read = read_apps(text, options);
+    if read.apps.len() > 1 {
+        let names: Vec<&str> = read.apps.iter().map(|(manifest, _)| manifest.app.name.as_str()).collect();
+        let message = format!("the file has several apps: {}", names.join(", "));
+        let place = read.apps.first().and_then(|(_, span)| span.clone());
+        read.mistakes.push(Mistake::error(Code::Conflict, message).at(place).help("name one of them"));
+    }
+    let manifest = read.apps.pop().map(|(manifest, _)| manifest);
+    conclude(manifest, Report::new(name, text, read.mistakes))
+}
+
+/// Reads a `nextdeploy.yml` of one app or of several (`apps:`), each as [`read_manifest`] does.
+///
+/// # Errors
+/// A [`Report`] of everything that is wrong with any of them, warnings and notes included.
+pub fn read_manifests(name: &str, text: &str, options: &ReadOptions<'_>) -> Result<CheckedApps, Report> {
+    let mut read = read_apps(text, options);
+    let manifests = apps::in_order(read.apps, &mut read.mistakes);
+    let report = Report::new(name, text, read.mistakes);
+    if manifests.is_empty() || report.has_errors() {
+        return Err(report);
+    }
+    Ok(CheckedApps { manifests, notes: report })
+}
+
+/// What was read: the apps, each with the place of its key, and what is wrong.
+struct Read {
+    apps: Vec<(Manifest, Span)>,
+    mistakes: Vec<Mistake>,
+}
+
+fn read_apps(text: &str, options: &ReadOptions<'_>) -> Read {
     let mut mistakes = Vec::new();
-    let Some(mut root) = yaml::read(text, &mut mistakes) else {
-        return Err(Report::new(name, text, mistakes));
-    };
-    let overlays = overlay::take(&mut root, &mut mistakes);
+    let Some(root) = yaml::read(text, &mut mistakes) else { return Read { apps: Vec::new(), mistakes } };
+    let parts = apps::split(root, &mut mistakes);
+    let read = parts.into_iter().filter_map(|part| {
+        let span = part.key_span.clone();
+        read_one(part, options, &mut mistakes).map(|manifest| (manifest, span))
+    });
+    Read { apps: read.collect(), mistakes }
+}
+
+fn read_one(part: Part, options: &ReadOptions<'_>, mistakes: &mut Vec<Mistake>) -> Option<Manifest> {
+    let Part { mut root, path, key_span } = part;
+    let overlays = overlay::take(&mut root, &path, mistakes);
     let asked = options.environment.or_else(|| written_environment(&root, options.lookup));
     for (environment, over) in &overlays {
         if Some(*environment) != asked {
             let mut merged = root.clone();
             overlay::merge(&mut merged, over);
             substitute(&mut merged, options.lookup, &mut Vec::new());
-            let found = decode(&merged, Workload::Optional).1;
+            let found = decode(
+                &Field { node: &merged, key_span: key_span.clone(), path: path.clone() },
+                Workload::Optional,
+            )
+            .1;
             // Notes tell what the file asked for will do; these environments will do nothing.
             mistakes.extend(found.into_iter().filter(|mistake| mistake.severity == Severity::Error));
         }
@@ -83,14 +138,13 @@ pub fn read_manifest(name: &str, text: &str, options: &ReadOptions<'_>) -> Resul
     for (_, over) in overlays.iter().filter(|(environment, _)| Some(*environment) == asked) {
         overlay::merge(&mut root, over);
     }
-    substitute(&mut root, options.lookup, &mut mistakes);
-    let (manifest, more) = decode(&root, options.workload);
+    substitute(&mut root, options.lookup, mistakes);
+    let (manifest, more) = decode(&Field { node: &root, key_span, path }, options.workload);
     mistakes.extend(more);
-    let manifest = manifest.map(|mut manifest| {
+    manifest.map(|mut manifest| {
         manifest.app.environment = asked.or(manifest.app.environment);
         manifest
-    });
-    conclude(manifest, Report::new(name, text, mistakes))
+    })
 }
 
 /// Reads the manifest in the body of a request; mistakes have JSON pointers instead of lines.
@@ -121,9 +175,9 @@ fn conclude(manifest: Option<Manifest>, report: Report) -> Result<Checked, Repor
     }
 }
 
-fn decode(root: &Node, workload: Workload) -> (Option<Manifest>, Vec<Mistake>) {
+fn decode(root: &Field<'_>, workload: Workload) -> (Option<Manifest>, Vec<Mistake>) {
     let mut d = Decoder::new(MANIFEST);
-    let manifest = whole::decode(&Field::root(root), workload, &mut d);
+    let manifest = whole::decode(root, workload, &mut d);
     (manifest, d.mistakes)
 }
 

@@ -7,11 +7,11 @@ use crate::report::{Code, Mistake, Severity};
 use crate::suggest::closest;
 
 /// The sections under `environments:`, each with its environment; unknown ones are reported.
-pub(crate) fn take(root: &mut Node, mistakes: &mut Vec<Mistake>) -> Vec<(Environment, Node)> {
+pub(crate) fn take(root: &mut Node, at: &Path, mistakes: &mut Vec<Mistake>) -> Vec<(Environment, Node)> {
     let Value::Map(entries) = &mut root.value else { return Vec::new() };
     let Some(index) = entries.iter().position(|entry| entry.key == "environments") else { return Vec::new() };
     let section = entries.remove(index);
-    let path = Path::default().key("environments");
+    let path = at.key("environments");
     match section.value.value {
         Value::Map(overlays) => {
             let mut found = Vec::new();

@@ -13,7 +13,7 @@ pub(super) fn what_runs(root: &Field<'_>, runtime: Option<RuntimeKind>, workload
     match (&image, &command, runtime) {
         // What these keys run is not supported yet, which is said already.
         (None, None, _)
-            if ["build", "apps", "processes", "repository"].iter().any(|key| root.dig(&[key]).is_some()) => {}
+            if ["build", "processes", "repository"].iter().any(|key| root.dig(&[key]).is_some()) => {}
         (None, None, _) if workload == Workload::Required => {
             let mistake =
                 Mistake::error(Code::MissingKey, "nothing says what runs: `image` or `command` is missing");

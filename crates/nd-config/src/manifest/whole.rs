@@ -4,7 +4,7 @@ use nd_api::Manifest;
 use nd_api::manifest::{CommandLine, Env, FormatVersion, TargetType};
 use nd_types::RuntimeKind;
 
-use super::{Workload, across, app, container, sections};
+use super::{Workload, across, app, apps, container, sections};
 use crate::decode::{Decoder, Field};
 use crate::report::{Code, Mistake, Severity};
 use crate::suggest::closest;
@@ -35,6 +35,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let restart = keys.get("restart").map(|field| sections::restart(&field, d)).unwrap_or_default();
     let scale = keys.get("scale").map(|field| sections::scale(&field, d)).unwrap_or_default();
     let proxy = keys.get("proxy").map(|field| sections::proxy(&field, d)).unwrap_or_default();
+    let depends_on = keys.get("depends_on").map(|field| apps::depends_on(&field, d)).unwrap_or_default();
     if let Some(field) = keys.get("environments") {
         // In a file they were taken out before.
         let message = "`environments` is laid over the file by the client and is not part of a request";
@@ -46,6 +47,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     #[rustfmt::skip]
     let manifest = Manifest {
         version, target_type, app, image, command, cwd, user, runtime, env, deployment, restart, scale, proxy,
+        depends_on,
     };
     across::check(root, &manifest, d);
     Some(manifest)

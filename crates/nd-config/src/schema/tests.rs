@@ -97,12 +97,20 @@ fn the_full_example_has_every_key_that_is_served() {
         "cwd",
         "deployment.container.healthcheck.cmd",
         "deployment.container.healthcheck.tcp",
+        "deployment.stop.kill_timeout",
+        "deployment.stop.stop_signal",
+        "kill_timeout",
+        "restart.cron_restart",
         "restart.exp_backoff_restart_delay",
         "restart.exponential_backoff_restart_delay",
+        "restart.max_memory_restart",
         "restart.max_restarts",
         "restart.restart_delay",
         "stop.grace",
+        "stop.kill_timeout",
         "stop.signal",
+        "stop.stop_signal",
+        "stop_signal",
     ];
     let (_, full) = EXAMPLES[2];
     let root = crate::yaml::read(full, &mut Vec::new()).unwrap();
@@ -166,7 +174,9 @@ fn rows(page: &str) -> Vec<(String, String)> {
 fn example_of(key: &str) -> &'static str {
     match key {
         "app.deletion_protection" => "true",
-        "app.resources.memory_high" | "restart.max_memory" | "restart.max_memory_restart" => "64M",
+        "app.resources.memory_high" => "64M",
+        "deployment.container.healthcheck.headers" => "{x-probe: nextdeploy}",
+        "wait_ready" => "true",
         _ => "1",
     }
 }
