@@ -1,5 +1,6 @@
 //! The command tree of both binaries.
 
+mod count;
 mod deploy;
 pub(crate) mod examples;
 mod fields;
@@ -16,13 +17,17 @@ use nd_api::manifest::Environment;
 
 use crate::candidates;
 
+pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
 pub(crate) use fields::Fields;
 pub(crate) use look::{
-    DeploymentListArgs, DeploymentsArgs, DeploymentsVerb, EventsArgs, LogsArgs, StatusArgs,
+    AppArg, DeploymentListArgs, DeploymentsArgs, DeploymentsVerb, EventsArgs, ListArgs, LogsArgs, OneApp,
+    StatusArgs, WhyArgs,
 };
-pub(crate) use tool::{CheckArgs, CompletionArgs, ConfigVerb, ExplainArgs, ManArgs};
-pub(crate) use verbs::{AppsArgs, DestroyArgs, RollbackArgs, ScaleArgs, WaitFlags};
+pub(crate) use tool::{
+    CheckArgs, CompletionArgs, ConfigVerb, EcosystemArgs, ExplainArgs, ManArgs, UnneededArgs,
+};
+pub(crate) use verbs::{AppsArgs, DestroyArgs, FlushArgs, RollbackArgs, ScaleArgs, WaitFlags};
 
 /// The heading over the flags that every command takes.
 pub(crate) const GLOBAL_FLAGS: &str = "Flags of every command";
@@ -112,23 +117,35 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// List apps
     #[command(name = "ls", visible_aliases = ["list", "l", "ps"])]
-    List,
+    List(ListArgs),
     /// Show an app with its instances and last log lines
-    #[command(visible_alias = "describe")]
     Status(StatusArgs),
+    /// Show everything that is known about an app
+    #[command(visible_aliases = ["show", "info"])]
+    Describe(OneApp),
+    /// Show what happened to an app, and why
+    Why(WhyArgs),
     /// Show what apps write
     Logs(LogsArgs),
+    /// Drop the log lines of apps that are kept
+    Flush(FlushArgs),
+    /// Show what apps use of the machine
+    Metrics(AppArg),
+    /// Show apps as a tree: environments, instances, domains, volumes and schedules
+    Ecosystem(EcosystemArgs),
     /// Start an app; with --image or a command, deploy it first
     Start(Box<StartArgs>),
     /// Stop apps and keep them
     Stop(AppsArgs),
     /// Replace every instance of apps by a fresh one
     Restart(AppsArgs),
+    /// Replace every instance of apps so that nobody notices: each goes once its successor serves
+    Reload(AppsArgs),
     /// Change the number of instances of an app
     Scale(ScaleArgs),
     /// Bring an earlier release back
     Rollback(RollbackArgs),
-    /// Remove an app with its instances and releases
+    /// Remove apps with their instances and releases
     #[command(visible_aliases = ["delete", "remove"])]
     Destroy(DestroyArgs),
     /// List deployments of an app, or show one of them
@@ -148,6 +165,13 @@ pub(crate) enum Command {
     /// Show the project's file as it is read, and what its keys do
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Not needed: what is wanted of apps is saved at every change
+    #[command(visible_alias = "dump")]
+    Save(UnneededArgs),
+    /// Not needed: apps come back by themselves
+    Resurrect(UnneededArgs),
+    /// Not needed: `nextdeployd install` starts the daemon with the machine
+    Startup(UnneededArgs),
     /// Say what an error code means, and what helps
     Explain(ExplainArgs),
     /// Print a completion script for a shell

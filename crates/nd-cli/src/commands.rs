@@ -6,20 +6,26 @@ mod conclusion;
 mod config;
 mod deploy;
 mod deployments;
+mod describe;
 mod destroy;
+mod ecosystem;
 mod events;
 mod explain;
+mod flush;
 mod follow;
 mod list;
 mod logs;
 mod man;
+mod metrics;
 mod plan;
 mod rollback;
 mod scale;
 mod start;
 mod status;
+mod unneeded;
 mod verbs;
 mod version;
+mod why;
 mod workers;
 
 use nd_client::Client;
@@ -48,6 +54,9 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Check(args) => return check::run(args, global, output),
         Command::Config(verb) => return config::run(verb, global, output),
         Command::Explain(args) => return explain::run(args, output),
+        Command::Save(_) => return unneeded::save(output),
+        Command::Resurrect(_) => return unneeded::resurrect(output),
+        Command::Startup(_) => return unneeded::startup(output),
         Command::Completion(args) => return completion::run(program, args.shell),
         Command::Man(args) => return man::run(program, args, output),
         _ => {}
@@ -58,12 +67,18 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Deploy(args) if args.dry_run => plan::run(args, &context, Exit::Ok).await,
         Command::Deploy(args) => deploy::run(args, &context).await,
         Command::Plan(args) => plan::run(args, &context, Exit::Found).await,
-        Command::List => list::run(&context).await,
+        Command::List(args) => list::run(args, &context).await,
         Command::Status(args) => status::run(args, &context).await,
+        Command::Describe(args) => describe::run(args, &context).await,
+        Command::Why(args) => why::run(args, &context).await,
+        Command::Metrics(args) => metrics::run(args, &context).await,
+        Command::Ecosystem(args) => ecosystem::run(args, &context).await,
         Command::Logs(args) => logs::run(args, &context).await,
+        Command::Flush(args) => flush::run(args, &context).await,
         Command::Start(args) => start::run(args, &context).await,
         Command::Stop(args) => verbs::stop(args, &context).await,
         Command::Restart(args) => verbs::restart(args, &context).await,
+        Command::Reload(args) => verbs::reload(args, &context).await,
         Command::Scale(args) => scale::run(args, &context).await,
         Command::Rollback(args) => rollback::run(args, &context).await,
         Command::Destroy(args) => destroy::run(args, &context).await,
@@ -75,6 +90,9 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Check(_)
         | Command::Config(_)
         | Command::Explain(_)
+        | Command::Save(_)
+        | Command::Resurrect(_)
+        | Command::Startup(_)
         | Command::Completion(_)
         | Command::Man(_) => Ok(Exit::Ok),
     }

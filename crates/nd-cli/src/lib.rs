@@ -23,5 +23,6 @@ mod run;
 mod session;
 mod targets;
 mod typed;
+mod watch;
 
 pub use run::run;

@@ -28,6 +28,8 @@ pub(crate) struct Output {
     pub(crate) verbose: bool,
     /// Whether standard error is a person who watches.
     pub(crate) live: bool,
+    /// Whether standard output is a terminal whose text can be drawn over.
+    pub(crate) redraws: bool,
     /// Whether somebody can be asked.
     pub(crate) asks: bool,
     /// Whether GitHub Actions reads along.
@@ -56,6 +58,7 @@ impl Output {
             quiet: global.quiet,
             verbose: global.verbose > 0,
             live: err && !dumb && !env("CI") && !global.quiet && !json,
+            redraws: out && !dumb,
             asks: std::io::stdin().is_terminal() && err && !global.no_input,
             github: github::is_here(),
             fields: global.json.clone().unwrap_or_default(),

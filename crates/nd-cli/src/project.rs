@@ -6,6 +6,8 @@ mod flags;
 mod name;
 mod registry;
 mod request;
+pub(crate) mod script;
 
 pub(crate) use file::{find, read};
+pub(crate) use name::of_file;
 pub(crate) use request::{Asked, request};

@@ -2,8 +2,14 @@
 
 pub(crate) mod app;
 pub(crate) mod deployment;
+pub(crate) mod describe;
 pub(crate) mod failure;
 pub(crate) mod log;
+pub(crate) mod metrics;
+pub(crate) mod rows;
 pub(crate) mod steps;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod timeline;
+pub(crate) mod tree;
+pub(crate) mod unit;

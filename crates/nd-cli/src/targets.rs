@@ -51,6 +51,19 @@ pub(crate) async fn several(
     Ok(apps)
 }
 
+/// The apps that were named, else the project's; none where there is neither, which means all of them.
+pub(crate) async fn narrowed(
+    words: &[String],
+    flags: &[String],
+    global: &Global,
+    client: &Client,
+) -> Result<Vec<AppName>, Failure> {
+    if words.is_empty() && flags.is_empty() {
+        return Ok(of_project(global)?.into_iter().collect());
+    }
+    several(words, flags, global, client).await
+}
+
 /// The deployment of this id, or the one whose id begins so, with or without its `dpl_`.
 pub(crate) async fn deployment(word: &str, client: &Client) -> Result<DeploymentId, Failure> {
     if let Some(id) = word.parse().ok().filter(|_| word.len() >= WHOLE) {

@@ -6,8 +6,8 @@ use nd_api::endpoints;
 use nd_api::manifest::Instances;
 use nd_api::v1::{
     AppView, DaemonView, DeployBody, DeploymentView, DestroyQuery, EventQuery, EventView, ListPage, LogFrame,
-    LogQuery, OperationView, PageQuery, PlanView, RollbackBody, ScaleBody, StepRecord, VersionView,
-    WaitQuery, WorkerView,
+    LogQuery, OperationView, PageQuery, PlanView, RollbackBody, ScaleBody, StepRecord, TimelineQuery,
+    TimelineView, VersionView, WaitQuery, WorkerView,
 };
 use nd_types::{AppName, DeploymentId};
 
@@ -62,6 +62,12 @@ impl Client {
     pub async fn restart(&self, app: &AppName, wait: Duration) -> Answer<OperationView> {
         let values = [app.as_str()];
         self.call(waiting(Call::new(endpoints::APP_RESTART, &values), wait)).await
+    }
+
+    /// Replaces every instance of an app once its successor serves, and waits for it at most `wait`.
+    pub async fn reload_app(&self, app: &AppName, wait: Duration) -> Answer<OperationView> {
+        let values = [app.as_str()];
+        self.call(waiting(Call::new(endpoints::APP_RELOAD, &values), wait)).await
     }
 
     /// Changes the number of instances of an app, and waits for it at most `wait`.
@@ -128,6 +134,16 @@ impl Client {
     /// Log lines: the last ones, and with `follow` what is written.
     pub async fn logs(&self, query: &LogQuery) -> Answer<Lines<LogFrame>> {
         self.stream(Call::new(endpoints::LOGS, &[]).query(query)).await
+    }
+
+    /// Drops the log lines of an app that are kept.
+    pub async fn clear_logs(&self, app: &AppName) -> Answer<OperationView> {
+        self.call(Call::new(endpoints::APP_LOGS_CLEAR, &[app.as_str()])).await
+    }
+
+    /// What happened to an app and why, oldest first.
+    pub async fn timeline(&self, app: &AppName, query: &TimelineQuery) -> Answer<TimelineView> {
+        self.call(Call::new(endpoints::APP_TIMELINE, &[app.as_str()]).query(query)).await
     }
 
     /// A page of events, newest first.

@@ -50,7 +50,7 @@ pub(crate) struct DeployArgs {
 /// `start`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StartArgs {
-    /// Apps to start, or a project's file
+    /// Apps to start; or a project's file, an ecosystem file of PM2, or a script
     #[arg(value_name = "APP|FILE", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) targets: Vec<String>,
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub(crate) struct StartArgs {
     pub(crate) health: HealthFlags,
     #[command(flatten)]
     pub(crate) wait: WaitFlags,
-    /// A command to run as a plain process
+    /// A command to run as a plain process; behind a script, what it is called with
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
 }
@@ -97,8 +97,8 @@ pub(crate) struct WorkloadFlags {
     /// How often it is restarted at all; -1 is no limit
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) max_restarts: Option<RestartMax>,
-    /// How many instances run, or `max`
-    #[arg(long, value_name = "N")]
+    /// How many instances run, or `max`: one a core
+    #[arg(short = 'i', long, value_name = "N")]
     pub(crate) instances: Option<Instances>,
     /// Memory at which an instance is killed, as in 512M
     #[arg(long, value_name = "SIZE")]

@@ -5,15 +5,64 @@ use clap_complete::ArgValueCandidates;
 
 use crate::candidates;
 
+/// `ls`.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct ListArgs {
+    /// Show them again every 2s, until q or Ctrl-C
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
 /// `status`.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) app: AppArg,
+    /// Show the workers inside the daemon instead
+    #[arg(long)]
+    pub(crate) workers: bool,
+}
+
+/// Which one app: `APP`, `--name=APP`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OneApp {
+    /// The app; the project's own where it is left out
+    #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
+    pub(crate) app: Option<String>,
+    /// The app
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
+    pub(crate) name: Option<String>,
+}
+
+/// Which app, or all of them: `APP`, `--name=APP`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct AppArg {
     /// The app; all of them where it is left out
     #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) app: Option<String>,
     /// The app
     #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<String>,
+}
+
+impl AppArg {
+    /// The name that was typed, wherever it was.
+    pub(crate) fn word(&self) -> Option<&str> {
+        self.app.as_deref().or(self.name.as_deref())
+    }
+}
+
+/// `why`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WhyArgs {
+    #[command(flatten)]
+    pub(crate) app: OneApp,
+    /// Only what happened from this time on: 10m, or 2026-11-21T15:04:05Z
+    #[arg(long, value_name = "T")]
+    pub(crate) since: Option<String>,
+    /// How many of the last entries
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
 }
 
 /// `logs`.
@@ -43,6 +92,12 @@ pub(crate) struct LogsArgs {
     /// Only stdout or stderr
     #[arg(long, value_name = "STREAM", value_parser = ["stdout", "stderr"])]
     pub(crate) stream: Option<String>,
+    /// The same as --stream stdout
+    #[arg(long, conflicts_with_all = ["stream", "err"])]
+    pub(crate) out: bool,
+    /// The same as --stream stderr
+    #[arg(long, conflicts_with = "stream")]
+    pub(crate) err: bool,
     /// Only this container, by its name or the beginning of it
     #[arg(long, value_name = "ID")]
     pub(crate) container: Option<String>,

@@ -22,6 +22,8 @@ fn every_promised_line_is_read_as_typed() {
         "status --name=myapp",
         "logs --name=myapp --follow",
         "scale --name=myapp --instances=3",
+        "metrics --name=myapp",
+        "ecosystem",
         "start --name=app --restart=always",
         "start --name=app --restart=on-failure",
         "start --name=app --restart=never",

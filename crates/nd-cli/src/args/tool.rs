@@ -35,6 +35,22 @@ pub(crate) enum ConfigVerb {
     },
 }
 
+/// `ecosystem`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EcosystemArgs {
+    /// The app; all of them where it is left out
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
+    pub(crate) name: Option<String>,
+}
+
+/// Commands of PM2 that have nothing to do here, with whatever they are called there.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct UnneededArgs {
+    /// Anything; it is not looked at
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) words: Vec<String>,
+}
+
 /// `explain`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ExplainArgs {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
-use nd_api::manifest::Instances;
 
+use super::count::Count;
 use super::duration;
 use crate::candidates;
 
@@ -43,18 +43,29 @@ impl WaitFlags {
     }
 }
 
+/// `flush`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FlushArgs {
+    /// The apps; all of them where it is left out
+    #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
+    pub(crate) apps: Vec<String>,
+    /// The app
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
+    pub(crate) name: Vec<String>,
+}
+
 /// `scale`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ScaleArgs {
-    /// The app, and how many instances shall run
-    #[arg(value_name = "APP N", num_args = 0..=2, add = ArgValueCandidates::new(candidates::apps))]
+    /// The app, and how many instances shall run: 3, or +2 for two more, -1 for one less
+    #[arg(value_name = "APP N", num_args = 0..=2, allow_negative_numbers = true, add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) words: Vec<String>,
     /// The app
     #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<String>,
-    /// How many instances shall run, or `max`
-    #[arg(long, value_name = "N")]
-    pub(crate) instances: Option<Instances>,
+    /// How many instances shall run: 3, +2, -1, or `max` for one a core
+    #[arg(short = 'i', long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) instances: Option<Count>,
     #[command(flatten)]
     pub(crate) wait: WaitFlags,
 }
@@ -84,12 +95,12 @@ pub(crate) struct RollbackArgs {
 /// `destroy`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DestroyArgs {
-    /// The app
+    /// The apps; `all` for all of them
     #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
-    pub(crate) app: Option<String>,
+    pub(crate) apps: Vec<String>,
     /// The app
     #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
-    pub(crate) name: Option<String>,
+    pub(crate) name: Vec<String>,
     /// Also one with deletion_protection
     #[arg(long)]
     pub(crate) force: bool,

@@ -1,4 +1,4 @@
-//! `destroy`: says what will vanish, asks for the app's name, and removes it.
+//! `destroy`: says what will vanish, asks for the name of each app, and removes them.
 
 use std::io::BufRead;
 
@@ -11,23 +11,19 @@ use crate::output::Output;
 use crate::targets;
 
 pub(super) async fn run(args: &DestroyArgs, context: &Context<'_>) -> Outcome {
-    let app = match (&args.app, &args.name) {
-        (None, None) => {
-            return Err(Failure::usage("say which app to destroy").fix("nextdeploy destroy APP"));
-        }
-        (app, name) => targets::one(app.as_deref(), name.as_deref(), context.global)?,
-    };
-    let view = context.client.app(&app).await?;
+    // The project's own app is never meant by accident.
+    if args.apps.is_empty() && args.name.is_empty() {
+        return Err(Failure::usage("say which app to destroy").fix("nextdeploy destroy APP"));
+    }
+    let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
     if !context.global.yes {
-        confirm(&view, context.output)?;
+        for app in &apps {
+            confirm(&context.client.app(app).await?, context.output)?;
+        }
     }
     let wait = args.wait.limit().unwrap_or_default();
-    let operation = context.client.destroy(&app, args.force, wait).await?;
-    let exit = verbs::said(&operation, "destroyed", &args.wait, context).await?;
-    if context.output.json {
-        context.output.object(&operation);
-    }
-    Ok(exit)
+    verbs::each(&apps, "destroyed", &args.wait, context, |app| context.client.destroy(app, args.force, wait))
+        .await
 }
 
 fn confirm(app: &AppView, output: &Output) -> Result<(), Failure> {

@@ -124,12 +124,7 @@ impl Follower<'_> {
 }
 
 async fn query(args: &LogsArgs, context: &Context<'_>) -> Result<LogQuery, Failure> {
-    let named = !args.apps.is_empty() || !args.name.is_empty();
-    let apps = if named {
-        targets::several(&args.apps, &args.name, context.global, &context.client).await?
-    } else {
-        targets::of_project(context.global)?.into_iter().collect()
-    };
+    let apps = targets::narrowed(&args.apps, &args.name, context.global, &context.client).await?;
     if let Some(level) = &args.level {
         let word = level.strip_suffix('+').unwrap_or(level);
         word.parse::<LogLevel>().map_err(|error| Failure::usage(format!("--level: {error}")))?;
@@ -139,10 +134,7 @@ async fn query(args: &LogsArgs, context: &Context<'_>) -> Result<LogQuery, Failu
         app: (!app.is_empty()).then_some(app),
         container: args.container.clone(),
         instance: args.instance,
-        stream: args.stream.as_deref().map(|stream| match stream {
-            "stderr" => LogStream::Stderr,
-            _ => LogStream::Stdout,
-        }),
+        stream: stream(args),
         level: args.level.clone(),
         q: args.text.clone(),
         tail: Some(args.lines),
@@ -153,8 +145,17 @@ async fn query(args: &LogsArgs, context: &Context<'_>) -> Result<LogQuery, Failu
     })
 }
 
+fn stream(args: &LogsArgs) -> Option<LogStream> {
+    match args.stream.as_deref() {
+        Some("stderr") => Some(LogStream::Stderr),
+        Some(_) => Some(LogStream::Stdout),
+        None if args.err => Some(LogStream::Stderr),
+        None => args.out.then_some(LogStream::Stdout),
+    }
+}
+
 /// `10m` ago, or a time.
-fn time(flag: &str, text: &str) -> Result<Timestamp, Failure> {
+pub(super) fn time(flag: &str, text: &str) -> Result<Timestamp, Failure> {
     if let Ok(age) = nd_types::parse_duration(text) {
         return Timestamp::now().checked_sub(age).map_err(|error| Failure::usage(format!("{flag}: {error}")));
     }

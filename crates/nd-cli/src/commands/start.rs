@@ -8,31 +8,60 @@ use nd_types::AppName;
 use super::{Context, Outcome, deploy, follow, verbs};
 use crate::args::{StartArgs, WorkloadFlags};
 use crate::failure::{Exit, Failure};
-use crate::project::{Asked, request};
+use crate::project::{self, Asked, request, script};
 use crate::targets;
 use crate::typed::Typed;
 
 pub(super) async fn run(args: &StartArgs, context: &Context<'_>) -> Outcome {
+    let scripted = scripted(args, context).await?;
+    let args = scripted.as_ref().unwrap_or(args);
     let file = args.targets.first().map(String::as_str).filter(|target| is_file(target));
     let defines = args.workload.image.is_some() || !args.command.is_empty() || file.is_some();
     if defines {
         return deployed(&named(args, file.is_some())?, file, context, false).await;
     }
     if args.workload.says_something() || args.health.says_something() {
-        let args = named(args, false)?;
-        let app = targets::one(None, args.workload.name.as_ref().map(AppName::as_str), context.global)?;
-        let known = context.client.app(&app).await.map_err(Failure::from);
-        if known.as_ref().is_err_and(|failure| failure.exit == Exit::NotFound) {
-            return Err(unknown(&app, context.typed));
-        }
-        known?;
-        let workload = WorkloadFlags { name: Some(app), ..args.workload.clone() };
-        return deployed(&StartArgs { workload, ..args }, None, context, true).await;
+        return changed(args, context).await;
     }
     let flags: Vec<String> = args.workload.name.iter().map(ToString::to_string).collect();
     let apps = targets::several(&args.targets, &flags, context.global, &context.client).await?;
     let wait = args.wait.limit().unwrap_or_default();
     verbs::each(&apps, "started", &args.wait, context, |app| context.client.start(app, wait)).await
+}
+
+/// A known app with flags over what it is.
+async fn changed(args: &StartArgs, context: &Context<'_>) -> Outcome {
+    let args = named(args, false)?;
+    let app = targets::one(None, args.workload.name.as_ref().map(AppName::as_str), context.global)?;
+    let known = context.client.app(&app).await.map_err(Failure::from);
+    if known.as_ref().is_err_and(|failure| failure.exit == Exit::NotFound) {
+        return Err(unknown(&app, context.typed));
+    }
+    known?;
+    let workload = WorkloadFlags { name: Some(app), ..args.workload.clone() };
+    deployed(&StartArgs { workload, ..args }, None, context, true).await
+}
+
+/// `start server.js -i max -- --port 80` as the command that it means, under the script's name where none is given. An
+/// app of the name that was typed is meant before a file.
+async fn scripted(args: &StartArgs, context: &Context<'_>) -> Result<Option<StartArgs>, Failure> {
+    let [target, more @ ..] = args.targets.as_slice() else { return Ok(None) };
+    if args.workload.image.is_some() || is_file(target) {
+        return Ok(None);
+    }
+    let Some(command) = script::command(target) else { return Ok(None) };
+    if let Ok(app) = target.parse::<AppName>()
+        && context.client.app(&app).await.is_ok()
+    {
+        return Ok(None);
+    }
+    let name = args.workload.name.clone().or_else(|| project::of_file(Path::new(target)));
+    Ok(Some(StartArgs {
+        targets: more.to_vec(),
+        workload: WorkloadFlags { name, ..args.workload.clone() },
+        command: [command, args.command.clone()].concat(),
+        ..args.clone()
+    }))
 }
 
 async fn deployed(args: &StartArgs, file: Option<&str>, context: &Context<'_>, inherit: bool) -> Outcome {

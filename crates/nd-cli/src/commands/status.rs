@@ -1,19 +1,21 @@
 //! `status`: one app with its instances and last lines; all of them without a name.
 
-use super::{Context, Outcome, list};
-use crate::args::StatusArgs;
+use super::{Context, Outcome, list, workers};
+use crate::args::{ListArgs, StatusArgs};
 use crate::failure::Exit;
 use crate::render;
 use crate::render::log::LogStyle;
 use crate::targets;
 
 pub(super) async fn run(args: &StatusArgs, context: &Context<'_>) -> Outcome {
-    let word = args.app.as_deref().or(args.name.as_deref());
-    let app = match word {
+    if args.workers {
+        return workers::run(context).await;
+    }
+    let app = match args.app.word() {
         Some(name) => targets::parse(name)?,
         None => match targets::of_project(context.global)? {
             Some(app) => app,
-            None => return list::run(context).await,
+            None => return list::run(&ListArgs::default(), context).await,
         },
     };
     let view = context.client.app(&app).await?;

@@ -1,4 +1,4 @@
-//! `stop` and `restart`, of one app or several, and what they share with `start` and `scale`.
+//! `stop`, `restart`, `reload` and `flush`, of one app or several, and what they share with `start` and `scale`.
 
 use nd_api::v1::{AppView, OperationView, Phase};
 use nd_client::ClientError;
@@ -19,6 +19,12 @@ pub(super) async fn restart(args: &AppsArgs, context: &Context<'_>) -> Outcome {
     let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
     let wait = args.wait.limit().unwrap_or_default();
     each(&apps, "restarted", &args.wait, context, |app| context.client.restart(app, wait)).await
+}
+
+pub(super) async fn reload(args: &AppsArgs, context: &Context<'_>) -> Outcome {
+    let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
+    let wait = args.wait.limit().unwrap_or_default();
+    each(&apps, "reloaded", &args.wait, context, |app| context.client.reload_app(app, wait)).await
 }
 
 /// Does one thing to each app, and goes on when one of them fails.

@@ -1,10 +1,11 @@
-//! `workers`.
+//! `workers` and `status --workers`.
 
 use nd_api::v1::WorkerState;
 
 use super::{Context, Outcome};
 use crate::failure::Exit;
 use crate::render::table::{Text, Tone, render};
+use crate::render::time;
 
 pub(super) async fn run(context: &Context<'_>) -> Outcome {
     let workers = context.client.workers().await?.items;
@@ -24,11 +25,12 @@ pub(super) async fn run(context: &Context<'_>) -> Outcome {
             Text::plain(worker.name.clone()),
             Text(word.to_owned(), tone),
             Text::plain(worker.restarts.to_string()),
+            Text::or_dash(worker.heartbeat_age_ms.map(time::took)),
             Text::or_dash(worker.last_failure.clone()),
         ]
     });
     context.output.result(&render(
-        &["worker", "state", "restarts", "last failure"],
+        &["worker", "state", "restarts", "heartbeat", "last failure"],
         rows.collect(),
         context.output,
     ));

@@ -16,6 +16,11 @@ pub(super) fn of_directory(dir: &Path) -> Option<AppName> {
     sanitised(dir.file_name()?.to_str()?)
 }
 
+/// The name of a file without its ending.
+pub(crate) fn of_file(path: &Path) -> Option<AppName> {
+    sanitised(path.file_stem()?.to_str()?)
+}
+
 /// The nearest name that an app may have.
 fn sanitised(text: &str) -> Option<AppName> {
     let lower = text.to_lowercase();

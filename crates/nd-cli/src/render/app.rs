@@ -1,10 +1,11 @@
 //! Apps: the table of all, and one with all there is to know.
 
 use nd_api::flat::Status;
-use nd_api::v1::{AppView, InstanceState, InstanceView, Phase};
+use nd_api::v1::{AppView, Phase};
 
-use super::table::{self, Column, Layouts, Text, Tone, cut, render};
-use super::time;
+use super::rows::Rows;
+use super::table::{self, Column, Layouts, Text, Tone, cut};
+use super::{time, unit};
 use crate::output::Output;
 
 type Of = Column<AppView>;
@@ -19,7 +20,7 @@ const UP: Of = Column { name: "up", cell: |app| Text::or_dash(app.uptime_ms.map(
 const RESTARTS: Of = Column { name: "↺ 24h", cell: |app| Text::plain(app.restarts_24h.to_string()) };
 const CPU: Of =
     Column { name: "cpu", cell: |app| Text::or_dash(app.cpu.map(|cpu| format!("{:.0}%", cpu.percent))) };
-const MEMORY: Of = Column { name: "mem", cell: |app| Text::or_dash(app.memory.map(memory)) };
+const MEMORY: Of = Column { name: "mem", cell: |app| Text::or_dash(app.memory.map(unit::memory)) };
 const PLACE: Of = Column { name: "url", cell: place };
 
 const LAYOUTS: Layouts<AppView> = Layouts {
@@ -38,98 +39,64 @@ pub(crate) fn apps(apps: &[AppView], width: usize, output: &Output) -> String {
 
 /// One app.
 pub(crate) fn one(app: &AppView, output: &Output) -> String {
-    let mut lines = vec![format!("{} {}", output.bold(app.name.as_str()), painted_status(app, output))];
-    let mut row =
-        |name: &str, text: String| lines.push(format!("  {} {text}", output.dim(&format!("{name:<10}"))));
-    if let Some(reason) = &app.reason {
-        row("reason", reason.clone());
-    }
-    if let Some(image) = &app.image {
-        row("image", image.clone());
-    }
-    if let Some(command) = &app.command {
-        row("command", command.clone());
-    }
-    for url in &app.urls {
-        row("url", url.clone());
-    }
-    if let Some(release) = &app.release {
-        row("release", release.to_string());
-    }
-    row("instances", format!("{} ready", instances(app)));
-    row(
-        "restart",
-        format!(
-            "{}, {} in 24h, {} in all, {} crashes",
-            app.policy, app.restarts_24h, app.restarts, app.crashes
-        ),
-    );
-    let uptime = app.uptime_ms.map(|ms| format!("up {}", time::uptime(ms)));
-    let usage = [
-        uptime,
+    let mut rows = Rows::under(title(app, output), output);
+    rows.row("reason", app.reason.clone());
+    rows.row("image", app.image.clone());
+    rows.row("command", app.command.clone());
+    app.urls.iter().for_each(|url| rows.row("url", url.clone()));
+    rows.row("release", app.release.as_ref().map(ToString::to_string));
+    rows.row("instances", format!("{} ready", instances(app)));
+    rows.row("restart", format!("{}, {}", app.policy, restarts(app)));
+    rows.row("usage", usage(app));
+    app.notes.iter().for_each(|note| rows.row("note", note.clone()));
+    rows.lines(instances_of(app, output));
+    rows.text()
+}
+
+/// Its name and how it is.
+pub(super) fn title(app: &AppView, output: &Output) -> String {
+    let (word, tone) = status_word(app);
+    format!("{} {}", output.bold(app.name.as_str()), toned(&word, tone, output))
+}
+
+/// `2 in 24h, 7 in all, 5 crashes`.
+pub(super) fn restarts(app: &AppView) -> String {
+    format!("{} in 24h, {} in all, {} crashes", app.restarts_24h, app.restarts, app.crashes)
+}
+
+/// `up 3d4h, cpu 12.4%, memory 310M/512M`.
+pub(super) fn usage(app: &AppView) -> String {
+    let parts = [
+        app.uptime_ms.map(|ms| format!("up {}", time::uptime(ms))),
         app.cpu.map(|cpu| format!("cpu {:.1}%", cpu.percent)),
-        app.memory.map(|used| format!("memory {}", memory(used))),
+        app.memory.map(|used| format!("memory {}", unit::memory(used))),
     ];
-    let usage: Vec<String> = usage.into_iter().flatten().collect();
-    if !usage.is_empty() {
-        row("usage", usage.join(", "));
-    }
-    for note in &app.notes {
-        row("note", note.clone());
-    }
-    let (kept, current): (Vec<_>, Vec<_>) = app.units.iter().partition(|unit| is_kept(unit, app));
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The table of its instances, and a word about those that are kept for a rollback.
+pub(super) fn instances_of(app: &AppView, output: &Output) -> Vec<String> {
+    let (current, kept) = unit::current(app);
+    let mut lines = Vec::new();
     if !current.is_empty() {
+        let width = table::width().saturating_sub(2);
         lines.push(String::new());
-        lines.push(indented(&units(&current, output)));
+        lines.push(indented(&unit::table(&current, width, output)));
     }
-    if !kept.is_empty() {
-        let (count, stopped) = (kept.len(), if kept.len() == 1 { "instance" } else { "instances" });
-        let text = format!("{count} stopped {stopped} of earlier releases kept for rollback");
+    if kept > 0 {
+        let stopped = if kept == 1 { "instance" } else { "instances" };
+        let text = format!("{kept} stopped {stopped} of earlier releases kept for rollback");
         lines.push(format!("  {}", output.dim(&text)));
     }
-    lines.join("\n")
+    lines
 }
 
-/// Whether an instance waits for nothing but a rollback.
-fn is_kept(unit: &InstanceView, app: &AppView) -> bool {
-    unit.state == InstanceState::Stopped
-        && app.release.as_ref().is_some_and(|release| unit.release != *release)
-}
-
-fn units(units: &[&InstanceView], output: &Output) -> String {
-    let rows = units.iter().map(|unit| {
-        let tone = match unit.state {
-            InstanceState::Ready => Tone::Good,
-            InstanceState::Crashed | InstanceState::Unhealthy => Tone::Bad,
-            InstanceState::Stopped | InstanceState::Gone => Tone::Dim,
-            _ => Tone::Odd,
-        };
-        vec![
-            Text::plain(unit.id.as_str()),
-            Text(unit.state.to_string(), tone),
-            Text::or_dash(unit.since.map(time::ago)),
-            Text::plain(unit.restarts.to_string()),
-            Text::or_dash(unit.address.clone()),
-            Text::or_dash(unit.pid.map(|pid| pid.to_string())),
-            Text::or_dash(unit.exit.map(|exit| exit.to_string())),
-        ]
-    });
-    render(&["instance", "state", "up", "↺", "address", "pid", "exit"], rows.collect(), output)
-}
-
-fn indented(text: &str) -> String {
+pub(super) fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
-fn instances(app: &AppView) -> String {
+pub(super) fn instances(app: &AppView) -> String {
     format!("{}/{}", app.instances.ready, app.instances.desired)
-}
-
-fn memory(used: nd_api::v1::MemoryView) -> String {
-    match used.limit_bytes {
-        Some(limit) => format!("{}/{}", table::size(used.used_bytes), table::size(limit)),
-        None => table::size(used.used_bytes),
-    }
 }
 
 /// Where it answers, or why it does not.
@@ -145,13 +112,13 @@ fn status(app: &AppView) -> Text {
     Text(word, tone)
 }
 
-fn painted_status(app: &AppView, output: &Output) -> String {
-    let (word, tone) = status_word(app);
+/// A word in the colour of its tone.
+pub(super) fn toned(word: &str, tone: Tone, output: &Output) -> String {
     match tone {
-        Tone::Good => output.good(&word),
-        Tone::Bad => output.bad(&word),
-        Tone::Odd => output.odd(&word),
-        Tone::Plain | Tone::Dim => output.dim(&word),
+        Tone::Good => output.good(word),
+        Tone::Bad => output.bad(word),
+        Tone::Odd => output.odd(word),
+        Tone::Plain | Tone::Dim => output.dim(word),
     }
 }
 

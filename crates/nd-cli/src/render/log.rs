@@ -43,7 +43,7 @@ fn tag(line: &LogLine, output: &Output) -> String {
 }
 
 /// A line without what would move the terminal's cursor or recolour it.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let plain = anstream::adapter::strip_str(text).to_string();
     plain.chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }

@@ -139,6 +139,12 @@ pub(crate) fn width() -> usize {
     from_terminal.filter(|width| *width > 0).or_else(from_env).unwrap_or(UNKNOWN)
 }
 
+/// Rows of the terminal that results are shown on.
+pub(crate) fn height() -> usize {
+    let rows = tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_row));
+    rows.filter(|rows| *rows > 0).unwrap_or(24)
+}
+
 /// Cuts a text that is too long, with `…` in the place of its end.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     let width = width.max(2);

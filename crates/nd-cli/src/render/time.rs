@@ -15,6 +15,11 @@ pub(crate) fn clock_millis(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system()).strftime("%H:%M:%S.%3f").to_string()
 }
 
+/// `2026-11-21`.
+pub(crate) fn date(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string()
+}
+
 /// `2026-11-21 15:04:05`.
 pub(crate) fn date_clock(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()

@@ -1,0 +1,46 @@
+//! `save`, `resurrect` and `startup`: what PM2 needs to be told, and this daemon does by itself.
+
+use serde::Serialize;
+
+use super::Outcome;
+use crate::failure::Exit;
+use crate::output::Output;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Unneeded<'a> {
+    needed: bool,
+    why: &'a str,
+}
+
+pub(super) fn save(output: &Output) -> Outcome {
+    told(
+        "nothing to save: what is wanted of every app is on disk before the command that asks for it answers",
+        output,
+    )
+}
+
+pub(super) fn resurrect(output: &Output) -> Outcome {
+    told(
+        "nothing to resurrect: when the daemon starts, every app that was wanted comes back by itself; \
+         `nextdeploy ls` shows them, `nextdeploy start APP` starts one that was stopped",
+        output,
+    )
+}
+
+pub(super) fn startup(output: &Output) -> Outcome {
+    told(
+        "no startup script to make: apps come back with the daemon, and `sudo nextdeployd install` has systemd start \
+         the daemon with the machine",
+        output,
+    )
+}
+
+fn told(why: &str, output: &Output) -> Outcome {
+    if output.json {
+        output.object(&Unneeded { needed: false, why });
+    } else {
+        output.result(why);
+    }
+    Ok(Exit::Ok)
+}
