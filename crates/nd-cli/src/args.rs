@@ -2,6 +2,7 @@
 
 mod count;
 mod deploy;
+mod eternal;
 pub(crate) mod examples;
 mod fields;
 mod look;
@@ -19,6 +20,7 @@ use crate::candidates;
 
 pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
+pub(crate) use eternal::{DaemonVerb, EternalArgs, EternalFlags, PidFile, in_background};
 pub(crate) use fields::Fields;
 pub(crate) use look::{
     AppArg, DeploymentListArgs, DeploymentsArgs, DeploymentsVerb, EventsArgs, ListArgs, LogsArgs, OneApp,
@@ -162,6 +164,11 @@ pub(crate) enum Command {
     Workers,
     /// Show the version of this program and of the daemon
     Version,
+    /// Keep one command running in the foreground, without a daemon
+    Eternal(EternalArgs),
+    /// Start, stop, restart or show a command that is kept running in the background
+    #[command(subcommand)]
+    Daemon(DaemonVerb),
     /// Show the project's file as it is read, and what its keys do
     #[command(subcommand)]
     Config(ConfigVerb),

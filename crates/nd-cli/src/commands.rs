@@ -9,6 +9,7 @@ mod deployments;
 mod describe;
 mod destroy;
 mod ecosystem;
+mod eternal;
 mod events;
 mod explain;
 mod flush;
@@ -59,6 +60,8 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Startup(_) => return unneeded::startup(output),
         Command::Completion(args) => return completion::run(program, args.shell),
         Command::Man(args) => return man::run(program, args, output),
+        Command::Eternal(args) => return eternal::run(args, program, output),
+        Command::Daemon(verb) => return eternal::daemon(verb, program, output),
         _ => {}
     }
     let client = session::client(global, output)?;
@@ -94,6 +97,8 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         | Command::Resurrect(_)
         | Command::Startup(_)
         | Command::Completion(_)
-        | Command::Man(_) => Ok(Exit::Ok),
+        | Command::Man(_)
+        | Command::Eternal(_)
+        | Command::Daemon(_) => Ok(Exit::Ok),
     }
 }

@@ -15,12 +15,12 @@ mod files;
 pub mod fuzz;
 mod launch;
 mod leases;
-mod proc;
 mod protocol;
 mod record;
 mod runtime;
 mod settings;
 mod shim;
+mod sockets;
 mod spool;
 mod user;
 

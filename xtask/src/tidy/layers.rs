@@ -24,12 +24,14 @@ const ADAPTERS: [&str; 11] = [
 ];
 
 /// What an adapter stands on.
-const ADAPTER_GROUND: &[&str] = &["nd-core", "nd-supervise", "nd-types"];
+const ADAPTER_GROUND: &[&str] = &["nd-core", "nd-proc", "nd-supervise", "nd-types"];
 
 /// Each other crate, and what of the workspace it may name.
 const LAYERS: &[(&str, &[&str])] = &[
     ("nd-types", &[]),
     ("nd-supervise", &[]),
+    ("nd-proc", &[]),
+    ("nd-eternal", &["nd-proc", "nd-types"]),
     ("nd-api", &["nd-types"]),
     ("nd-core", &["nd-supervise", "nd-types"]),
     ("nd-proxy", &["nd-supervise", "nd-types"]),
@@ -38,7 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("nd-client", &["nd-api", "nd-types"]),
     ("nd-check", &["nd-api", "nd-client", "nd-types"]),
     ("nd-server", &["nd-api", "nd-config", "nd-core", "nd-supervise", "nd-types"]),
-    ("nd-cli", &["nd-api", "nd-check", "nd-client", "nd-config", "nd-types"]),
+    ("nd-cli", &["nd-api", "nd-check", "nd-client", "nd-config", "nd-eternal", "nd-types"]),
     ("nextdeploy", &["nd-api", "nd-cli", "nd-client", "nd-config", "nd-types"]),
     ("nd-testapp", &[]),
     ("nd-e2e", &["nd-testapp"]),

@@ -9,6 +9,7 @@ use futures_util::stream;
 use nd_core::ports::{
     ExecOutcome, HintStream, LogCursor, LogPiece, LogPieces, PortResult, Socket, UnitIo, UnitStats,
 };
+use nd_proc::Process;
 use nd_supervise::blocking;
 use nd_types::UnitId;
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use super::shims::not_executed;
 use super::{Inner, ProcessRuntime};
 use crate::error::ProcessError;
 use crate::launch;
-use crate::proc::{self, Process};
+use crate::sockets;
 use crate::spool::SpoolReader;
 
 impl Inner {
@@ -59,7 +60,7 @@ impl Inner {
     }
 
     async fn tree(self: &Arc<Self>, unit: &UnitId, shim: u32) -> Result<Vec<Process>, ProcessError> {
-        blocking("look at processes", move || proc::glance(shim)).await?.map_err(|source| {
+        blocking("look at processes", move || nd_proc::glance(shim)).await?.map_err(|source| {
             ProcessError::Shim { what: "look at the processes", unit: unit.clone(), source }
         })
     }
@@ -90,7 +91,7 @@ impl Inner {
     async fn listening(self: &Arc<Self>, unit: &UnitId) -> Result<Vec<Socket>, ProcessError> {
         let Some(shim) = self.running_shim(unit).await? else { return Ok(Vec::new()) };
         let pids: Vec<u32> = self.tree(unit, shim).await?.iter().map(|process| process.pid).collect();
-        blocking("look at sockets", move || proc::listening(&pids))
+        blocking("look at sockets", move || sockets::listening(&pids))
             .await?
             .map_err(|source| ProcessError::Shim { what: "look at the sockets", unit: unit.clone(), source })
     }

@@ -18,7 +18,6 @@ use tokio::time::timeout;
 use super::ShimCommand;
 use crate::error::ProcessError;
 use crate::files::UnitDir;
-use crate::proc;
 use crate::protocol::{
     self, Answer, ExecReport, ExecTask, Launch, RefusalKind, Request, Status, Task, UnitTask,
 };
@@ -132,13 +131,13 @@ impl Shims {
             }
             let until = Instant::now() + ANSWER_LIMIT;
             loop {
-                let mut left = proc::marked(&marks)?;
+                let mut left = nd_proc::marked(&marks)?;
                 left.retain(|process| !process.zombie);
                 if left.is_empty() || Instant::now() >= until {
                     return Ok(());
                 }
                 tracing::warn!(unit = %id, processes = left.len(), "the unit outlived its shim and is killed");
-                proc::kill_and_wait(&left, until)?;
+                nd_proc::kill_and_wait(&left, until)?;
             }
         })
         .await?

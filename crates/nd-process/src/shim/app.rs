@@ -13,7 +13,6 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::output::Output;
 use super::{children, identity, note};
 use crate::files::{UnitDir, create_private_dir};
-use crate::proc;
 use crate::protocol::{Launch, Phase, Refusal, RefusalKind, Status, UnitTask};
 use crate::spool::SpoolWriter;
 
@@ -210,7 +209,7 @@ fn kill_all() {
 
 /// Asks everything that is left to stop, sessions of their own included.
 fn terminate_all() {
-    let left = proc::descendants(std::process::id()).unwrap_or_default();
+    let left = nd_proc::descendants(std::process::id()).unwrap_or_default();
     for pid in left.iter().filter_map(|process| Pid::from_raw(i32::try_from(process.pid).ok()?)) {
         // One that has ended meanwhile needs no signal.
         kill_process(pid, Signal::TERM).ok();

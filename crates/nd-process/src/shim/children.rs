@@ -10,8 +10,6 @@ use rustix::process::{WaitOptions, WaitStatus, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-use crate::proc;
-
 /// Signals, as something that `poll` can wait for.
 #[derive(Debug)]
 pub(super) struct Signals {
@@ -83,8 +81,8 @@ pub(super) fn reap() -> (Vec<Ended>, bool) {
 /// One that is forked meanwhile escapes; it becomes the shim's own child when its parent ends, so killing again after
 /// each SIGCHLD, until [`reap`] leaves none, gets them all.
 pub(super) fn kill_all() -> io::Result<()> {
-    for process in proc::descendants(std::process::id())?.iter().filter(|process| !process.zombie) {
-        proc::kill(process)?;
+    for process in nd_proc::descendants(std::process::id())?.iter().filter(|process| !process.zombie) {
+        nd_proc::kill(process)?;
     }
     Ok(())
 }

@@ -5,22 +5,25 @@ use std::time::Duration;
 
 /// One process at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    pub(crate) parent: u32,
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its parent's number.
+    pub parent: u32,
     /// Ended, and not yet waited for by its parent.
-    pub(crate) zombie: bool,
+    pub zombie: bool,
     /// CPU time of the process and of the children it has waited for.
-    pub(crate) cpu: Duration,
+    pub cpu: Duration,
     /// Resident memory in bytes.
-    pub(crate) resident: u64,
+    pub resident: u64,
     /// When it started, in clock ticks since boot: tells it from a later process of the same number.
-    pub(crate) started: u64,
+    pub started: u64,
 }
 
 impl Process {
     /// The process `pid`, if there is one.
-    pub(crate) fn read(pid: u32) -> Option<Self> {
+    #[must_use]
+    pub fn read(pid: u32) -> Option<Self> {
         let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
         parse(pid, &text, rustix::param::clock_ticks_per_second(), rustix::param::page_size() as u64)
     }

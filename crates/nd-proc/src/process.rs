@@ -1,7 +1,4 @@
-//! Processes as the kernel shows them under `/proc` (proc(5)).
-
-mod sockets;
-mod stat;
+//! Looking for processes, and killing exactly those that were found.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
@@ -12,14 +9,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-pub(crate) use sockets::listening;
-pub(crate) use stat::Process;
+use crate::stat::Process;
 
 /// All processes that can be seen now. One that ends meanwhile is left out.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub(crate) fn all() -> io::Result<Vec<Process>> {
+pub fn all() -> io::Result<Vec<Process>> {
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -32,7 +28,10 @@ pub(crate) fn all() -> io::Result<Vec<Process>> {
 /// Every process below `root`, itself not included.
 ///
 /// Complete for a child subreaper: what loses its parent becomes the subreaper's own child.
-pub(crate) fn descendants(root: u32) -> io::Result<Vec<Process>> {
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn descendants(root: u32) -> io::Result<Vec<Process>> {
     let all = all()?;
     let below = below(&HashSet::from([root]), &all);
     Ok(all.into_iter().filter(|process| below.contains(&process.pid)).collect())
@@ -41,11 +40,13 @@ pub(crate) fn descendants(root: u32) -> io::Result<Vec<Process>> {
 /// Every process whose environment holds all of `marks` (each as `NAME=value`), and everything below such a process.
 ///
 /// Sees what the caller may see: its own user's processes, all of them for root.
-pub(crate) fn marked(marks: &[String]) -> io::Result<Vec<Process>> {
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn marked(marks: &[String]) -> io::Result<Vec<Process>> {
     let all = all()?;
     let own = std::process::id();
-    let roots: HashSet<u32> =
-        all.iter().map(|process| process.pid).filter(|pid| *pid != own && bears(*pid, marks)).collect();
+    let roots: HashSet<u32> = bearing_of(&all, marks).map(|process| process.pid).collect();
     if roots.is_empty() {
         return Ok(Vec::new());
     }
@@ -54,17 +55,51 @@ pub(crate) fn marked(marks: &[String]) -> io::Result<Vec<Process>> {
     Ok(all.into_iter().filter(|process| found(process) && process.pid != own).collect())
 }
 
+/// Every process whose environment holds all of `marks`, and nothing else: what such a process has started without them
+/// is not among them.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn bearing(marks: &[String]) -> io::Result<Vec<Process>> {
+    let all = all()?;
+    Ok(bearing_of(&all, marks).cloned().collect())
+}
+
+/// The parents of a process, up to the first one.
+#[must_use]
+pub fn ancestors(pid: u32) -> HashSet<u32> {
+    let mut found = HashSet::new();
+    let mut next = pid;
+    while let Some(parent) = Process::read(next).map(|process| process.parent)
+        && found.insert(parent)
+    {
+        next = parent;
+    }
+    found
+}
+
 /// Sends SIGKILL to exactly this process, not to one that got its number later.
-pub(crate) fn kill(process: &Process) -> io::Result<()> {
+///
+/// # Errors
+/// When it may not be killed; one that is gone already is no error.
+pub fn kill(process: &Process) -> io::Result<()> {
+    send(process, Signal::KILL)
+}
+
+/// Sends a signal to exactly this process, not to one that got its number later.
+///
+/// # Errors
+/// When it may not be sent to it; a process that is gone already is no error.
+pub fn send(process: &Process, signal: Signal) -> io::Result<()> {
     let Some(pid) = raw(process.pid) else { return Ok(()) };
     let sent = match pidfd_open(pid, PidfdFlags::empty()) {
         // The descriptor holds on to whoever has the number now: look once more who that is.
         Ok(pidfd) => match Process::read(process.pid) {
-            Some(now) if now.started == process.started => pidfd_send_signal(pidfd, Signal::KILL),
+            Some(now) if now.started == process.started => pidfd_send_signal(pidfd, signal),
             _ => return Ok(()),
         },
         // Linux before 5.3.
-        Err(Errno::NOSYS) => kill_process(pid, Signal::KILL),
+        Err(Errno::NOSYS) => kill_process(pid, signal),
         Err(error) => Err(error),
     };
     match sent {
@@ -77,12 +112,20 @@ pub(crate) fn kill(process: &Process) -> io::Result<()> {
 ///
 /// # Errors
 /// When one may not be killed.
-pub(crate) fn kill_and_wait(processes: &[Process], until: Instant) -> io::Result<()> {
+pub fn kill_and_wait(processes: &[Process], until: Instant) -> io::Result<()> {
+    send_and_wait(processes, Signal::KILL, until)
+}
+
+/// Sends these processes a signal and waits until they are gone, at most until `until`.
+///
+/// # Errors
+/// When it may not be sent to one of them.
+pub fn send_and_wait(processes: &[Process], signal: Signal, until: Instant) -> io::Result<()> {
     let ends: Vec<OwnedFd> = processes
         .iter()
         .filter_map(|process| pidfd_open(raw(process.pid)?, PidfdFlags::empty()).ok())
         .collect();
-    processes.iter().try_for_each(kill)?;
+    processes.iter().try_for_each(|process| send(process, signal))?;
     for end in &ends {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).ok();
@@ -93,7 +136,10 @@ pub(crate) fn kill_and_wait(processes: &[Process], until: Instant) -> io::Result
 
 /// Everything below `root`, by way of the lists of children that the kernel keeps: cheap, since it only looks at the
 /// tree itself, but a process that starts or ends meanwhile may hide another one. For looking, not for killing.
-pub(crate) fn glance(root: u32) -> io::Result<Vec<Process>> {
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn glance(root: u32) -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
     let mut open = vec![root];
     while let Some(parent) = open.pop() {
@@ -121,6 +167,11 @@ fn children(pid: u32) -> io::Result<Vec<u32>> {
 
 fn raw(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+fn bearing_of<'a>(all: &'a [Process], marks: &'a [String]) -> impl Iterator<Item = &'a Process> {
+    let own = std::process::id();
+    all.iter().filter(move |process| process.pid != own && bears(process.pid, marks))
 }
 
 fn bears(pid: u32, marks: &[String]) -> bool {
