@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{process, thread};
 
@@ -10,6 +11,8 @@ use crate::settings::Settings;
 
 /// Memory that is never given back.
 static LEAKED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+static SICK: AtomicBool = AtomicBool::new(false);
 
 /// Starts every fault that `settings` asks for; does not return where the process is to exit at once.
 ///
@@ -47,6 +50,17 @@ pub fn begin(settings: &Settings) -> io::Result<()> {
         background("flood", move || flood(lines))?;
     }
     Ok(())
+}
+
+/// From now on `/health` says so.
+pub fn sicken() {
+    SICK.store(true, Ordering::Relaxed);
+}
+
+/// Whether it was made sick.
+#[must_use]
+pub fn is_sick() -> bool {
+    SICK.load(Ordering::Relaxed)
 }
 
 /// Keeps `count` MiB more, written to so that they are resident; gives the sum in MiB.

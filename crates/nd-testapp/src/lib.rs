@@ -22,6 +22,7 @@
 //! | `/sse?ms=N&count=C` | C server-sent events, one each N ms (0 or absent: without end) |
 //! | `/ws` | a WebSocket that echoes each data frame, answers pings and closes properly |
 //! | `/leak?mb=N` | keeps N MiB more memory, answers with the sum |
+//! | `/sicken` | from then on `/health` answers 503 |
 //! | `/exit?code=N` | answers, then exits with N |
 //! | `/crash` | aborts at once, without an answer |
 //!

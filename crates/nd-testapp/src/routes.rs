@@ -20,7 +20,7 @@ const JSON: &str = "application/json";
 pub fn answer(exchange: &mut Exchange<'_>) -> io::Result<()> {
     let path = exchange.head.path();
     if exchange.app.unhealthy == Unhealthy::All
-        || (exchange.app.unhealthy == Unhealthy::Health && path == "/health")
+        || (path == "/health" && (exchange.app.unhealthy == Unhealthy::Health || faults::is_sick()))
     {
         exchange.body()?.skip()?;
         return exchange.answer("503 Service Unavailable", TEXT, b"unhealthy\n");
@@ -39,6 +39,7 @@ pub fn answer(exchange: &mut Exchange<'_>) -> io::Result<()> {
         "/echo" => echo(exchange),
         "/headers" => headers(exchange),
         "/leak" => leak(exchange),
+        "/sicken" => sicken(exchange),
         "/exit" => exit(exchange),
         "/crash" => std::process::abort(),
         _ => exchange.answer("404 Not Found", TEXT, b"no such path\n"),
@@ -99,6 +100,11 @@ fn leak(exchange: &mut Exchange<'_>) -> io::Result<()> {
     let count = usize::try_from(exchange.head.number("mb")).unwrap_or(usize::MAX);
     let body = format!("{{\"leaked_mb\":{}}}\n", faults::leak_mb(count));
     exchange.answer("200 OK", JSON, body.as_bytes())
+}
+
+fn sicken(exchange: &mut Exchange<'_>) -> io::Result<()> {
+    faults::sicken();
+    exchange.answer("200 OK", TEXT, b"sick from now on\n")
 }
 
 fn exit(exchange: &mut Exchange<'_>) -> io::Result<()> {

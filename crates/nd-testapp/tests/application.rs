@@ -230,6 +230,16 @@ fn a_failed_start_shows_a_stack_trace_and_its_exit_code() -> Result {
 }
 
 #[test]
+fn an_application_that_is_made_sick_stays_so() -> Result {
+    let app = App::start(&[])?;
+    assert!(app.get("/health")?.0.starts_with("HTTP/1.1 200 "));
+    app.get("/sicken")?;
+    assert!(app.get("/health")?.0.starts_with("HTTP/1.1 503 "));
+    assert!(app.get("/")?.0.starts_with("HTTP/1.1 200 "), "it serves on");
+    Ok(())
+}
+
+#[test]
 fn unhealthy_concerns_the_paths_it_names() -> Result {
     let app = App::start(&[("TESTAPP_UNHEALTHY", "health")])?;
     assert!(app.get("/health")?.0.starts_with("HTTP/1.1 503 "));
