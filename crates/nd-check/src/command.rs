@@ -63,7 +63,7 @@ pub enum CommandError {
 
 /// Types a command and gives what it prints on standard output.
 pub(crate) async fn ask(program: &str, words: &[&str], within: Duration) -> Result<String, CommandError> {
-    let line = || format!("{program} {}", words.join(" "));
+    let line = || typed(program, words);
     let mut command = Command::new(program);
     command.args(words).env("LC_ALL", "C").env("NO_COLOR", "1").kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -95,6 +95,12 @@ impl CommandError {
     pub(crate) fn unexpected(line: impl Into<String>, reason: &impl ToString) -> Self {
         Self::Unexpected { line: line.into(), reason: reason.to_string() }
     }
+}
+
+/// The command as it is quoted: without long flags, which say how it is to answer and not what was asked.
+fn typed(program: &str, words: &[&str]) -> String {
+    let words = words.iter().filter(|word| !word.starts_with("--"));
+    words.fold(program.to_owned(), |line, word| line + " " + word)
 }
 
 /// Waits for the end of a command: whether it went well, and what it wrote.

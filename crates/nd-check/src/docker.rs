@@ -98,7 +98,7 @@ pub(crate) async fn look(name: &str) -> Result<Option<Finding>, CommandError> {
 
 /// Adds what a container uses, which takes the engine a second or two. One that ended meanwhile uses nothing.
 pub(crate) async fn measure(name: &str, finding: &mut Finding) {
-    let words = ["stats", "--no-stream", "--format", "{{json .}}", "--", name];
+    let words = ["stats", "--no-stream", "--format={{json .}}", "--", name];
     let Ok(text) = ask("docker", &words, LOOK).await else { return };
     let Some(line) = text.lines().next() else { return };
     if let Ok(stats) = serde_json::from_str::<Stats>(line) {
@@ -114,7 +114,7 @@ pub(crate) async fn restart(name: &str) -> Result<(), CommandError> {
 
 /// All about some containers.
 pub(crate) async fn inspect(names: &[&str]) -> Result<Vec<Container>, CommandError> {
-    let words = [&["inspect", "--type", "container", "--"], names].concat();
+    let words = [&["inspect", "--type=container", "--"], names].concat();
     let text = ask("docker", &words, LOOK).await?;
     serde_json::from_str(&text).map_err(|error| CommandError::unexpected("docker inspect", &error))
 }

@@ -1,6 +1,7 @@
 //! The command tree of both binaries.
 
 mod count;
+mod check;
 mod deploy;
 mod eternal;
 pub(crate) mod examples;
@@ -19,6 +20,7 @@ use nd_api::manifest::Environment;
 use crate::candidates;
 
 pub(crate) use count::Count;
+pub(crate) use check::CheckArgs;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
 pub(crate) use eternal::{DaemonVerb, EternalArgs, EternalFlags, PidFile, in_background};
 pub(crate) use fields::Fields;
@@ -26,9 +28,7 @@ pub(crate) use look::{
     AppArg, DeploymentListArgs, DeploymentsArgs, DeploymentsVerb, EventsArgs, ListArgs, LogsArgs, OneApp,
     StatusArgs, WhyArgs,
 };
-pub(crate) use tool::{
-    CheckArgs, CompletionArgs, ConfigVerb, EcosystemArgs, ExplainArgs, ManArgs, UnneededArgs,
-};
+pub(crate) use tool::{CompletionArgs, ConfigVerb, EcosystemArgs, ExplainArgs, ManArgs, UnneededArgs};
 pub(crate) use verbs::{AppsArgs, DestroyArgs, FlushArgs, RollbackArgs, ScaleArgs, WaitFlags};
 
 /// The heading over the flags that every command takes.
@@ -115,8 +115,8 @@ pub(crate) enum Command {
     Deploy(Box<DeployArgs>),
     /// Show what a deployment would do; exit code 8 when it would change something
     Plan(Box<DeployArgs>),
-    /// Check a project's file; exit code 8 when it has mistakes
-    Check(CheckArgs),
+    /// Check a project's file, or what runs; exit code 8 when something is wrong
+    Check(Box<CheckArgs>),
     /// List apps
     #[command(name = "ls", visible_aliases = ["list", "l", "ps"])]
     List(ListArgs),

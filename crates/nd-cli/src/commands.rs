@@ -52,7 +52,7 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
     let program = typed.program();
     // These need no daemon.
     match command {
-        Command::Check(args) => return check::run(args, global, output),
+        Command::Check(args) => return check::run(program, args, global, output).await,
         Command::Config(verb) => return config::run(verb, global, output),
         Command::Explain(args) => return explain::run(args, output),
         Command::Save(_) => return unneeded::save(output),

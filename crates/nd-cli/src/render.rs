@@ -1,6 +1,7 @@
 //! How answers are shown to people.
 
 pub(crate) mod app;
+pub(crate) mod check;
 pub(crate) mod deployment;
 pub(crate) mod describe;
 pub(crate) mod failure;

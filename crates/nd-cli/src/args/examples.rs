@@ -16,7 +16,16 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("plan", &["plan", "plan --image ghcr.io/team/shop:1.5 --name shop"]),
-    ("check", &["check", "check deploy/nextdeploy.yml --strict"]),
+    (
+        "check",
+        &[
+            "check",
+            "check deploy/nextdeploy.yml --strict",
+            "check --once",
+            "check shop docker:db --interval 60",
+            "check systemd:nginx --url http://127.0.0.1/ --no-restart",
+        ],
+    ),
     ("ls", &["ls", "ls --watch", "ls --json=name,status,url"]),
     ("status", &["status shop", "status --name=shop --json=instances", "status --workers"]),
     ("describe", &["describe shop", "describe shop --json=config"]),

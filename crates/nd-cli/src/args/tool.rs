@@ -7,17 +7,6 @@ use clap_complete::{ArgValueCandidates, Shell};
 
 use crate::candidates;
 
-/// `check`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// The file [default: nextdeploy.yml]
-    #[arg(value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
-    /// Take warnings for mistakes
-    #[arg(long)]
-    pub(crate) strict: bool,
-}
-
 /// `config`.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ConfigVerb {

@@ -1,86 +1,103 @@
-//! `check`: reads the project's file and says what is wrong with it. The daemon is not asked.
+//! `check`: reads a project's file, or looks at what runs. Which of the two is meant is decided here.
 
-use nd_config::{Report, Severity, Workload};
-use serde::Serialize;
+mod file;
+mod look;
 
-use super::{Outcome, config};
+use std::path::{Path, PathBuf};
+
+use nd_check::{InvalidTarget, Target};
+
+use super::Outcome;
 use crate::args::{CheckArgs, Global};
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::output::Output;
-use crate::project;
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct CheckView {
-    file: String,
-    errors: usize,
-    warnings: usize,
-    mistakes: Vec<MistakeView>,
+/// What is to be checked.
+#[derive(Debug, PartialEq, Eq)]
+enum Checked {
+    /// A project's file.
+    File(Option<PathBuf>),
+    /// What runs: these targets, or all apps where there are none.
+    Running(Vec<Target>),
 }
 
-#[derive(Serialize)]
-struct MistakeView {
-    severity: &'static str,
-    code: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pointer: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<u32>,
-    /// In bytes, from and to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    span: Option<[usize; 2]>,
+pub(super) async fn run(program: &str, args: &CheckArgs, global: &Global, output: &Output) -> Outcome {
+    match meant(program, args, |path| path.exists())? {
+        Checked::File(path) => file::run(path.as_deref(), args.strict, global, output),
+        Checked::Running(_) if args.strict => Err(Failure::usage("--strict is for a project's file")),
+        Checked::Running(targets) => look::run(args, targets, global, output).await,
+    }
 }
 
-pub(super) fn run(args: &CheckArgs, global: &Global, output: &Output) -> Outcome {
-    let path = config::project_file(args.file.as_deref(), global)
-        .ok_or_else(|| Failure::usage("there is no nextdeploy.yml here").fix("nextdeploy check FILE"))?;
-    let report = match project::read(&path, global.env, Workload::Required) {
-        Ok(read) => read.notes,
-        Err(failure) => match failure.report {
-            Some(report) => report,
-            None => return Err(failure),
-        },
+/// The daemon's binary looks at what runs. The other one does with a target, or with a flag that is of no use for a
+/// file; a word that is no file and could be an app is a target.
+fn meant(program: &str, args: &CheckArgs, exists: impl Fn(&Path) -> bool) -> Result<Checked, Failure> {
+    let looks = program == "nextdeployd"
+        || args.once
+        || args.interval.is_some()
+        || args.url.is_some()
+        || args.no_restart
+        || args.words.len() > 1;
+    let is_file = |word: &str| {
+        !Target::names_manager(word) && (exists(Path::new(word)) || word.parse::<Target>().is_err())
     };
-    let (errors, warnings) = (count(&report, Severity::Error), count(&report, Severity::Warning));
-    if output.json {
-        let mistakes = report.mistakes().iter().map(|mistake| view(&report, mistake)).collect();
-        output.object(&CheckView { file: path.display().to_string(), errors, warnings, mistakes });
-    } else {
-        output.report(&report);
-        if errors == 0 && warnings == 0 {
-            output.result(&format!("{} is in order", path.display()));
-        } else {
-            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
-            output.result(&format!("{}: {errors}, {warnings}", path.display()));
+    match args.words.as_slice() {
+        [] if !looks => Ok(Checked::File(None)),
+        [word] if !looks && is_file(word) => Ok(Checked::File(Some(word.into()))),
+        words => {
+            let targets = words.iter().map(|word| word.parse());
+            Ok(Checked::Running(targets.collect::<Result<_, InvalidTarget>>().map_err(no_target)?))
         }
     }
-    let found = errors > 0 || (args.strict && warnings > 0);
-    Ok(if found { Exit::Found } else { Exit::Ok })
 }
 
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+fn no_target(error: InvalidTarget) -> Failure {
+    let failure = Failure::usage(error.to_string());
+    match error {
+        InvalidTarget::App(word, _) => {
+            failure.fix(format!("nextdeploy check {word}    (for a project's file)"))
+        }
+        InvalidTarget::Nameless(..) | InvalidTarget::Manager(..) => failure,
+    }
 }
 
-fn count(report: &Report, severity: Severity) -> usize {
-    report.mistakes().iter().filter(|mistake| mistake.severity == severity).count()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn view(report: &Report, mistake: &nd_config::Mistake) -> MistakeView {
-    let place = mistake.span.as_ref().map(|span| report.line_column(span.start));
-    MistakeView {
-        severity: mistake.severity.as_str(),
-        code: mistake.code.as_str(),
-        message: mistake.message.clone(),
-        help: mistake.help.clone(),
-        pointer: mistake.pointer.clone(),
-        line: place.map(|(line, _)| line),
-        column: place.map(|(_, column)| column),
-        span: mistake.span.as_ref().map(|span| [span.start, span.end]),
+    fn check(program: &str, words: &[&str], once: bool) -> Result<Checked, Failure> {
+        let words = words.iter().map(ToString::to_string).collect();
+        let args = CheckArgs { words, once, ..CheckArgs::default() };
+        meant(program, &args, |path| path == Path::new("compose"))
+    }
+
+    fn running(targets: &[&str]) -> Checked {
+        Checked::Running(targets.iter().map(|target| target.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn the_tool_checks_the_file_unless_something_that_runs_is_meant() {
+        let tool = |words: &[&str], once| check("nextdeploy", words, once).unwrap();
+        assert_eq!(tool(&[], false), Checked::File(None));
+        assert_eq!(
+            tool(&["deploy/nextdeploy.yml"], false),
+            Checked::File(Some("deploy/nextdeploy.yml".into()))
+        );
+        assert_eq!(tool(&["compose"], false), Checked::File(Some("compose".into())));
+        assert_eq!(tool(&[], true), running(&[]));
+        assert_eq!(tool(&["shop"], false), running(&["shop"]));
+        assert_eq!(tool(&["docker:db"], false), running(&["docker:db"]));
+        assert_eq!(tool(&["shop", "compose:compose"], false), running(&["shop", "compose:compose"]));
+    }
+
+    #[test]
+    fn the_daemon_looks_at_what_runs() {
+        assert_eq!(check("nextdeployd", &[], false).unwrap(), running(&[]));
+        assert_eq!(check("nextdeployd", &["compose"], false).unwrap(), running(&["compose"]));
+        let failure = check("nextdeployd", &["nextdeploy.yml"], false).unwrap_err();
+        assert!(
+            failure.fix.iter().any(|fix| fix.starts_with("nextdeploy check nextdeploy.yml")),
+            "{failure:?}"
+        );
     }
 }
