@@ -6,13 +6,14 @@
 //! checked: ports are ports, ranges hold, nobody further in checks again.
 //!
 //! Entry points: [`read_manifest`] and [`manifest_from_json`] for apps, [`read_settings`] for the daemon,
-//! [`parse_dotenv`] for files of variables, [`manifest_to_yaml`] for the way back. A [`Report`] prints itself as
+//! [`parse_dotenv`] for files of variables, [`manifest_to_yaml`] for the way back, [`import`] for the files of other tools. A [`Report`] prints itself as
 //! rustc-like snippets, as one line a mistake, or as the `errors` of a problem body.
 //!
 //! This crate must never know the core, open a file or read the process's environment: its callers do.
 
 mod decode;
 mod dotenv;
+pub mod import;
 mod json;
 mod manifest;
 mod node;
@@ -23,6 +24,7 @@ mod settings;
 mod substitute;
 mod suggest;
 mod toml_tree;
+mod words;
 mod yaml;
 
 pub use dotenv::parse_dotenv;
