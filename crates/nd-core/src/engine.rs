@@ -11,6 +11,7 @@ mod diagnose;
 mod error;
 mod follow;
 mod handle;
+mod order;
 mod readiness;
 mod reconciler;
 mod shared;

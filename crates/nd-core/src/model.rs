@@ -41,7 +41,7 @@ use crate::events::Event;
 use crate::ports::{Prepared, RuntimeCaps};
 use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord, RolloutStage, RunIntent};
 use crate::routes::AppRoutes;
-use crate::spec::{AppSpec, Schedule};
+use crate::spec::{AppSpec, Dependency, Schedule};
 use steps::StepTracker;
 
 /// The moment of an activation, and its share of chance.
@@ -113,6 +113,10 @@ pub struct AppModel {
     /// Why the units could not be looked at the last time.
     blind: Option<String>,
     steps: StepTracker,
+    /// Which app must come up before this one starts.
+    awaits_app: Option<String>,
+    /// Whether a unit has been ready since the app last was to come up.
+    came_up: bool,
     /// Whether a second unit stands in for the only one while that one is started anew.
     stand_in: bool,
     /// When the schedule of the active release asks for a restart next.
@@ -153,6 +157,8 @@ impl AppModel {
             trouble: None,
             blind: None,
             steps: StepTracker::default(),
+            awaits_app: None,
+            came_up: false,
             stand_in: false,
             cron_next: None,
             suspended: false,
@@ -195,6 +201,29 @@ impl AppModel {
     #[must_use]
     pub fn deployment(&self) -> Option<&DeploymentRecord> {
         self.deployment.as_ref()
+    }
+
+    /// The apps that must come up before units start: only while this one is coming up itself. What crashes later starts
+    /// again at once, whatever has become of the others.
+    #[must_use]
+    pub fn dependencies(&self) -> &[Dependency] {
+        let starts =
+            self.record.rollout.as_ref().map(|rollout| &rollout.release).or(self.record.active.as_ref());
+        let waits = self.run() == RunIntent::Running && !self.came_up;
+        let spec = starts.filter(|_| waits).and_then(|release| self.spec_of(release));
+        spec.map(|spec| spec.depends_on.as_slice()).unwrap_or_default()
+    }
+
+    /// Says which app this one waits for, if any.
+    pub fn await_app(&mut self, awaited: Option<String>, now: Now) {
+        if self.awaits_app == awaited {
+            return;
+        }
+        if let Some(message) = &awaited {
+            self.steps.progress(message, now, &mut self.facts, self.record.rollout.as_ref());
+            self.fact(None, Event::Note { message: message.clone() });
+        }
+        self.awaits_app = awaited;
     }
 
     /// Whether nothing is known about the units yet.

@@ -3,6 +3,7 @@
 //! An [`AppSpec`] is never serialized; [`records`](crate::records) holds its stored form. Whoever builds one (the API
 //! server, an embedder) has already checked ranges and formats.
 
+mod depends;
 mod health;
 mod policy;
 mod schedule;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use nd_types::{HostPattern, HostPortProtocol, PathPrefix, RuntimeKind, ServiceLimits, StrategyName};
 
+pub use depends::{Condition, Dependency};
 pub use health::{ProbeKind, ReadinessSpec, StatusRange};
 pub use policy::{RestartPolicy, RestartSpec, StopSpec};
 pub use schedule::{InvalidSchedule, Schedule};
@@ -43,6 +45,8 @@ pub struct AppSpec {
     pub restart: RestartSpec,
     /// How a unit is stopped.
     pub stop: StopSpec,
+    /// The apps that come up before this one, and stop after it.
+    pub depends_on: Vec<Dependency>,
     /// How this release takes over from the one before; chosen by volumes and ports when absent.
     pub strategy: Option<StrategyName>,
     /// How long requests in flight on an old release may take to finish.
@@ -68,6 +72,7 @@ impl AppSpec {
             readiness: ReadinessSpec::default(),
             restart: RestartSpec::default(),
             stop: StopSpec::default(),
+            depends_on: Vec::new(),
             strategy: None,
             drain: Self::DRAIN,
             limits: ServiceLimits::default(),

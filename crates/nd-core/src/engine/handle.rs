@@ -13,6 +13,7 @@ use tokio::sync::broadcast;
 use super::deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackRequest};
 use super::error::EngineError;
 use super::follow::follow;
+use super::order;
 use super::reconciler::ask;
 use super::shared::{Message, Shared};
 use crate::events::StoredEvent;
@@ -118,18 +119,25 @@ impl EngineHandle {
     /// that did not stop within `within`.
     pub async fn suspend(&self, within: Duration) -> Vec<AppName> {
         let give_up = tokio::time::Instant::now() + within;
-        let apps: Vec<_> =
-            self.shared.apps.read().iter().map(|(app, entry)| (app.clone(), entry.clone())).collect();
-        for (_, entry) in &apps {
-            // A reconciler that has ended has nothing to stop.
-            entry.mailbox.send(Message::Suspend).await.ok();
-        }
+        let apps = self.shared.apps.read().clone();
+        let needs = apps.iter().map(|(app, entry)| {
+            let spec = entry.status.borrow().spec.clone();
+            let needs = spec.iter().flat_map(|spec| &spec.depends_on).map(|needed| needed.app.clone());
+            (app.clone(), needs.collect())
+        });
         let mut running = Vec::new();
-        for (app, mut entry) in apps {
-            let stopped = |status: &Arc<AppStatus>| status.settled && status.phase == AppPhase::Stopped;
-            let waited = tokio::time::timeout_at(give_up, entry.status.wait_for(stopped)).await;
-            if waited.is_err() {
-                running.push(app);
+        for group in order::stop_order(&needs.collect()) {
+            let group: Vec<_> = group.iter().filter_map(|app| apps.get_key_value(app)).collect();
+            for (_, entry) in &group {
+                // A reconciler that has ended has nothing to stop.
+                entry.mailbox.send(Message::Suspend).await.ok();
+            }
+            for (app, entry) in group {
+                let stopped = |status: &Arc<AppStatus>| status.settled && status.phase == AppPhase::Stopped;
+                let mut status = entry.status.clone();
+                if tokio::time::timeout_at(give_up, status.wait_for(stopped)).await.is_err() {
+                    running.push(app.clone());
+                }
             }
         }
         running

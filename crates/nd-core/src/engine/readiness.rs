@@ -76,6 +76,7 @@ pub(super) async fn wait_ready(
         },
     };
     match exit {
+        Some(Ok(exit)) if wait.is_job(exit) => Ok(wait.job_report()),
         Some(Ok(exit)) => Err(wait.explain(Some(exit)).await),
         Some(Err(error)) => Err(NotReady { exit: None, diagnosis: failed(&error).diagnosis, unknown: true }),
         None => Err(wait.explain(None).await),
@@ -300,9 +301,27 @@ impl Wait<'_> {
 
     /// Whether nobody expects a port of this unit, and it has run for a while without one.
     fn is_worker(&self) -> bool {
-        let expected =
-            self.spec.port.is_some() || !self.spec.routes.is_empty() || !self.spec.host_ports.is_empty();
-        !expected && self.began.elapsed() >= WORKER_AFTER
+        !self.expects_port() && self.began.elapsed() >= WORKER_AFTER
+    }
+
+    fn expects_port(&self) -> bool {
+        self.spec.port.is_some() || !self.spec.routes.is_empty() || !self.spec.host_ports.is_empty()
+    }
+
+    /// Whether the unit has done what it was for: it ended well, nobody expects a port of it, and its policy leaves it
+    /// at that.
+    fn is_job(&self, exit: ExitStatus) -> bool {
+        exit.is_success() && !self.spec.restart.policy.restarts_after(exit) && !self.expects_port()
+    }
+
+    fn job_report(&self) -> ReadyReport {
+        ReadyReport {
+            address: None,
+            evidence: "ended with success".to_owned(),
+            took: self.began.elapsed(),
+            fixed_port: None,
+            notes: Vec::new(),
+        }
     }
 
     fn worker_report(&self) -> ReadyReport {

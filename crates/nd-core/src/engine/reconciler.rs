@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::actions;
 use super::boot;
 use super::error::EngineError;
+use super::order;
 use super::shared::{Message, Shared};
 use crate::events::Event;
 use crate::model::edit::{Edit, EditError};
@@ -217,6 +218,8 @@ impl Reconciler {
     /// Decides, stores, publishes and starts; answers when to decide again.
     async fn activate(&mut self) -> Mono {
         let strategies = self.shared.registry.strategies().clone();
+        let awaited = order::awaited(&self.shared, self.model.dependencies());
+        self.model.await_app(awaited, self.shared.now());
         let Decision { actions, records, facts, wake_at } = self.model.decide(self.shared.now(), &strategies);
         let (exits, facts): (Vec<Fact>, Vec<Fact>) =
             facts.into_iter().partition(|fact| matches!(fact.what, Event::UnitExited { .. }));

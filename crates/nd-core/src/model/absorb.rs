@@ -141,6 +141,7 @@ impl AppModel {
         match result {
             Ok(report) => {
                 self.idle(id, now);
+                self.came_up = true;
                 self.on_unit(id, UnitEvent::Ready, now);
                 self.unit_mut(id, now).address = report.address;
                 if let Some(release) = self.releases.get_mut(id.release()) {

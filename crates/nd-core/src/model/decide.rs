@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nd_supervise::Mono;
 use nd_types::{ExitStatus, ReleaseId, StrategyName, UnitId};
@@ -14,6 +15,9 @@ use crate::events::RestartReason;
 use crate::plan::{Plan, Step};
 use crate::ports::DeployStrategy;
 use crate::records::{Record, RolloutStage, RunIntent};
+
+/// How soon an app that waits for another one looks at it again.
+const LOOK_AT_OTHERS: Duration = Duration::from_millis(200);
 
 /// The strategies by name.
 pub type Strategies = BTreeMap<StrategyName, Arc<dyn DeployStrategy>>;
@@ -59,6 +63,9 @@ impl AppModel {
             self.look = false;
             self.observing = true;
             decision.actions.push(Action::Observe { epoch: self.epoch });
+        }
+        if self.run() != RunIntent::Running {
+            self.came_up = false;
         }
         if self.observed {
             self.keep_schedule(now, &mut decision);
@@ -236,6 +243,10 @@ impl AppModel {
     fn start_wishes(&mut self, now: Now, wishes: BTreeMap<UnitId, UnitAction>, decision: &mut Decision) {
         for (id, action) in wishes {
             if matches!(action, UnitAction::Start(_)) && self.must_wait_for_others(id.release()) {
+                continue;
+            }
+            if matches!(action, UnitAction::Start(_)) && self.awaits_app.is_some() {
+                decision.wake(now.mono + LOOK_AT_OTHERS);
                 continue;
             }
             let drained = !self.may_be_routed(&id);

@@ -257,12 +257,16 @@ impl AppModel {
             matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent)
                 && matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final)
         });
+        let completed = |unit: &Unit| matches!(unit.state, UnitState::Crashed(exit) if exit.is_success());
+        if hopeless && self.observed && self.wanted_units().all(completed) {
+            return (AppPhase::Stopped, Some("it has ended with success".to_owned()));
+        }
         if hopeless && self.observed { (AppPhase::Failed, reason) } else { (AppPhase::Degraded, reason) }
     }
 
     /// What stands in the way at a port.
     pub(super) fn hindrance(&self) -> Option<String> {
-        self.trouble.clone().or_else(|| self.blind.clone())
+        self.trouble.clone().or_else(|| self.awaits_app.clone()).or_else(|| self.blind.clone())
     }
 
     /// Why an instance does not serve.

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::Prepared;
 use crate::spec::{
-    AppSpec, CommandSpec, HostPortSpec, ImageSpec, ProbeKind, ReadinessSpec, Resources, RestartPolicy,
-    RestartSpec, RouteSpec, StatusRange, StopSpec, VolumeSource, VolumeSpec, Workload,
+    AppSpec, CommandSpec, Condition, Dependency, HostPortSpec, ImageSpec, ProbeKind, ReadinessSpec,
+    Resources, RestartPolicy, RestartSpec, RouteSpec, StatusRange, StopSpec, VolumeSource, VolumeSpec,
+    Workload,
 };
 
 /// One release of an app.
@@ -60,10 +61,26 @@ pub struct SpecV1 {
     restart: RestartV1,
     stop_signal: Option<i32>,
     stop_grace: Duration,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    depends_on: Vec<DependencyV1>,
     strategy: Option<StrategyName>,
     drain: Duration,
     limits: ServiceLimits,
     keep_releases: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct DependencyV1 {
+    app: AppName,
+    condition: ConditionV1,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ConditionV1 {
+    Started,
+    Healthy,
+    Completed,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,6 +213,7 @@ impl From<&AppSpec> for SpecV1 {
             restart: (&spec.restart).into(),
             stop_signal: spec.stop.signal,
             stop_grace: spec.stop.grace,
+            depends_on: spec.depends_on.iter().map(DependencyV1::from).collect(),
             strategy: spec.strategy,
             drain: spec.drain,
             limits: spec.limits.clone(),
@@ -229,11 +247,34 @@ impl From<&SpecV1> for AppSpec {
             readiness: (&stored.readiness).into(),
             restart: (&stored.restart).into(),
             stop: StopSpec { signal: stored.stop_signal, grace: stored.stop_grace },
+            depends_on: stored.depends_on.iter().map(Dependency::from).collect(),
             strategy: stored.strategy,
             drain: stored.drain,
             limits: stored.limits.clone(),
             keep_releases: stored.keep_releases,
         }
+    }
+}
+
+impl From<&Dependency> for DependencyV1 {
+    fn from(dependency: &Dependency) -> Self {
+        let condition = match dependency.condition {
+            Condition::Started => ConditionV1::Started,
+            Condition::Healthy => ConditionV1::Healthy,
+            Condition::Completed => ConditionV1::Completed,
+        };
+        Self { app: dependency.app.clone(), condition }
+    }
+}
+
+impl From<&DependencyV1> for Dependency {
+    fn from(stored: &DependencyV1) -> Self {
+        let condition = match stored.condition {
+            ConditionV1::Started => Condition::Started,
+            ConditionV1::Healthy => Condition::Healthy,
+            ConditionV1::Completed => Condition::Completed,
+        };
+        Self { app: stored.app.clone(), condition }
     }
 }
 

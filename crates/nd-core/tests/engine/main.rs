@@ -10,6 +10,7 @@
 mod adoption;
 mod claims;
 mod crashes;
+mod dependencies;
 mod deploying;
 mod failing;
 mod following;
