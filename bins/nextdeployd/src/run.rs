@@ -7,18 +7,20 @@ use std::time::Duration;
 use nd_core::EngineHandle;
 use nd_logs::{Collector, SegmentLog};
 use nd_server::{ErrorLog, Facts, ListenError, Listener, Server, Services, Token, unix_listener};
-use nd_supervise::{CancellationToken, RestartWhen, Supervisor, SystemClock, TaskSet, WorkerSpec};
+use nd_supervise::{CancellationToken, Supervisor, SystemClock};
 use nd_types::Timestamp;
 use sd_notify::NotifyState;
 
+use crate::activation;
+use crate::fail_point;
 use crate::host::DaemonHost;
 use crate::lock::{DataLock, LockError};
 use crate::logging;
 use crate::options::{Chosen, RunOptions};
 use crate::paths::Paths;
 use crate::signals::{Asked, Signals};
-use crate::watchdog;
 use crate::wiring::{self, Parts};
+use crate::workers::{self, Work};
 
 /// How long `--stop-apps` may take; the whole daemon has 25 s.
 const STOP_APPS: Duration = Duration::from_secs(14);
@@ -31,9 +33,6 @@ const STOP_WORKERS: Duration = Duration::from_secs(4);
 
 /// How long the lines that were read last may take to the disk.
 const LAST_LINES: Duration = Duration::from_secs(1);
-
-/// How often logs that are kept long enough are removed.
-const RETENTION: Duration = Duration::from_secs(600);
 
 /// The group whose members may use the control socket.
 const GROUP: &str = "nextdeploy";
@@ -100,7 +99,12 @@ async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<
     for note in &parts.notes {
         tracing::warn!("{note}");
     }
-    let unix = Listener::unix(unix_listener(&paths.socket, group_id(GROUP))?);
+    let held = activation::control_socket().map_err(system("take the socket that systemd holds"))?;
+    let is_held = held.is_some();
+    let unix = Listener::unix(match held {
+        Some(held) => held,
+        None => unix_listener(&paths.socket, group_id(GROUP))?,
+    });
     let tcp = Listener::tcp(chosen.listen, chosen.dev).await?;
     let listen = tcp.local_addr();
     let supervisor = Supervisor::new(Arc::new(SystemClock));
@@ -110,30 +114,40 @@ async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<
         server(paths, listen.or(Some(chosen.listen)), &parts, &supervisor, Arc::clone(&host), errors)?;
     let (engine, proxy) = (parts.engine.handle(), parts.proxy.clone());
     let (collector, logs) = (parts.collector.clone(), Arc::clone(&parts.logs));
-    let api = CancellationToken::new();
-    let tasks = TaskSet::new("daemon");
-    start_workers(&supervisor, parts, &server)?;
-    for listener in [unix, tcp] {
-        let (server, until) = (server.clone(), api.clone());
-        tasks.spawn("api", async move { server.serve(listener, until).await });
-    }
-    tasks.spawn("watchdog", watchdog::feed(api.clone()));
+    let (api, ending) = (CancellationToken::new(), CancellationToken::new());
+    let work = Work {
+        engine: parts.engine,
+        logs: parts.logs,
+        server: server.clone(),
+        unix,
+        tcp,
+        api: api.clone(),
+        ending: ending.clone(),
+    };
+    workers::start(&supervisor, work).map_err(|error| RunError::Start(error.to_string()))?;
     announce(paths, listen, &engine);
-    let signal = wait_for_end(&mut signals, &host).await;
+    let signal = tokio::select! {
+        signal = wait_for_end(&mut signals, &host) => signal,
+        () = fail_point::strike_workers(&supervisor) => "SIGTERM",
+    };
     tracing::info!("Received {signal}, starting graceful shutdown...");
     notify(&[NotifyState::Stopping]);
+    tracing::info!("{}", server.statistics());
     api.cancel();
+    server.close();
     if chosen.stop_apps {
         stop_apps(&engine).await;
     }
     proxy.shutdown(DRAIN).await;
+    ending.cancel();
     let report = supervisor.shutdown(STOP_WORKERS).await;
-    tasks.shutdown(Duration::from_secs(2)).await;
     keep_last_lines(&collector, &logs).await;
     if !report.is_clean() {
         tracing::warn!(aborted = ?report.aborted, "workers did not end in time");
     }
-    std::fs::remove_file(&paths.socket).ok();
+    if !is_held {
+        std::fs::remove_file(&paths.socket).ok();
+    }
     tracing::info!("ended; {}", if chosen.stop_apps { "apps are stopped" } else { "apps go on running" });
     Ok(())
 }
@@ -169,47 +183,6 @@ fn server(
     Ok(Server::new(facts, services))
 }
 
-fn start_workers(supervisor: &Supervisor, parts: Parts, server: &Server) -> Result<(), RunError> {
-    let engine = Arc::new(parts.engine);
-    let failed = |error: nd_supervise::SupervisorError| RunError::Start(error.to_string());
-    let spec =
-        WorkerSpec::new("engine").restart(RestartWhen::OnFailure).critical().grace(Duration::from_secs(11));
-    supervisor
-        .add(spec, move |context| {
-            let engine = Arc::clone(&engine);
-            async move {
-                engine.run(context.shutdown).await;
-                Ok(())
-            }
-        })
-        .map_err(failed)?;
-    let server = server.clone();
-    supervisor
-        .add(WorkerSpec::new("restart-count"), move |context| {
-            let server = server.clone();
-            async move {
-                server.count_restarts(context.shutdown).await;
-                Ok(())
-            }
-        })
-        .map_err(failed)?;
-    let logs = parts.logs;
-    supervisor
-        .add(WorkerSpec::new("log-retention"), move |context| {
-            let logs = Arc::clone(&logs);
-            async move {
-                loop {
-                    logs.sweep().await?;
-                    tokio::select! {
-                        () = tokio::time::sleep(RETENTION) => {}
-                        () = context.shutdown.cancelled() => return Ok(()),
-                    }
-                }
-            }
-        })
-        .map_err(failed)
-}
-
 fn announce(paths: &Paths, listen: Option<SocketAddr>, engine: &EngineHandle) {
     let listen = listen.map_or_else(String::new, |listen| format!(" and http://{listen}"));
     tracing::info!(
@@ -225,7 +198,7 @@ async fn wait_for_end(signals: &mut Signals, host: &DaemonHost) -> &'static str 
         match signals.next().await {
             Asked::End(signal) => return signal,
             Asked::Reload => {
-                notify(&[NotifyState::Reloading]);
+                notify(&reloading());
                 host.reload_and_log().await;
                 notify(&[NotifyState::Ready]);
             }
@@ -251,6 +224,12 @@ async fn keep_last_lines(collector: &Collector, logs: &SegmentLog) {
         Ok(Err(error)) => tracing::warn!(%error, "the last lines of the apps may not be kept"),
         Err(_) => tracing::warn!("the last lines of the apps may not be kept: the disk does not answer"),
     }
+}
+
+/// That the settings are read again, and since when: without the time `Type=notify-reload` fails.
+fn reloading() -> Vec<NotifyState<'static>> {
+    let since = NotifyState::monotonic_usec_now().ok();
+    std::iter::once(NotifyState::Reloading).chain(since).collect()
 }
 
 /// Tells systemd; without one, nothing happens.

@@ -2,7 +2,7 @@
 //!
 //! Three surfaces, one module each: [`Manifest`] is what `nextdeploy.yml` says and what a deploy request carries;
 //! [`flat`] holds the envelope of the flat paths (`POST /deploy`, `GET /status`); [`v1`] holds the views and requests of
-//! `/api/v1`, whose paths stand in one table, [`endpoints`].
+//! `/api/v1`, whose paths stand in one table, [`endpoints`]. [`monitoring`] is what `/api/monitoring/…` answers.
 //!
 //! This crate must never know tokio, the core or a transport. Values are already typed here (a port is never 0, an
 //! image reference is never empty), so that whoever receives one does not check it again; `nd-config` turns text and
@@ -11,6 +11,7 @@
 pub mod endpoints;
 pub mod flat;
 pub mod manifest;
+pub mod monitoring;
 pub mod v1;
 
 pub use manifest::Manifest;

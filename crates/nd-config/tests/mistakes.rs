@@ -137,8 +137,25 @@ mistakes! {
         with("restart: {delay: 1s, restart_delay: 2s}\n") =>
         "error[ND0123] nextdeploy.yml:4:22: `delay` and `restart_delay` say the same thing twice; help: keep one of them";
     a_key_without_effect_is_named_though_its_value_is_read:
-        with("restart: {max_memory: 480M}\n") =>
-        "warning[ND0202] nextdeploy.yml:4:11: `restart.max_memory` is not supported yet by this version and has no effect";
+        with("deployment: {container: {healthcheck: {path: /, headers: {x-probe: nd}}}}\n") =>
+        "warning[ND0202] nextdeploy.yml:4:49: `deployment.container.healthcheck.headers` is not supported yet by this version and has no effect";
+    a_header_has_a_name_and_one_line:
+        with("deployment: {container: {healthcheck: {path: /, headers: {\"x probe\": \"a\\nb\"}}}}\n") =>
+        "warning[ND0202] nextdeploy.yml:4:49: `deployment.container.healthcheck.headers` is not supported yet by this version and has no effect"
+        "error[ND0121] nextdeploy.yml:4:59: `x probe` is no name of a header (RFC 9110, section 5.1)"
+        "error[ND0121] nextdeploy.yml:4:70: the header `x probe` must be one line";
+    a_schedule_that_is_none_is_told_how_one_looks:
+        with("restart: {cron: every night}\n") =>
+        "error[ND0121] nextdeploy.yml:4:17: `every night` is no schedule (pattern must have between 5 and 7 fields); write minute, hour, day, month and weekday, as in `0 3 * * *`";
+    a_time_to_the_kill_is_said_once:
+        with("stop: {grace: 5s}\nkill_timeout: 6s\n") =>
+        "error[ND0123] nextdeploy.yml:5:1: `kill_timeout` and `stop.grace` say the same thing twice; help: keep one of them";
+    a_time_to_the_kill_needs_a_unit:
+        with("kill_timeout: 5000\n") =>
+        "error[ND0121] nextdeploy.yml:4:15: duration needs a unit (other tools read 5000 as seconds or as milliseconds); help: write `5000s`";
+    waiting_for_readiness_needs_no_word:
+        with("wait_ready: true\n") =>
+        "note[ND0232] nextdeploy.yml:4:13: wait_ready has no effect of its own: every instance is waited for until its health check passes, and a message such as `process.send('ready')` is not read";
     a_container_runs_where_its_image_says:
         with("cwd: /srv\n") =>
         "warning[ND0232] nextdeploy.yml:4:6: cwd has no effect on a container, which runs in the directory that its image names";

@@ -98,7 +98,8 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         Just(RestartPolicy::UnlessStopped),
         Just(RestartPolicy::Never)
     ];
-    let restart = (of(policy), of(-1i64..9999), of(time()), of(memory()), vec(0i32..=255, 0..3));
+    let cron = prop_oneof![Just("0 3 * * *"), Just("*/5 9-17 * * MON-FRI"), Just("@hourly")];
+    let restart = (of(policy), of(-1i64..9999), of(time()), of(memory()), vec(0i32..=255, 0..3), of(cron));
     let rest = (
         healthcheck(),
         of(prop_oneof![Just(StrategyName::BlueGreen), Just(StrategyName::Recreate)]),
@@ -122,6 +123,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         m.restart.max = restart.1.map(RestartMax::try_from).transpose().ok()?;
         (m.restart.delay, m.restart.max_memory, m.restart.stop_exit_codes) =
             (restart.2, restart.3, restart.4);
+        m.restart.cron = restart.5.map(str::parse).transpose().ok()?;
         m.deployment.container.healthcheck = rest.0;
         m.deployment.rollout.strategy = rest.1;
         m.deployment.stop.signal = Some(StopSignal::Int);

@@ -89,8 +89,9 @@ impl LogCollector for Collector {
         units.insert(unit.clone(), Followed { runtime: Arc::clone(runtime), stop: stop.clone(), kept });
         drop(units);
         self.shared.tasks.spawn("read output", async move {
+            // However it ends, by a panic too: the next look at the unit follows it anew.
+            let _ended = stop.clone().drop_guard();
             stop.run_until_cancelled(reader.run()).await;
-            stop.cancel();
         });
     }
 

@@ -11,6 +11,7 @@ mod auth;
 mod body;
 mod counters;
 mod host;
+mod host_history;
 mod idempotency;
 mod identity;
 mod listen;

@@ -140,18 +140,13 @@ pub(crate) struct Connection {
     pub(crate) local: Option<SocketAddr>,
 }
 
-pub(crate) async fn serve(
-    listener: Listener,
-    router: Router,
-    closing: &CancellationToken,
-    shutdown: CancellationToken,
-) {
+pub(crate) async fn serve(listener: &Listener, router: Router, shutdown: CancellationToken) {
     let tasks = TaskSet::new("api-connections");
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
         let accepted = tokio::select! {
-            accepted = accept(&listener) => accepted,
+            accepted = accept(listener) => accepted,
             () = shutdown.cancelled() => break,
         };
         let (stream, connection) = match accepted {
@@ -168,8 +163,6 @@ pub(crate) async fn serve(
             drop(permit);
         });
     }
-    drop(listener);
-    closing.cancel();
     let cut = tasks.shutdown(FINISH).await;
     if cut > 0 {
         tracing::info!(cut, "API requests still under way were cut off");

@@ -9,6 +9,7 @@ mod flat;
 mod health;
 mod logs;
 mod metrics;
+mod monitoring;
 mod not_yet;
 mod stream;
 mod system;
@@ -60,6 +61,9 @@ fn flat_routes(router: Routes) -> Routes {
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/healthz", get(health::healthz))
+        .route("/api/monitoring/health", get(monitoring::health))
+        .route("/api/monitoring/metrics", get(monitoring::metrics))
+        .route("/api/monitoring/services", get(monitoring::services))
         .route("/ws/logs", get(websocket::logs))
 }
 

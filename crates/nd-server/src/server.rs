@@ -4,17 +4,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use axum::Router;
 use nd_core::engine::EngineHandle;
 use nd_core::ports::LogStore;
 use nd_supervise::{CancellationToken, Clock, Mono, Supervisor, TaskSet};
-use nd_types::Timestamp;
+use nd_types::{Timestamp, format_duration};
 use tokio::sync::Semaphore;
 
 use crate::auth::Token;
 use crate::counters::ErrorLog;
 use crate::host::Host;
+use crate::host_history::HostHistory;
 use crate::idempotency::Answers;
 use crate::listen::{self, Listener};
 use crate::routes;
@@ -76,6 +78,7 @@ pub(crate) struct Api {
     pub(crate) requests: AtomicU64,
     pub(crate) usage: UsageBook,
     pub(crate) tally: Tally,
+    pub(crate) history: HostHistory,
     /// Answers to requests that must not be done twice, and the ones under way.
     pub(crate) answers: Arc<Answers>,
     pub(crate) once: TaskSet,
@@ -84,6 +87,9 @@ pub(crate) struct Api {
     /// Ends every stream.
     pub(crate) closing: CancellationToken,
 }
+
+/// Time between two lines of statistics.
+const STATISTICS: Duration = Duration::from_secs(300);
 
 /// Log sockets at a time: each may hold a few megabytes of lines for a slow reader.
 const SOCKETS: usize = 128;
@@ -99,6 +105,7 @@ impl Server {
             requests: AtomicU64::new(0),
             usage: UsageBook::default(),
             tally: Tally::default(),
+            history: HostHistory::default(),
             answers: Arc::default(),
             once: TaskSet::new("api-once"),
             sockets: Arc::new(Semaphore::new(SOCKETS)),
@@ -107,9 +114,38 @@ impl Server {
         Self { router: routes::router(&api), api }
     }
 
-    /// Answers the listener's requests until `shutdown`; then requests under way get 2 s.
-    pub async fn serve(&self, listener: Listener, shutdown: CancellationToken) {
-        listen::serve(listener, self.router.clone(), &self.api.closing, shutdown).await;
+    /// Answers the listener's requests until `shutdown`; then requests under way get 2 s. May be called again.
+    pub async fn serve(&self, listener: &Listener, shutdown: CancellationToken) {
+        listen::serve(listener, self.router.clone(), shutdown).await;
+    }
+
+    /// Ends every stream, on all listeners: the daemon ends.
+    pub fn close(&self) {
+        self.api.closing.cancel();
+    }
+
+    /// Samples the host every 10 s until `shutdown`, for `/api/monitoring/metrics`.
+    pub async fn sample_host(&self, shutdown: CancellationToken) {
+        self.api.history.run(&*self.api.services.host, shutdown).await;
+    }
+
+    /// Logs how the daemon fares every 5 minutes until `shutdown`.
+    pub async fn log_statistics(&self, shutdown: CancellationToken) {
+        let mut due = tokio::time::interval_at(tokio::time::Instant::now() + STATISTICS, STATISTICS);
+        while shutdown.run_until_cancelled(due.tick()).await.is_some() {
+            tracing::info!("{}", self.statistics());
+        }
+    }
+
+    /// How the daemon fares, in one line: `Daemon Stats: {uptime: 1h42m, restarts: 3, crashes: 2, status: ok}`.
+    #[must_use]
+    pub fn statistics(&self) -> String {
+        let (uptime, counts) = (format_duration(self.api.uptime()), self.api.tally.daemon());
+        let status = if self.api.services.supervisor.is_healthy() { "ok" } else { "degraded" };
+        let (restarts, crashes) = (counts.restarts, counts.crashes);
+        format!(
+            "Daemon Stats: {{uptime: {uptime}, restarts: {restarts}, crashes: {crashes}, status: {status}}}"
+        )
     }
 
     /// Counts restarts and crashes of apps, from what is stored and then live, until `shutdown`.

@@ -6,7 +6,7 @@ mod deployment;
 mod event;
 mod log;
 
-pub(crate) use app::{app_view, flat_status, instances};
+pub(crate) use app::{app_view, flat_status, instances, phase};
 pub(crate) use config::config;
 pub(crate) use deployment::{deployment_view, last_record, step_record};
 pub(crate) use event::event_view;

@@ -39,9 +39,16 @@ impl FromStr for CronSchedule {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         let invalid = |reason: String| InvalidCron { text: text.to_owned(), reason };
-        Cron::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        Cron::from_str(text).map_err(|error| invalid(plain(&error.to_string())))?;
         Ok(Self(text.to_owned()))
     }
+}
+
+/// A reason within a sentence of ours: `Invalid pattern: Pattern must ….` becomes `pattern must …`.
+fn plain(reason: &str) -> String {
+    let reason = reason.rsplit_once(": ").map_or(reason, |(_, last)| last).trim_end_matches('.');
+    let mut letters = reason.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 impl TryFrom<String> for CronSchedule {

@@ -24,14 +24,15 @@ pub(super) async fn health(State(api): State<Arc<Api>>) -> Response {
         errors: services.errors.counts(services.clock.mono()),
         requests: api.requests.load(Ordering::Relaxed),
     };
-    (status(well), Json(body)).into_response()
+    (status_code(well), Json(body)).into_response()
 }
 
 pub(super) async fn healthz(State(api): State<Arc<Api>>) -> (StatusCode, &'static str) {
     let well = api.services.supervisor.is_healthy();
-    (status(well), if well { "ok" } else { "degraded" })
+    (status_code(well), if well { "ok" } else { "degraded" })
 }
 
-fn status(well: bool) -> StatusCode {
+/// 503 while a worker that the daemon needs is down.
+pub(super) fn status_code(well: bool) -> StatusCode {
     if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

@@ -3,8 +3,12 @@
 use std::num::{NonZeroU16, NonZeroU32};
 
 use nd_api::Manifest;
-use nd_api::manifest::{CommandLine, RestartPolicy as WrittenPolicy, TcpProbe};
-use nd_core::spec::{AppSpec, InvalidSchedule, ProbeKind, RestartPolicy, Schedule, StatusRange};
+use nd_api::manifest::{
+    CommandLine, Condition as WrittenCondition, RestartPolicy as WrittenPolicy, TcpProbe,
+};
+use nd_core::spec::{
+    AppSpec, Condition, Dependency, InvalidSchedule, ProbeKind, RestartPolicy, Schedule, StatusRange,
+};
 
 use super::mistake;
 use crate::refusal::Refusal;
@@ -100,6 +104,20 @@ pub(super) fn rollout(manifest: &Manifest, spec: &mut AppSpec) {
     spec.drain = rollout.drain.unwrap_or(spec.drain);
     spec.stop.signal = stop.signal.map(nd_api::manifest::StopSignal::number).or(spec.stop.signal);
     spec.stop.grace = stop.grace.unwrap_or(spec.stop.grace);
+    if !manifest.depends_on.is_empty() {
+        let dependencies = manifest.depends_on.iter();
+        spec.depends_on = dependencies
+            .map(|(app, condition)| Dependency { app: app.clone(), condition: core_condition(condition) })
+            .collect();
+    }
+}
+
+fn core_condition(condition: WrittenCondition) -> Condition {
+    match condition {
+        WrittenCondition::Started => Condition::Started,
+        WrittenCondition::Healthy => Condition::Healthy,
+        WrittenCondition::Completed => Condition::Completed,
+    }
 }
 
 fn core_policy(policy: WrittenPolicy) -> RestartPolicy {

@@ -100,3 +100,31 @@ fn nothing_to_run_is_refused() {
     let empty = manifest(&json!({"app": {"name": "shop"}}));
     assert!(build(&empty, &context(&ana())).unwrap_err().title.contains("nothing says what runs"));
 }
+
+#[test]
+fn every_rule_of_restarting_reaches_the_spec() {
+    let manifest = manifest(&json!({
+        "app": {"name": "shop", "resources": {"memory_max": "400M"}},
+        "image": "node:22",
+        "restart": {"max": 10, "min_uptime": "20s", "delay": "1s", "backoff": "3x", "max_delay": "60s", "crash_threshold": 7,
+            "crash_window": "2m", "max_memory": "480M", "stop_exit_codes": [78], "cron": "0 3 * * *"},
+        "stop_signal": "SIGINT",
+        "kill_timeout": "5s",
+        "scale": {"instances": "max"},
+    }));
+    let built = build(&manifest, &context(&ana())).unwrap();
+    let (restart, stop) = (&built.spec.restart, &built.spec.stop);
+    assert_eq!((restart.max_restarts, restart.backoff_factor, restart.crash_threshold), (Some(10), 3, 7));
+    assert_eq!((restart.delay, restart.delay_declared), (Duration::from_secs(1), true));
+    assert_eq!(restart.crash_window, Duration::from_secs(120));
+    assert_eq!(restart.max_memory.map(|size| size.to_string()).as_deref(), Some("480M"));
+    assert_eq!(restart.cron.as_ref().map(ToString::to_string).as_deref(), Some("0 3 * * *"));
+    assert_eq!(restart.stop_exit_codes, [78]);
+    assert_eq!((stop.signal, stop.grace), (Some(2), Duration::from_secs(5)));
+    assert!(built.replicas.is_some_and(|replicas| replicas >= 1));
+    assert!(
+        built.notes.iter().any(|note| note.contains("max_memory 480M is not below the limit of 400M")),
+        "{:?}",
+        built.notes
+    );
+}

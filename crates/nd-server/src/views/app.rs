@@ -160,7 +160,8 @@ fn state(unit: &UnitView) -> InstanceState {
     }
 }
 
-fn phase(phase: AppPhase) -> Phase {
+/// The phase as the API writes it.
+pub(crate) fn phase(phase: AppPhase) -> Phase {
     match phase {
         AppPhase::Deploying => Phase::Deploying,
         AppPhase::Running => Phase::Running,

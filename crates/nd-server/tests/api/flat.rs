@@ -125,7 +125,6 @@ async fn paths_that_are_not_there_say_so_in_the_envelope() -> TestResult {
         ("POST", "/secrets/sync", 501),
         ("POST", "/proxy/configure", 501),
         ("POST", "/certs/rotate", 501),
-        ("GET", "/api/monitoring/services", 501),
         ("GET", "/nowhere", 404),
         ("GET", "/deploy", 405),
     ] {

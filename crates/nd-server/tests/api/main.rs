@@ -5,5 +5,6 @@ mod flat;
 mod following;
 mod idempotency;
 mod streams;
+mod supervision;
 mod support;
 mod v1;

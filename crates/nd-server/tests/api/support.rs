@@ -38,7 +38,9 @@ pub(crate) struct World {
     pub(crate) engine: EngineHandle,
     pub(crate) logs: Arc<SegmentLog>,
     pub(crate) store: MemoryStore,
+    pub(crate) supervisor: Supervisor,
     shutdown: CancellationToken,
+    server: Server,
     tasks: TaskSet,
     _dir: tempfile::TempDir,
 }
@@ -114,10 +116,11 @@ impl World {
             listen: Some(tcp),
             uid: 1000,
         };
+        let supervisor = Supervisor::new(clock.clone());
         let services = Services {
             engine: engine.handle(),
             logs: Arc::clone(&logs) as _,
-            supervisor: Supervisor::new(clock.clone()),
+            supervisor: supervisor.clone(),
             host: Arc::new(StubHost),
             clock,
             errors: Arc::new(ErrorLog::default()),
@@ -130,16 +133,18 @@ impl World {
         tasks.spawn("engine", async move { engine.run(until).await });
         for listener in [unix, listener] {
             let (server, until) = (server.clone(), shutdown.clone());
-            tasks.spawn("api", async move { server.serve(listener, until).await });
+            tasks.spawn("api", async move { server.serve(&listener, until).await });
         }
         let until = shutdown.clone();
-        tasks.spawn("tally", async move { server.count_restarts(until).await });
-        Ok(Self { socket, tcp, engine: handle, logs, store, shutdown, tasks, _dir: dir })
+        let counting = server.clone();
+        tasks.spawn("tally", async move { counting.count_restarts(until).await });
+        Ok(Self { socket, tcp, engine: handle, logs, store, supervisor, shutdown, server, tasks, _dir: dir })
     }
 
     /// Ends the server as a daemon does.
     pub(crate) async fn stop(self) -> usize {
         self.shutdown.cancel();
+        self.server.close();
         self.tasks.shutdown(PATIENCE).await
     }
 
