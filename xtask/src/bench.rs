@@ -14,6 +14,7 @@ use crate::{Result, process, testapp};
 mod crash;
 mod deploy;
 mod idle;
+mod pm2;
 mod proxy;
 mod stage;
 mod swap;
@@ -87,6 +88,7 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     if wanted("crash") {
         figures.extend(crash::measure(&programs, docker.as_ref(), args.rounds)?);
+        figures.extend(crash::beside_pm2(&programs)?);
     }
     if wanted("proxy") {
         figures.extend(proxy::measure(&programs, args.rounds)?);
@@ -158,6 +160,14 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
+/// The value that so many of a hundred do not exceed.
+fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default()
+}
+
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
@@ -170,6 +180,15 @@ fn step(what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_percentile_is_the_value_that_so_many_do_not_exceed() {
+        let values: Vec<f64> = (1..=30).rev().map(f64::from).collect();
+        assert_eq!(
+            (percentile(&values, 95), percentile(&values, 50), percentile(&[], 95)),
+            (29.0, 15.0, 0.0)
+        );
+    }
 
     #[test]
     fn the_table_marks_what_is_over_its_bar() {

@@ -288,10 +288,16 @@ impl Daemon {
         format!("--host unix://{}", self.site.socket().display())
     }
 
+    /// The shims of this daemon.
+    #[must_use]
+    pub fn shims(&self) -> Vec<i32> {
+        processes::holding(&self.site.data()).into_iter().filter(|pid| Some(*pid) != self.pid()).collect()
+    }
+
     /// The processes that shims of this daemon stand over, shims included.
     #[must_use]
     pub fn unit_processes(&self) -> Vec<i32> {
-        let shims = processes::holding(&self.site.data()).into_iter().filter(|pid| Some(*pid) != self.pid());
+        let shims = self.shims().into_iter();
         shims.flat_map(|shim| [vec![shim], processes::descendants(shim)].concat()).collect()
     }
 

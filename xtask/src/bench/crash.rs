@@ -6,8 +6,9 @@ use nd_e2e::{Daemon, Docker, Options, Programs, Target, get, has_ended, kill, un
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::pm2::Pm2;
 use super::stage::{Bare, BareContainer, Image, LIMIT, Workload, answers, deploy, destroy};
-use super::{Figure, median, ms, step};
+use super::{Figure, median, ms, percentile, step};
 use crate::Result;
 
 pub(super) fn measure(programs: &Programs, docker: Option<&Docker>, rounds: usize) -> Result<Vec<Figure>> {
@@ -29,6 +30,38 @@ pub(super) fn measure(programs: &Programs, docker: Option<&Docker>, rounds: usiz
         figures.extend(containers(&daemon, docker, programs, rounds)?);
     }
     Ok(figures)
+}
+
+/// Rounds enough for a 95th percentile.
+const MANY: usize = 30;
+
+/// The same beside PM2, where it is installed.
+pub(super) fn beside_pm2(programs: &Programs) -> Result<Vec<Figure>> {
+    let Some(pm2) = Pm2::find() else {
+        step("pm2 is not on the PATH: the figures beside it are left out");
+        return Ok(Vec::new());
+    };
+    step(&format!("{MANY} crashes beside PM2"));
+    let daemon = Daemon::start(programs, Options::default())?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..MANY {
+        let app = format!("beside-{round}");
+        deploy(&daemon, &app, Workload::Program(&programs.testapp))?;
+        ours.push(ms(recovery(&daemon, &app, process_of(&daemon, &app)?)?));
+        destroy(&daemon, &app)?;
+        let target = pm2.start(&app, &programs.testapp)?;
+        theirs.push(pm2.recovery(&app, &target)?);
+        pm2.delete(&app)?;
+    }
+    let high = |values: &[f64]| percentile(values, 95);
+    let (ours_high, theirs_high) = (high(&ours), high(&theirs));
+    let (ours, theirs) = (median(ours), median(theirs));
+    Ok(vec![
+        Figure::new("crash: process, median of 30", ours, "ms").beside("PM2:", theirs).at_most(theirs),
+        Figure::new("crash: process, p95 of 30", ours_high, "ms")
+            .beside("PM2:", theirs_high)
+            .at_most(theirs_high),
+    ])
 }
 
 fn containers(daemon: &Daemon, docker: &Docker, programs: &Programs, rounds: usize) -> Result<Vec<Figure>> {
