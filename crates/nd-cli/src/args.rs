@@ -7,6 +7,7 @@ mod eternal;
 pub(crate) mod examples;
 mod fields;
 mod look;
+mod monit;
 mod tool;
 mod verbs;
 
@@ -28,6 +29,7 @@ pub(crate) use look::{
     AppArg, DeploymentListArgs, DeploymentsArgs, DeploymentsVerb, EventsArgs, ListArgs, LogsArgs, OneApp,
     StatusArgs, WhyArgs,
 };
+pub(crate) use monit::MonitArgs;
 pub(crate) use tool::{CompletionArgs, ConfigVerb, EcosystemArgs, ExplainArgs, ManArgs, UnneededArgs};
 pub(crate) use verbs::{AppsArgs, DestroyArgs, FlushArgs, RollbackArgs, ScaleArgs, WaitFlags};
 
@@ -160,6 +162,8 @@ pub(crate) enum Command {
     },
     /// Show what happened
     Events(EventsArgs),
+    /// Watch apps, their lines and the host, full screen; without a terminal as plain rows
+    Monit(MonitArgs),
     /// Show the workers inside the daemon
     Workers,
     /// Show the version of this program and of the daemon

@@ -33,6 +33,7 @@ use nd_client::Client;
 
 use crate::args::{Command, Global};
 use crate::failure::{Exit, Failure};
+use crate::monit;
 use crate::output::Output;
 use crate::session;
 use crate::typed::Typed;
@@ -88,6 +89,7 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Deployments(args) => deployments::run(args, &context).await,
         Command::Cancel { deployment } => deployments::cancel(deployment, &context).await,
         Command::Events(args) => events::run(args, &context).await,
+        Command::Monit(args) => monit::run(args, &context).await,
         Command::Workers => workers::run(&context).await,
         Command::Version => version::run(&context).await,
         Command::Check(_)

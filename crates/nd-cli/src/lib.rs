@@ -16,6 +16,7 @@ mod failure;
 mod github;
 mod interrupt;
 mod keys;
+mod monit;
 mod output;
 mod project;
 mod render;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use nd_api::endpoints;
+use nd_api::endpoints::{self, Endpoint, Method};
+use nd_api::flat::{Envelope, SystemMetrics};
 use nd_api::manifest::Instances;
 use nd_api::v1::{
     AppView, DaemonView, DeployBody, DeploymentView, DestroyQuery, EventQuery, EventView, ListPage, LogFrame,
@@ -16,6 +17,14 @@ use crate::error::ClientError;
 use crate::lines::Lines;
 
 type Answer<T> = Result<T, ClientError>;
+
+/// No row of the table, which has the paths of `/api/v1`.
+const METRICS: Endpoint = Endpoint {
+    name: "METRICS",
+    method: Method::Get,
+    path: "/metrics",
+    summary: "Figures of the host and of every app.",
+};
 
 /// Each method fails as [`ClientError`] says.
 #[allow(clippy::missing_errors_doc, reason = "they all fail in the same ways")]
@@ -33,6 +42,12 @@ impl Client {
     /// The workers inside the daemon.
     pub async fn workers(&self) -> Answer<ListPage<WorkerView>> {
         self.call(Call::new(endpoints::WORKERS, &[])).await
+    }
+
+    /// The host now, with figures of every app. One of the flat paths: it has the same answer for whoever uses curl.
+    pub async fn metrics(&self) -> Answer<SystemMetrics> {
+        let envelope: Envelope<SystemMetrics> = self.call(Call::new(METRICS, &[])).await?;
+        envelope.payload.ok_or_else(|| self.unexpected("an envelope without a payload".to_owned()))
     }
 
     /// All apps, by name.

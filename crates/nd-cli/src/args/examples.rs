@@ -65,6 +65,7 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("deployments logs", &["deployments logs dpl_8f3k2a1", "deployments logs --follow dpl_8f3k2a1"]),
     ("cancel", &["cancel dpl_8f3k2a1"]),
     ("events", &["events shop --follow", "events --type deploy.failed -n 5"]),
+    ("monit", &["monit", "monit shop", "monit --once", "monit --interval 60"]),
     ("workers", &["workers"]),
     ("version", &["version", "version --host http://127.0.0.1:8371"]),
     (

@@ -22,7 +22,7 @@ enum Checked {
 }
 
 pub(super) async fn run(program: &str, args: &CheckArgs, global: &Global, output: &Output) -> Outcome {
-    match meant(program, args, |path| path.exists())? {
+    match meant(program, args, Path::exists)? {
         Checked::File(path) => file::run(path.as_deref(), args.strict, global, output),
         Checked::Running(_) if args.strict => Err(Failure::usage("--strict is for a project's file")),
         Checked::Running(targets) => look::run(args, targets, global, output).await,
