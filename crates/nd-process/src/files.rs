@@ -2,9 +2,11 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::Status;
@@ -57,6 +59,21 @@ impl UnitDir {
     /// When the file cannot be read, or holds something else: after a power cut, for example.
     pub(crate) fn status(&self) -> io::Result<Option<Status>> {
         read_json(&self.state())
+    }
+
+    /// Whether a shim holds the unit.
+    pub(crate) fn is_held(&self) -> bool {
+        let Ok(lock) = File::open(self.lock()) else { return false };
+        flock(&lock, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+    }
+
+    /// The shim that holds the unit, where its record names it and it has the lock open indeed.
+    pub(crate) fn holder(&self) -> Option<nd_proc::Process> {
+        let shim = nd_proc::Process::read(self.status().ok()??.shim)?;
+        let lock = fs::metadata(self.lock()).ok()?;
+        let mut open = fs::read_dir(format!("/proc/{}/fd", shim.pid)).ok()?.flatten();
+        let is_lock = |file: fs::Metadata| (file.dev(), file.ino()) == (lock.dev(), lock.ino());
+        open.any(|file| fs::metadata(file.path()).is_ok_and(is_lock)).then_some(shim)
     }
 
     /// Records a status. Not synced: what it is about does not survive a power cut either.

@@ -1,6 +1,7 @@
 //! Ports for units: each has one of its own, for as long as it exists.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::num::NonZeroU16;
@@ -24,6 +25,15 @@ pub(crate) struct LeaseBook {
     leased: BTreeSet<u16>,
     kept: Kept,
     file: PathBuf,
+}
+
+/// Leases begin at a place of the range that is the daemon's own: several daemons of one machine share the range without
+/// knowing of each other.
+fn first_choice(file: &Path, first: u16, last: u16) -> u16 {
+    let mut hash = std::hash::DefaultHasher::new();
+    hash.write(file.as_os_str().as_encoded_bytes());
+    let span = u64::from(last - first) + 1;
+    u16::try_from(hash.finish() % span).map_or(first, |offset| first + offset)
 }
 
 /// What is kept on disk; the leases themselves stand in the records of the units.
@@ -55,7 +65,9 @@ impl LeaseBook {
             tracing::warn!(file = %file.display(), %error, "the quarantine of ports is lost");
             None
         });
-        Ok(Self { first, last, leased, kept: kept.unwrap_or_default(), file: file.to_owned() })
+        let kept = kept
+            .unwrap_or_else(|| Kept { next: first_choice(file, first, last), quarantine: BTreeMap::new() });
+        Ok(Self { first, last, leased, kept, file: file.to_owned() })
     }
 
     /// Leases a port that no unit has, that is not in quarantine and that `free` says nobody listens on.
@@ -91,6 +103,21 @@ impl LeaseBook {
             self.kept.quarantine.insert(port.get(), until);
             self.save();
         }
+    }
+
+    /// Leases another port in the place of one that somebody else listens on.
+    ///
+    /// # Errors
+    /// As [`LeaseBook::lease`]; the old port stays leased then.
+    pub(crate) fn replace(
+        &mut self,
+        port: NonZeroU16,
+        now: Timestamp,
+        free: impl Fn(u16) -> bool,
+    ) -> Result<NonZeroU16, ProcessError> {
+        let found = self.lease(now, free)?;
+        self.release(port, now);
+        Ok(found)
     }
 
     /// A quarantine that a crash of the daemon forgets is no reason to refuse a port.
@@ -133,7 +160,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut book = book(&dir, &[101]);
         let mut lease = || book.lease(at(0), |port| port != 103);
-        assert_eq!((lease().unwrap(), lease().unwrap()), (port(100), port(102)));
+        let found = BTreeSet::from([lease().unwrap(), lease().unwrap()]);
+        assert_eq!(found, BTreeSet::from([port(100), port(102)]));
         assert!(matches!(lease(), Err(ProcessError::NoPort { first: 100, last: 103 })));
     }
 
@@ -152,11 +180,36 @@ mod tests {
     fn ports_come_back_as_late_as_possible() {
         let dir = tempfile::tempdir().unwrap();
         let mut book = book(&dir, &[]);
-        for expected in [100, 101, 102, 103, 100, 101] {
+        let mut expected = book.kept.next;
+        for _ in 0..6 {
             let leased = book.lease(at(0), |_| true).unwrap();
             assert_eq!(leased.get(), expected);
             book.leased.remove(&leased.get());
+            expected = if expected == 103 { 100 } else { expected + 1 };
         }
+    }
+
+    #[test]
+    fn a_port_that_somebody_else_took_is_replaced_and_stays_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut book = book(&dir, &[102, 103]);
+        let first = book.lease(at(0), |_| true).unwrap();
+        let second = book.replace(first, at(0), |port| port != first.get()).unwrap();
+        assert_ne!(first, second);
+        assert!(book.lease(at(1), |_| true).is_err());
+        assert_eq!(book.lease(at(601), |_| true).unwrap(), first);
+    }
+
+    #[test]
+    fn daemons_begin_at_places_of_their_own() {
+        let begins: BTreeSet<u16> = (0..20)
+            .map(|number| {
+                first_choice(Path::new(&format!("/data/{number}/units/ports.json")), 20_000, 29_999)
+            })
+            .collect();
+        assert!(begins.len() > 15 && begins.iter().all(|port| (20_000..30_000).contains(port)));
+        assert_eq!(first_choice(Path::new("/x"), 65_535, 65_535), 65_535);
+        assert!(first_choice(Path::new("/x"), 1, 65_535) > 0);
     }
 
     #[test]

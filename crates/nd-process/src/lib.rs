@@ -8,6 +8,7 @@
 //!
 //! Start at [`ProcessRuntime`] for the daemon's side and at [`shim_main`] for the other.
 
+mod cgroup;
 mod command;
 mod error;
 mod files;
@@ -15,6 +16,7 @@ mod files;
 pub mod fuzz;
 mod launch;
 mod leases;
+mod limits;
 mod protocol;
 mod record;
 mod runtime;

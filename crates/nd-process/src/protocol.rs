@@ -11,6 +11,8 @@ use std::time::Duration;
 use nd_types::{ExitStatus, Timestamp, UnitId};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Limits;
+
 /// The longest line either side reads: a launch with an environment as large as the kernel takes, escaped.
 pub(crate) const MAX_LINE: usize = 8 << 20;
 
@@ -76,6 +78,9 @@ pub(crate) struct Launch {
     /// Whom it runs as; as the shim itself when absent.
     #[serde(default)]
     pub(crate) identity: Option<Identity>,
+    /// What the unit may use at most.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub(crate) limits: Limits,
 }
 
 /// Whom a program runs as.
@@ -259,6 +264,7 @@ mod tests {
                 cwd: "/".into(),
                 env: BTreeMap::new(),
                 identity: None,
+                limits: Limits::default(),
             },
             deadline: Duration::from_secs(1),
         });

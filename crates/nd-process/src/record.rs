@@ -8,6 +8,8 @@ use nd_core::spec::{AppSpec, CommandSpec};
 use nd_types::{DaemonId, UnitId};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Limits;
+
 /// The content of `unit.json`. Fields are only ever added, with a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UnitRecord {
@@ -29,6 +31,9 @@ pub(crate) struct UnitRecord {
     pub(crate) path: Option<String>,
     /// The environment of the release.
     pub(crate) env: BTreeMap<String, String>,
+    /// What it may use at most.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub(crate) limits: Limits,
 }
 
 impl UnitRecord {
@@ -42,7 +47,8 @@ impl UnitRecord {
         command: &CommandSpec,
     ) -> Self {
         let CommandSpec { argv, cwd, user, path } = command.clone();
-        Self { id, daemon, port, socket, argv, cwd, user, path, env: spec.env.clone() }
+        let limits = Limits::from(&spec.resources);
+        Self { id, daemon, port, socket, argv, cwd, user, path, env: spec.env.clone(), limits }
     }
 
     /// Variables by which processes of the unit are found when nothing else knows them any more.

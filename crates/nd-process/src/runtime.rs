@@ -3,6 +3,7 @@
 mod changes;
 mod hints;
 mod io;
+mod notes;
 mod shims;
 mod units;
 
@@ -23,15 +24,18 @@ use nd_supervise::blocking;
 use nd_types::{ExitStatus, RuntimeKind, Timestamp, UnitId};
 use parking_lot::Mutex;
 
+use crate::cgroup::Places;
 use crate::command;
 use crate::error::ProcessError;
 use crate::launch;
 use crate::leases::{LeaseBook, is_free};
+use crate::limits::Limits;
 use crate::protocol::{Phase, Request, Status};
 use crate::record::UnitRecord;
 use crate::settings::Settings;
 use changes::Changes;
 use hints::Hints;
+use notes::notes;
 use shims::Shims;
 use units::Units;
 
@@ -85,7 +89,7 @@ impl ProcessRuntime {
         let leased = units.list(|_| true)?.iter().map(|record| record.port.get()).collect();
         let leases = LeaseBook::open(&units.ports_file(), settings.first_port, settings.last_port, leased)?;
         let inner = Inner {
-            shims: Shims::new(shim, settings.output_bytes),
+            shims: Shims::new(shim, units.path(), settings.output_bytes),
             leases: Mutex::new(leases),
             turns: Mutex::new(HashMap::new()),
             hints: Hints::new(),
@@ -177,7 +181,17 @@ impl Inner {
 
     async fn start(self: &Arc<Self>, unit: &UnitId) -> Result<UnitObserved, ProcessError> {
         let _turn = self.turn(unit).await;
-        let record = self.record(unit).await?;
+        let mut record = self.record(unit).await?;
+        match self.shims.ask(&record, &Request::Status).await? {
+            Some(status) if status.phase.is_running() => {
+                self.hints.follow(&self.shims, &record, false);
+                return Ok(observed(&record, Some(&status)));
+            }
+            Some(_) => {}
+            // What is left of the unit must not pass for somebody else that has its port.
+            None => self.shims.kill_strays(&record, &self.units.dir(unit)).await?,
+        }
+        record = self.with_free_port(record).await?;
         let launch = {
             let record = record.clone();
             blocking("find a unit's program", move || launch::of_record(&record, &record.argv)).await??
@@ -186,6 +200,23 @@ impl Inner {
         let status = self.shims.ask_or_start(&record, &self.units.dir(unit), &request).await?;
         self.hints.follow(&self.shims, &record, true);
         Ok(observed(&record, Some(&status)))
+    }
+
+    /// The record of a unit that does not run, with another port where somebody has taken the leased one meanwhile: a
+    /// daemon beside this one, or whoever likes the same numbers.
+    async fn with_free_port(self: &Arc<Self>, record: UnitRecord) -> Result<UnitRecord, ProcessError> {
+        let inner = Arc::clone(self);
+        blocking("look at a port", move || {
+            if is_free(record.port.get()) {
+                return Ok(record);
+            }
+            let port = inner.leases.lock().replace(record.port, Timestamp::now(), is_free)?;
+            tracing::warn!(unit = %record.id, taken = %record.port, %port, "the unit gets another port: its own is in use");
+            let record = UnitRecord { port, ..record };
+            inner.units.write(&record)?;
+            Ok::<_, ProcessError>(record)
+        })
+        .await?
     }
 
     async fn signal(self: &Arc<Self>, unit: &UnitId, signal: Signal) -> Result<(), ProcessError> {
@@ -271,16 +302,18 @@ impl Runtime for ProcessRuntime {
                 "prepare a release as a process: it names an image, not a command",
             ));
         };
-        let (env, notes) = (spec.env.clone(), notes(spec));
-        let program = blocking("find a program", move || {
+        let (env, limits) = (spec.env.clone(), Limits::from(&spec.resources));
+        let (program, places) = blocking("find a program", move || {
             let CommandSpec { argv, cwd, user, path } = &command;
             launch::find_user(user.as_deref())?;
-            launch::find(argv, cwd, path.as_deref(), &env).map(|(program, _)| program)
+            let (program, _) = launch::find(argv, cwd, path.as_deref(), &env)?;
+            let places = if limits.is_none() { Places::default() } else { Places::find() };
+            Ok::<_, ProcessError>((program, places))
         })
         .await
         .map_err(ProcessError::from)??;
         progress.say(format!("found {}", program.display()));
-        Ok(Prepared { notes, ..Prepared::default() })
+        Ok(Prepared { notes: notes(spec, &places), ..Prepared::default() })
     }
 
     async fn create(&self, unit: &UnitSpec) -> PortResult<UnitObserved> {
@@ -339,22 +372,4 @@ fn observed(record: &UnitRecord, status: Option<&Status>) -> UnitObserved {
         runs: command::display(&record.argv),
         adoptable: None,
     }
-}
-
-/// What the user wrote that a plain process does not get.
-fn notes(spec: &AppSpec) -> Vec<String> {
-    let resources = &spec.resources;
-    let mut notes = Vec::new();
-    if resources.cpu_millis.is_some() || resources.memory.is_some() || resources.pids.is_some() {
-        notes.push("limits of cpu, memory and processes are not enforced for plain processes".to_owned());
-    }
-    if !spec.volumes.is_empty() {
-        notes.push("volumes have no effect on a plain process: it sees the files of the host".to_owned());
-    }
-    if spec.env.contains_key("PORT") {
-        notes.push(
-            "PORT in the environment is replaced by the port that is leased for each instance".to_owned(),
-        );
-    }
-    notes
 }

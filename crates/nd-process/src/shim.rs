@@ -19,14 +19,13 @@ mod serve;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::process::{getpid, set_child_subreaper, setsid, umask};
 
-use crate::files::{UnitDir, create_private_dir};
+use crate::files::UnitDir;
 use crate::protocol::{self, Answer, Refusal, RefusalKind, Task, UnitTask};
 use app::App;
 use children::Signals;
@@ -127,7 +126,7 @@ fn prepare(task: &UnitTask, dir: UnitDir) -> io::Result<Shim> {
     rustix::thread::set_name(c"nd-shim")?;
     let signals = Signals::new()?;
     let app = App::new(task, dir)?;
-    Ok(Shim::new(app, signals, bind(&task.socket)?, task.idle))
+    Shim::new(app, signals, &task.socket, task.idle)
 }
 
 /// `WouldBlock` when another shim has it.
@@ -135,25 +134,6 @@ fn take_lock(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
-}
-
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    if let Some(parent) = path.parent()
-        && !parent.exists()
-    {
-        create_private_dir(parent)?;
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    // Born private: between bind and chmod anybody could connect.
-    let before = umask(Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(path);
-    umask(before);
-    let listener = listener?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 }
 
 fn refuse(code: u8, kind: RefusalKind, message: String) -> Failure {

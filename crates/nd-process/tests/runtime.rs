@@ -5,6 +5,10 @@
 
 #[path = "runtime/fixture.rs"]
 mod fixture;
+#[path = "runtime/killed.rs"]
+mod killed;
+#[path = "runtime/limits.rs"]
+mod limits;
 #[path = "runtime/output.rs"]
 mod output;
 #[path = "runtime/shim.rs"]
@@ -30,7 +34,16 @@ fn main() -> ExitCode {
             let contract = promises::<Fixture>()
                 .into_iter()
                 .map(|promise| trial(&format!("contract::{}", promise.name), promise.run));
-            let own = [output::tests(), shim::tests(), start::tests(), tree::tests()].into_iter().flatten();
+            let own = [
+                killed::tests(),
+                limits::tests(),
+                output::tests(),
+                shim::tests(),
+                start::tests(),
+                tree::tests(),
+            ]
+            .into_iter()
+            .flatten();
             libtest_mimic::run(&Arguments::from_args(), contract.chain(own).collect()).exit_code()
         }
     }

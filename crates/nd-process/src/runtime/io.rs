@@ -46,12 +46,13 @@ impl Inner {
     }
 
     async fn stats(self: &Arc<Self>, unit: &UnitId) -> Result<UnitStats, ProcessError> {
+        let memory_limit_bytes = self.record(unit).await?.limits.memory_bytes;
         let Some(shim) = self.running_shim(unit).await? else { return Ok(UnitStats::default()) };
         let tree = self.tree(unit, shim).await?;
         Ok(UnitStats {
             cpu: tree.iter().map(|process| process.cpu).sum(),
             memory_bytes: tree.iter().map(|process| process.resident).sum(),
-            memory_limit_bytes: None,
+            memory_limit_bytes,
             processes: u32::try_from(tree.iter().filter(|process| !process.zombie).count())
                 .unwrap_or(u32::MAX),
             received_bytes: None,

@@ -3,11 +3,13 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nd_core::ports::{ExecOutcome, PortErrorKind};
+use nd_proc::Signal;
 use nd_supervise::blocking;
 use nd_types::{ExitStatus, UnitId};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -36,6 +38,9 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long a shim has to say how its unit is: it does nothing for that, and others wait for the answer.
 const STATUS_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long a shim has to make a new socket where its own is lost; less than any request may take.
+const REBIND_LIMIT: Duration = Duration::from_secs(1);
+
 /// Between two tries, while one shim ends and the next one may not start yet.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -46,12 +51,61 @@ const MAX_REPORT: u64 = 256 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct Shims {
     command: Arc<ShimCommand>,
+    /// The directory of all units.
+    units: Arc<Path>,
     segment_bytes: u64,
 }
 
 impl Shims {
-    pub(super) fn new(command: ShimCommand, output_bytes: u64) -> Self {
-        Self { command: Arc::new(command), segment_bytes: (output_bytes / 2).max(64 << 10) }
+    pub(super) fn new(command: ShimCommand, units: &Path, output_bytes: u64) -> Self {
+        let segment_bytes = (output_bytes / 2).max(64 << 10);
+        Self { command: Arc::new(command), units: units.into(), segment_bytes }
+    }
+
+    /// Connects to the unit's shim and sends it one request; `None` when there is no shim. One whose socket is lost makes a
+    /// new one; one that does not is killed.
+    async fn open(&self, record: &UnitRecord, request: &Request) -> Result<Option<Watch>, ProcessError> {
+        if let Some(watch) = Watch::open(record, request).await? {
+            return Ok(Some(watch));
+        }
+        let until = Instant::now() + REBIND_LIMIT;
+        let mut asked = false;
+        while self.is_held(record).await? {
+            let late = Instant::now() >= until;
+            if !asked || late {
+                asked = self.signal_holder(record, if late { Signal::KILL } else { Signal::USR1 }).await?;
+            }
+            if let Some(watch) = Watch::open(record, request).await? {
+                return Ok(Some(watch));
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        Ok(None)
+    }
+
+    /// Whether a shim lives, whatever became of its socket.
+    async fn is_held(&self, record: &UnitRecord) -> Result<bool, ProcessError> {
+        let dir = self.dir(record);
+        Ok(blocking("look at a lock", move || dir.is_held()).await?)
+    }
+
+    /// Sends a signal to the shim that holds the unit; false when it is not known which process that is.
+    async fn signal_holder(&self, record: &UnitRecord, signal: Signal) -> Result<bool, ProcessError> {
+        let (dir, unit) = (self.dir(record), record.id.clone());
+        let sent = blocking("signal a shim", move || {
+            let Some(holder) = dir.holder() else { return Ok(false) };
+            tracing::warn!(%unit, shim = holder.pid, ?signal, "the shim's socket is lost");
+            nd_proc::send(&holder, signal).map(|()| true)
+        });
+        sent.await?.map_err(|source| ProcessError::Shim {
+            what: "signal the shim",
+            unit: record.id.clone(),
+            source,
+        })
+    }
+
+    fn dir(&self, record: &UnitRecord) -> UnitDir {
+        UnitDir::new(self.units.join(record.id.as_str()))
     }
 
     /// Asks the unit's shim; `None` when there is none.
@@ -61,7 +115,7 @@ impl Shims {
         request: &Request,
     ) -> Result<Option<Status>, ProcessError> {
         let asked = async {
-            match Watch::open(record, request).await? {
+            match self.open(record, request).await? {
                 Some(mut connection) => connection.next().await,
                 None => Ok(None),
             }
@@ -72,7 +126,7 @@ impl Shims {
 
     /// Every change of the unit, beginning with how it is; `None` when it has no shim.
     pub(super) async fn watch(&self, record: &UnitRecord) -> Result<Option<Watch>, ProcessError> {
-        in_time(STATUS_LIMIT, "the state", record, Watch::open(record, &Request::Watch)).await
+        in_time(STATUS_LIMIT, "the state", record, self.open(record, &Request::Watch)).await
     }
 
     /// Asks the unit's shim, and starts one where there is none.
@@ -111,7 +165,7 @@ impl Shims {
     /// Ends shim and unit, and waits until both are gone.
     pub(super) async fn end(&self, record: &UnitRecord, dir: &UnitDir) -> Result<(), ProcessError> {
         let ended = async {
-            if let Some(mut connection) = Watch::open(record, &Request::Quit).await? {
+            if let Some(mut connection) = self.open(record, &Request::Quit).await? {
                 while connection.next().await?.is_some() {}
             }
             Ok(())

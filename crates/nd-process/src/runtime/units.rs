@@ -1,7 +1,7 @@
 //! The directory of all units.
 
 use std::hash::Hasher;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use nd_types::UnitId;
@@ -36,6 +36,11 @@ impl Units {
             }
         }
         Ok(units)
+    }
+
+    /// The directory of all of them.
+    pub(super) fn path(&self) -> &Path {
+        &self.dir
     }
 
     /// Where the ports in quarantine are kept.

@@ -2,17 +2,19 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nd_core::ports::OutputStream;
 use nd_types::{ExitStatus, Timestamp};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, kill_process_group, prlimit};
 
 use super::output::Output;
 use super::{children, identity, note};
+use crate::cgroup::{self, Group, Places};
 use crate::files::{UnitDir, create_private_dir};
+use crate::limits::Limits;
 use crate::protocol::{Launch, Phase, Refusal, RefusalKind, Status, UnitTask};
 use crate::spool::SpoolWriter;
 
@@ -32,6 +34,10 @@ pub(super) struct App {
     stderr: Option<Output>,
     linger: Duration,
     end: End,
+    /// Its name among the control groups.
+    group_name: String,
+    /// Where there are limits, and the host has control groups for them.
+    group: Option<Group>,
 }
 
 /// How far the end of a running unit has come.
@@ -62,8 +68,17 @@ impl App {
         };
         create_private_dir(&dir.output())?;
         let spool = SpoolWriter::open(&dir.output(), task.segment_bytes)?;
-        let app =
-            Self { dir, status, spool, stdout: None, stderr: None, linger: task.linger, end: End::default() };
+        let app = Self {
+            group_name: cgroup::name(&task.unit, dir.path()),
+            dir,
+            status,
+            spool,
+            stdout: None,
+            stderr: None,
+            linger: task.linger,
+            end: End::default(),
+            group: None,
+        };
         app.record();
         Ok(app)
     }
@@ -77,7 +92,7 @@ impl App {
         if self.status.phase.is_running() {
             return Ok(());
         }
-        let mut child = identity::spawn(launch, Stdio::piped(), Stdio::piped())?;
+        let mut child = self.spawn(launch)?;
         // From here on the process is waited for by its number, with all the others.
         self.stdout = child.stdout.take().map(|pipe| Output::new(pipe.into(), OutputStream::Stdout));
         self.stderr = child.stderr.take().map(|pipe| Output::new(pipe.into(), OutputStream::Stderr));
@@ -86,6 +101,27 @@ impl App {
         self.status.phase = Phase::Running { pid: child.id(), since: Timestamp::now() };
         self.record();
         Ok(())
+    }
+
+    /// Starts the program within its limits: those of the whole unit by control groups, and of each process what is left.
+    fn spawn(&mut self, launch: &Launch) -> Result<Child, Refusal> {
+        let start = || identity::spawn(launch, Stdio::piped(), Stdio::piped());
+        if launch.limits.is_none() {
+            return start();
+        }
+        let places = Places::find();
+        let refused = |error| Refusal::from_io("limit the unit", &error);
+        let group = Group::make(&places, &self.group_name, &launch.limits).map_err(refused)?;
+        let started = group.within(start).map_err(refused).flatten();
+        match &started {
+            Ok(child) if !places.lacking(&launch.limits).is_empty() => {
+                limit_each(child, &launch.limits, &places);
+            }
+            Ok(_) => {}
+            Err(_) => group.remove(),
+        }
+        self.group = started.is_ok().then_some(group);
+        started
     }
 
     /// Sends a signal to the main process and its group, as a wish to stop.
@@ -109,7 +145,7 @@ impl App {
         if self.status.phase.is_running() {
             self.end.kill_until.get_or_insert_with(|| Instant::now() + KILL_LIMIT);
             self.end.linger_until = None;
-            kill_all();
+            self.kill_all();
         }
     }
 
@@ -128,7 +164,7 @@ impl App {
                 self.kill();
             }
         } else if any_left && self.end.kill_until.is_some() {
-            kill_all();
+            self.kill_all();
         }
         if let Some(exit) = self.end.exit
             && !any_left
@@ -179,11 +215,29 @@ impl App {
             output.drain(&mut self.spool);
         }
         self.spool.flush();
+        let exit = self.told_by_its_group(exit);
         self.end = End::default();
         if let Phase::Running { since, .. } = self.status.phase {
             self.status.phase = Phase::Ended { exit, started: Some(since), finished: Some(Timestamp::now()) };
         }
         self.record();
+    }
+
+    /// A process that the kernel killed for memory takes the unit along in many ways; the group knows the cause.
+    fn told_by_its_group(&mut self, exit: ExitStatus) -> ExitStatus {
+        let Some(group) = self.group.take() else { return exit };
+        let out_of_memory = group.ran_out_of_memory() && !exit.is_success() && !self.end.asked;
+        group.remove();
+        if out_of_memory { ExitStatus::OutOfMemory } else { exit }
+    }
+
+    fn kill_all(&self) {
+        if let Some(group) = &self.group {
+            group.kill();
+        }
+        if let Err(error) = children::kill_all() {
+            note(&format!("kill the processes of the unit: {error}"));
+        }
     }
 
     fn main(&self) -> Option<Pid> {
@@ -201,9 +255,14 @@ impl App {
     }
 }
 
-fn kill_all() {
-    if let Err(error) = children::kill_all() {
-        note(&format!("kill the processes of the unit: {error}"));
+/// Without a control group, the kernel counts memory for each process by itself, and that is all there is.
+fn limit_each(child: &Child, limits: &Limits, places: &Places) {
+    let lacks_memory = places.lacking(limits).contains(&cgroup::Controller::Memory);
+    let (Some(bytes), true) = (limits.memory_bytes, lacks_memory) else { return };
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    if let Err(error) = prlimit(pid, Resource::Data, limit) {
+        note(&format!("limit the memory of the unit: {error}"));
     }
 }
 

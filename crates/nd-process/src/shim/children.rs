@@ -1,13 +1,15 @@
 //! The processes below the shim.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use nd_proc::{Process, Signal};
 use nd_types::ExitStatus;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, WaitStatus, wait};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::pipe;
 
 /// Signals, as something that `poll` can wait for.
@@ -15,10 +17,12 @@ use signal_hook::low_level::pipe;
 pub(super) struct Signals {
     children: UnixStream,
     end: UnixStream,
+    rebind: UnixStream,
 }
 
 impl Signals {
-    /// Takes over SIGCHLD, and SIGTERM, SIGINT and SIGHUP as wishes to end. Children get the defaults back.
+    /// Takes over SIGCHLD; SIGTERM, SIGINT and SIGHUP as wishes to end; SIGUSR1 as the wish for a new socket. Children get
+    /// the defaults back.
     pub(super) fn new() -> io::Result<Self> {
         let (children, write) = UnixStream::pair()?;
         children.set_nonblocking(true)?;
@@ -28,7 +32,10 @@ impl Signals {
         for signal in [SIGTERM, SIGINT, SIGHUP] {
             pipe::register(signal, write.try_clone()?)?;
         }
-        Ok(Self { children, end })
+        let (rebind, write) = UnixStream::pair()?;
+        rebind.set_nonblocking(true)?;
+        pipe::register(SIGUSR1, write)?;
+        Ok(Self { children, end, rebind })
     }
 
     /// Readable when a child may have ended.
@@ -39,6 +46,16 @@ impl Signals {
     /// Readable when the shim is asked to end.
     pub(super) fn end(&self) -> BorrowedFd<'_> {
         self.end.as_fd()
+    }
+
+    /// Readable when the file of the shim's socket is gone, as somebody says.
+    pub(super) fn rebind(&self) -> BorrowedFd<'_> {
+        self.rebind.as_fd()
+    }
+
+    /// Forgets that a new socket was wished for.
+    pub(super) fn clear_rebind(&self) {
+        clear(&self.rebind);
     }
 
     /// Forgets about children that may have ended: call it before looking.
@@ -76,15 +93,33 @@ pub(super) fn reap() -> (Vec<Ended>, bool) {
     }
 }
 
+/// More than this is not halted before it is killed: a tree that grows past it has no limit, and time runs.
+const HALTED: usize = 50_000;
+
 /// Kills every process below the shim that is there now.
 ///
-/// One that is forked meanwhile escapes; it becomes the shim's own child when its parent ends, so killing again after
-/// each SIGCHLD, until [`reap`] leaves none, gets them all.
+/// What forks faster than it is killed is halted first, until a look finds nothing that still runs. One that is forked
+/// meanwhile all the same becomes the shim's own child when its parent ends, so killing again after each SIGCHLD, until
+/// [`reap`] leaves none, gets them all.
 pub(super) fn kill_all() -> io::Result<()> {
-    for process in nd_proc::descendants(std::process::id())?.iter().filter(|process| !process.zombie) {
-        nd_proc::kill(process)?;
+    let mut halted = HashSet::new();
+    let mut found = below()?;
+    // A tree of one or two does not outrun anybody.
+    while found.len() > 2 && halted.len() < HALTED {
+        let mut new = found.iter().filter(|process| halted.insert((process.pid, process.started))).peekable();
+        if new.peek().is_none() {
+            break;
+        }
+        new.try_for_each(|process| nd_proc::send(process, Signal::STOP))?;
+        found = below()?;
     }
-    Ok(())
+    found.iter().try_for_each(nd_proc::kill)
+}
+
+fn below() -> io::Result<Vec<Process>> {
+    let mut found = nd_proc::descendants(std::process::id())?;
+    found.retain(|process| !process.zombie);
+    Ok(found)
 }
 
 fn exit_status(status: WaitStatus) -> ExitStatus {

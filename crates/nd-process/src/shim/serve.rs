@@ -3,16 +3,21 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nd_core::ports::OutputStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
 use rustix::io::Errno;
+use rustix::process::umask;
 use signal_hook::consts::SIGTERM;
 
 use super::app::App;
 use super::children::Signals;
 use super::clients::{Client, MAX_CLIENTS};
+use super::note;
+use crate::files::create_private_dir;
 use crate::protocol::{Answer, Request, Status};
 
 /// Taken over from an output pipe at once: as much as a pipe holds.
@@ -24,6 +29,7 @@ pub(super) struct Shim {
     app: App,
     signals: Signals,
     listener: UnixListener,
+    socket: PathBuf,
     clients: Vec<Client>,
     /// What the watching clients were told last.
     told: Status,
@@ -38,16 +44,32 @@ pub(super) struct Shim {
 enum Event {
     Children,
     End,
+    Rebind,
     Connection,
     Output(OutputStream),
     Client(usize),
 }
 
 impl Shim {
-    pub(super) fn new(app: App, signals: Signals, listener: UnixListener, idle: Duration) -> Self {
+    /// A shim that listens at `socket`.
+    ///
+    /// # Errors
+    /// When it cannot listen there.
+    pub(super) fn new(app: App, signals: Signals, socket: &Path, idle: Duration) -> io::Result<Self> {
+        let listener = bind(socket)?;
         let told = app.status().clone();
-        let idle_since = Instant::now();
-        Self { app, signals, listener, clients: Vec::new(), told, quitting: false, idle, idle_since }
+        let (socket, idle_since) = (socket.to_owned(), Instant::now());
+        Ok(Self {
+            app,
+            signals,
+            listener,
+            socket,
+            clients: Vec::new(),
+            told,
+            quitting: false,
+            idle,
+            idle_since,
+        })
     }
 
     pub(super) fn status(&self) -> &Status {
@@ -83,6 +105,13 @@ impl Shim {
             Event::End => {
                 self.signals.clear_end();
                 self.end();
+            }
+            Event::Rebind => {
+                self.signals.clear_rebind();
+                match bind(&self.socket) {
+                    Ok(listener) => self.listener = listener,
+                    Err(error) => note(&format!("listen at {} again: {error}", self.socket.display())),
+                }
             }
             Event::Connection => self.clients.extend(Client::accept(&self.listener)),
             Event::Output(stream) => self.app.read(stream, buffer),
@@ -157,6 +186,7 @@ impl Shim {
         }
         watched.push(readable(Event::Children, self.signals.children()));
         watched.push(readable(Event::End, self.signals.end()));
+        watched.push(readable(Event::Rebind, self.signals.rebind()));
         for (index, client) in self.clients.iter().enumerate().rev() {
             let flags = if client.has_unsent() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
             watched.push((Event::Client(index), PollFd::from_borrowed_fd(client.as_fd(), flags)));
@@ -187,6 +217,25 @@ impl Shim {
         // Rounded up: waking too early would mean waking twice.
         Timespec::try_from(left + Duration::from_millis(1)).ok()
     }
+}
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Some(parent) = path.parent()
+        && !parent.exists()
+    {
+        create_private_dir(parent)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Born private: between bind and chmod anybody could connect.
+    let before = umask(Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    umask(before);
+    let listener = listener?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 fn readable(event: Event, fd: BorrowedFd<'_>) -> (Event, PollFd<'_>) {

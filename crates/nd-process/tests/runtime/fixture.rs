@@ -90,12 +90,33 @@ impl Fixture {
 
     /// The first line that the unit writes which begins so, without the beginning.
     pub(crate) async fn line(&self, unit: &UnitId, begin: &str) -> Result<String, Box<dyn Error>> {
+        self.line_after(unit, begin, 0).await
+    }
+
+    /// How many processes bear the unit's mark.
+    pub(crate) fn processes_of(&self, unit: &UnitId) -> std::io::Result<usize> {
+        let marks = [format!("NEXTDEPLOY_UNIT={unit}"), format!("NEXTDEPLOY_DAEMON={}", self.daemon)];
+        let mut found = nd_proc::bearing(&marks)?;
+        found.retain(|process| !process.zombie);
+        Ok(found.len())
+    }
+
+    /// As [`Fixture::line`], after so many others that begin so.
+    pub(crate) async fn line_after(
+        &self,
+        unit: &UnitId,
+        begin: &str,
+        mut others: usize,
+    ) -> Result<String, Box<dyn Error>> {
         let mut logs = self.runtime.logs(unit, LogCursor::Start).await?;
         let found = async {
             while let Some(piece) = logs.next().await {
                 let line = String::from_utf8_lossy(&piece?.line).into_owned();
                 if let Some(rest) = line.strip_prefix(begin) {
-                    return Ok(rest.trim().to_owned());
+                    if others == 0 {
+                        return Ok(rest.trim().to_owned());
+                    }
+                    others -= 1;
                 }
             }
             Err::<_, Box<dyn Error>>("the output has ended".into())

@@ -53,7 +53,7 @@ fn task(fixture: &Fixture, unit: &UnitId) -> String {
 }
 
 /// The shim of a unit, from its state file.
-fn shim_of(fixture: &Fixture, unit: &UnitId) -> Result<Pid, Box<dyn std::error::Error>> {
+pub(crate) fn shim_of(fixture: &Fixture, unit: &UnitId) -> Result<Pid, Box<dyn std::error::Error>> {
     let state = std::fs::read_to_string(fixture.units().join(unit.as_str()).join("state.json"))?;
     let pid = state.split_once("\"shim\":").and_then(|(_, rest)| rest.split(',').next());
     Ok(pid.and_then(|pid| Pid::from_raw(pid.parse().ok()?)).ok_or("no shim in the state file")?)

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use nd_core::ports::{PortErrorKind, Progress, Runtime};
+use nd_core::ports::{PortErrorKind, Progress};
 use nd_core::spec::{AppSpec, Workload};
 use nd_testkit::contract::ContractResult;
 use nd_testkit::contract::runtime::RuntimeFixture;
@@ -19,7 +19,7 @@ crate::tests![
     what_cannot_be_prepared_says_why,
     what_cannot_be_executed_says_why,
     a_start_that_failed_can_be_repeated,
-    limits_that_are_not_enforced_are_announced,
+    a_port_that_somebody_else_took_is_replaced,
 ];
 
 async fn a_unit_gets_its_environment_and_nothing_of_the_daemons(fixture: &Fixture) -> ContractResult {
@@ -171,11 +171,22 @@ async fn a_start_that_failed_can_be_repeated(fixture: &Fixture) -> ContractResul
     Ok(())
 }
 
-async fn limits_that_are_not_enforced_are_announced(fixture: &Fixture) -> ContractResult {
-    let mut spec = spec(&["true"]);
-    spec.resources.pids = std::num::NonZeroU32::new(5);
-    let prepared = fixture.open()?.prepare(&spec, None, &Progress::default()).await?;
-    assert_eq!(prepared.notes, ["limits of cpu, memory and processes are not enforced for plain processes"]);
+async fn a_port_that_somebody_else_took_is_replaced(fixture: &Fixture) -> ContractResult {
+    let runtime = fixture.runtime();
+    let unit = fixture.created("echo port $PORT; exec sleep 3600").await?;
+    let leased = runtime.start(&unit).await?.port.ok_or("no port")?;
+    runtime.signal(&unit, nd_core::ports::Signal::Kill).await?;
+    runtime.wait(&unit).await?;
+    let somebody = std::net::TcpListener::bind(("127.0.0.1", leased.get()))?;
+    let started = runtime.start(&unit).await?;
+    let port = started.port.ok_or("no port")?;
+    assert_ne!(port, leased);
+    assert_eq!(fixture.line_after(&unit, "port ", 1).await?, port.to_string());
+    // Once started it keeps it, whoever asks.
+    drop(somebody);
+    assert_eq!(runtime.start(&unit).await?.port, Some(port));
+    let all = fixture.reopened().await?.observe(&nd_core::ports::Scope::All(fixture.daemon())).await?;
+    assert_eq!(all.first().and_then(|unit| unit.port), Some(port));
     Ok(())
 }
 
