@@ -38,7 +38,7 @@ pub use unit::{IllegalEvent, Unit, UnitEvent, UnitState};
 pub use watch::Watch;
 
 use crate::events::Event;
-use crate::ports::{Prepared, RuntimeCaps};
+use crate::ports::{HintKind, Prepared, RuntimeCaps};
 use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord, RolloutStage, RunIntent};
 use crate::routes::AppRoutes;
 use crate::spec::{AppSpec, Dependency, Schedule};
@@ -241,6 +241,15 @@ impl AppModel {
     /// Asks for a look at the units: a hint came, or the sweep is due.
     pub fn look_again(&mut self) {
         self.look = true;
+    }
+
+    /// Takes a hint that something happened to a unit. That it started is no news to who is starting it.
+    pub fn hinted(&mut self, unit: &UnitId, kind: HintKind) {
+        let doing = self.units.get(unit).and_then(|unit| unit.in_flight);
+        let ours = matches!(doing, Some(UnitAction::Start(_) | UnitAction::WaitReady { .. }));
+        if !(ours && kind == HintKind::Started) {
+            self.look = true;
+        }
     }
 
     /// The periodic sweep: looks again, and tries again what a port refused.

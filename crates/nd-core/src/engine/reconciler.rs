@@ -135,6 +135,7 @@ impl Reconciler {
     async fn take(&mut self, message: Message) {
         match message {
             Message::Look => self.model.look_again(),
+            Message::Hint(unit, kind) => self.model.hinted(&unit, kind),
             Message::Suspend => self.model.suspend(),
             Message::Ended(end) => {
                 if self.model.is_new() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nd_supervise::{Clock, TaskFailure, TaskSet};
-use nd_types::{AppName, DaemonId, DeploymentId, ReleaseId};
+use nd_types::{AppName, DaemonId, DeploymentId, ReleaseId, UnitId};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::StreamExt;
@@ -59,6 +59,8 @@ pub(crate) enum Message {
     Ended(Box<ActionEnd>),
     /// Something may have happened: look.
     Look,
+    /// Something happened to a unit.
+    Hint(UnitId, HintKind),
     /// The daemon ends and takes its apps with it.
     Suspend,
 }
@@ -121,7 +123,7 @@ impl Shared {
                 pause = Duration::from_millis(100);
                 while let Some(hint) = hints.next().await {
                     match hint.unit {
-                        Some(unit) if hint.kind != HintKind::Resync => self.wake(unit.app()),
+                        Some(unit) if hint.kind != HintKind::Resync => self.pass_on(unit, hint.kind),
                         _ => self.wake_all(),
                     }
                 }
@@ -132,10 +134,10 @@ impl Shared {
         }
     }
 
-    fn wake(&self, app: &AppName) {
-        if let Some(entry) = self.entry(app) {
+    fn pass_on(&self, unit: UnitId, kind: HintKind) {
+        if let Some(entry) = self.entry(unit.app()) {
             // A full mailbox means that the reconciler is about to run anyway, and the sweep catches the rest.
-            entry.mailbox.try_send(Message::Look).ok();
+            entry.mailbox.try_send(Message::Hint(unit, kind)).ok();
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nd_core::model::{AppPhase, UnitState, Verdict};
 use nd_core::records::{DeploymentStatus, RunIntent};
-use nd_types::{ExitStatus, UnitId};
+use nd_types::{ExitStatus, ReleaseId, UnitId};
 
 use crate::laws::{self, Law, holds};
 use crate::recipe::Nature;
@@ -87,6 +87,14 @@ impl Sim {
         }
     }
 
+    /// Whether all of it has ended with success.
+    fn has_completed(&self, active: &ReleaseId, replicas: u16) -> bool {
+        (1..=replicas).all(|slot| {
+            let unit = self.model.units().get(&self.unit(active, slot));
+            unit.is_some_and(|unit| matches!(unit.state, UnitState::Crashed(exit) if exit.is_success()))
+        })
+    }
+
     /// Every unit belongs to a release that a record names.
     fn check_owned(&self) -> Law {
         let record = self.model.record();
@@ -130,6 +138,7 @@ impl Sim {
         })?;
         let phase = self.model.status().phase;
         let right = match serving {
+            0 if self.has_completed(active, record.replicas) => phase == AppPhase::Stopped,
             0 => phase == AppPhase::Failed,
             some if some == record.replicas => phase == AppPhase::Running,
             _ => phase == AppPhase::Degraded,
