@@ -50,6 +50,14 @@ impl Group {
         Ok(group)
     }
 
+    /// The groups of this name that a killed shim may have left.
+    pub(crate) fn left_by(places: &Places, name: &str) -> Self {
+        let mut groups: Vec<(PathBuf, Place)> =
+            places.all().map(|place| (place.dir.join(name), place.clone())).collect();
+        groups.retain(|(dir, _)| dir.is_dir());
+        Self { groups, killed_before: 0 }
+    }
+
     /// Runs `action` inside: what it starts begins there. The calling process, which must have one thread, is back outside
     /// afterwards.
     ///

@@ -67,6 +67,20 @@ impl UnitDir {
         flock(&lock, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
     }
 
+    /// Holds the unit in the place of a shim; `None` when there is one.
+    ///
+    /// # Errors
+    /// When the lock cannot be opened.
+    pub(crate) fn try_lock(&self) -> io::Result<Option<File>> {
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.lock())?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The shim that holds the unit, where its record names it and it has the lock open indeed.
     pub(crate) fn holder(&self) -> Option<nd_proc::Process> {
         let shim = nd_proc::Process::read(self.status().ok()??.shim)?;

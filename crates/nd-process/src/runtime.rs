@@ -135,7 +135,11 @@ impl Inner {
             Err(error) => return Err(error),
             Ok(None) => {}
         }
-        Ok(self.recorded(record).await?.map(Status::without_shim))
+        let last = self.recorded(record).await?;
+        if last.as_ref().is_some_and(|status| status.phase.is_running()) {
+            self.shims.kill_strays(record).await?;
+        }
+        Ok(last.map(Status::without_shim))
     }
 
     async fn recorded(self: &Arc<Self>, record: &UnitRecord) -> Result<Option<Status>, ProcessError> {
@@ -189,7 +193,7 @@ impl Inner {
             }
             Some(_) => {}
             // What is left of the unit must not pass for somebody else that has its port.
-            None => self.shims.kill_strays(&record, &self.units.dir(unit)).await?,
+            None => self.shims.kill_strays(&record).await?,
         }
         record = self.with_free_port(record).await?;
         let launch = {
@@ -226,7 +230,7 @@ impl Inner {
             Signal::Kill => Request::Kill,
         };
         if self.shims.ask(&record, &request).await?.is_none() && signal == Signal::Kill {
-            self.shims.kill_strays(&record, &self.units.dir(unit)).await?;
+            self.shims.kill_strays(&record).await?;
         }
         Ok(())
     }
@@ -247,8 +251,7 @@ impl Inner {
     async fn remove(self: &Arc<Self>, unit: &UnitId) -> Result<(), ProcessError> {
         let _turn = self.turn(unit).await;
         let Some(record) = self.find(unit).await? else { return Ok(()) };
-        let dir = self.units.dir(unit);
-        self.shims.end(&record, &dir).await?;
+        self.shims.end(&record).await?;
         let inner = Arc::clone(self);
         blocking("remove a unit", move || {
             inner.units.remove(&record)?;

@@ -16,13 +16,11 @@ mod inherited;
 mod output;
 mod serve;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::ExitCode;
 
-use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::fs::Mode;
 use rustix::process::{getpid, set_child_subreaper, setsid, umask};
 
 use crate::files::UnitDir;
@@ -84,16 +82,15 @@ fn read_task() -> io::Result<Task> {
 /// Prepares everything that can fail, says that it is ready, and serves.
 fn hold_unit(task: &UnitTask) -> Result<(), Failure> {
     let dir = UnitDir::new(task.dir.clone());
-    let lock = match take_lock(&dir.lock()) {
-        Ok(lock) => lock,
-        Err(error) => {
-            let busy = error.kind() == io::ErrorKind::WouldBlock;
+    let lock = match dir.try_lock() {
+        Ok(Some(lock)) => lock,
+        Ok(None) => {
             let message = format!("unit {} is held by another shim", task.unit);
-            return Err(if busy {
-                refuse(BUSY, RefusalKind::Busy, message)
-            } else {
-                refuse(OS_ERROR, RefusalKind::Internal, format!("lock {}: {error}", dir.lock().display()))
-            });
+            return Err(refuse(BUSY, RefusalKind::Busy, message));
+        }
+        Err(error) => {
+            let message = format!("lock {}: {error}", dir.lock().display());
+            return Err(refuse(OS_ERROR, RefusalKind::Internal, message));
         }
     };
     let shim = prepare(task, dir).map_err(|error| {
@@ -127,13 +124,6 @@ fn prepare(task: &UnitTask, dir: UnitDir) -> io::Result<Shim> {
     let signals = Signals::new()?;
     let app = App::new(task, dir)?;
     Shim::new(app, signals, &task.socket, task.idle)
-}
-
-/// `WouldBlock` when another shim has it.
-fn take_lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-    Ok(file)
 }
 
 fn refuse(code: u8, kind: RefusalKind, message: String) -> Failure {

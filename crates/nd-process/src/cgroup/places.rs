@@ -83,6 +83,11 @@ impl Places {
         }
     }
 
+    /// Every place.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Place> {
+        Controller::ALL.into_iter().filter_map(|controller| self.of(controller))
+    }
+
     /// The controllers that these limits need and that have a place.
     pub(crate) fn wanted<'a>(&'a self, limits: &'a Limits) -> impl Iterator<Item = (Controller, &'a Place)> {
         let wanted = Controller::ALL.into_iter().filter(|controller| controller.is_wanted(limits));

@@ -18,6 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::ShimCommand;
+use crate::cgroup::{self, Group, Places};
 use crate::error::ProcessError;
 use crate::files::UnitDir;
 use crate::protocol::{
@@ -141,7 +142,7 @@ impl Shims {
             if let Some(status) = self.ask(record, request).await? {
                 return Ok(status);
             }
-            self.kill_strays(record, dir).await?;
+            self.kill_strays(record).await?;
             match self.start(record, dir).await {
                 // Its predecessor is on its way out.
                 Err(ProcessError::Refused { kind: PortErrorKind::Conflict, .. })
@@ -163,7 +164,7 @@ impl Shims {
     }
 
     /// Ends shim and unit, and waits until both are gone.
-    pub(super) async fn end(&self, record: &UnitRecord, dir: &UnitDir) -> Result<(), ProcessError> {
+    pub(super) async fn end(&self, record: &UnitRecord) -> Result<(), ProcessError> {
         let ended = async {
             if let Some(mut connection) = self.open(record, &Request::Quit).await? {
                 while connection.next().await?.is_some() {}
@@ -171,31 +172,33 @@ impl Shims {
             Ok(())
         };
         in_time(ANSWER_LIMIT, "the end", record, ended).await?;
-        self.kill_strays(record, dir).await
+        self.kill_strays(record).await
     }
 
-    /// Kills what a shim that was killed itself has left of its unit.
-    pub(super) async fn kill_strays(&self, record: &UnitRecord, dir: &UnitDir) -> Result<(), ProcessError> {
-        let (id, dir) = (record.id.clone(), dir.clone());
-        let marks: Vec<String> = record.marks().map(|(name, value)| format!("{name}={value}")).into();
-        blocking("kill strays", move || {
+    /// Ends a unit whose shim was killed: nothing of it goes on alone, whether or not it is to be started again. Whoever
+    /// starts a shim meanwhile waits for that.
+    pub(super) async fn kill_strays(&self, record: &UnitRecord) -> Result<(), ProcessError> {
+        let (dir, record, id) = (self.dir(record), record.clone(), record.id.clone());
+        let killed = blocking("kill strays", move || {
             // Never started: the common case, in which there is nothing to look for.
             if matches!(dir.status(), Ok(None)) {
                 return Ok(());
             }
-            let until = Instant::now() + ANSWER_LIMIT;
-            loop {
-                let mut left = nd_proc::marked(&marks)?;
-                left.retain(|process| !process.zombie);
-                if left.is_empty() || Instant::now() >= until {
-                    return Ok(());
-                }
-                tracing::warn!(unit = %id, processes = left.len(), "the unit outlived its shim and is killed");
-                nd_proc::kill_and_wait(&left, until)?;
+            // Who has a shim is none.
+            let Some(_lock) = dir.try_lock()? else { return Ok(()) };
+            kill_marked(&record, &dir)?;
+            match dir.status() {
+                Ok(Some(status)) if status.phase.is_running() => dir.set_status(&status.without_shim()),
+                _ => Ok(()),
             }
-        })
-        .await?
-        .map_err(|source| ProcessError::Shim { what: "kill what is left", unit: record.id.clone(), source })
+        });
+        match killed.await? {
+            // The unit was removed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            killed => {
+                killed.map_err(|source| ProcessError::Shim { what: "kill what is left", unit: id, source })
+            }
+        }
     }
 
     /// Runs a command to its end.
@@ -287,6 +290,25 @@ impl Shims {
             stdin.shutdown().await?;
         }
         Ok(child)
+    }
+}
+
+/// Kills all that bears the marks of the unit.
+fn kill_marked(record: &UnitRecord, dir: &UnitDir) -> io::Result<()> {
+    let marks: Vec<String> = record.marks().map(|(name, value)| format!("{name}={value}")).into();
+    let group = (!record.limits.is_none())
+        .then(|| Group::left_by(&Places::find(), &cgroup::name(&record.id, dir.path())));
+    let until = Instant::now() + ANSWER_LIMIT;
+    loop {
+        let mut left = nd_proc::marked(&marks)?;
+        left.retain(|process| !process.zombie);
+        if left.is_empty() || Instant::now() >= until {
+            group.iter().for_each(Group::remove);
+            return Ok(());
+        }
+        tracing::warn!(unit = %record.id, processes = left.len(), "the unit outlived its shim and is killed");
+        group.iter().for_each(Group::kill);
+        nd_proc::kill_and_wait(&left, until)?;
     }
 }
 

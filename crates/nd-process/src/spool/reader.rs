@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use nd_core::ports::{LogCursor, LogPiece};
+use nd_core::ports::{LogCursor, LogPiece, OutputStream};
 
 use super::frame::{self, MAX_LINE, Record};
 use super::segments;
@@ -24,6 +24,8 @@ pub(crate) struct SpoolReader {
     /// Lines up to this time are left out.
     after: Option<u64>,
     place: Place,
+    /// Bytes that were removed before they were read, to be told before the next line.
+    lost: u64,
     /// The segments from `place` on: open, they stay readable when shim or daemon remove them.
     files: BTreeMap<u64, File>,
 }
@@ -41,7 +43,7 @@ impl SpoolReader {
     /// When the spool cannot be read.
     pub(crate) fn open(dir: &Path, cursor: LogCursor) -> io::Result<Self> {
         let place = Place { segment: 0, offset: 0 };
-        let mut reader = Self { dir: dir.to_owned(), after: None, place, files: BTreeMap::new() };
+        let mut reader = Self { dir: dir.to_owned(), after: None, place, lost: 0, files: BTreeMap::new() };
         reader.open_new()?;
         match cursor {
             LogCursor::Start => {}
@@ -59,11 +61,17 @@ impl SpoolReader {
         let after = self.after;
         loop {
             let mut pieces = Vec::new();
+            let mut lost = self.lost;
             let more = self.advance(|_, header, line| {
                 if after.is_none_or(|after| header.nanos > after) {
+                    pieces.extend((lost > 0).then(|| told(lost, header)).flatten());
                     pieces.extend(frame::piece(header, line));
+                    lost = 0;
                 }
             })?;
+            if !pieces.is_empty() {
+                self.lost = 0;
+            }
             if !pieces.is_empty() || !more {
                 return Ok(pieces);
             }
@@ -117,7 +125,12 @@ impl SpoolReader {
                 // The end of this segment, torn or damaged perhaps: go on with the next one if it has begun.
                 _ => match next {
                     Some(segment) => {
-                        self.files.remove(&self.place.segment);
+                        let gone = segment - self.place.segment - 1;
+                        let size = self.files.remove(&self.place.segment).map_or(0, |file| length(&file));
+                        // The first place is none: a reader begins with whatever is there.
+                        if self.place.segment > 0 {
+                            self.lost += gone * size;
+                        }
                         self.place = Place { segment, offset: 0 };
                         return Ok(true);
                     }
@@ -160,9 +173,19 @@ impl SpoolReader {
     }
 }
 
+/// What is said in the place of output that is gone; as old as the line that follows it, but for a moment.
+fn told(bytes: u64, next: frame::Header) -> Option<LogPiece> {
+    let header = frame::Header { stream: OutputStream::Stderr, nanos: next.nanos.saturating_sub(1), ..next };
+    let text = format!("nextdeploy: about {bytes} bytes of output were lost here: written faster than read");
+    frame::piece(header, text.as_bytes())
+}
+
+fn length(file: &File) -> u64 {
+    file.metadata().map_or(0, |metadata| metadata.len())
+}
+
 #[cfg(test)]
 mod tests {
-    use nd_core::ports::OutputStream;
     use proptest::prelude::*;
 
     use super::super::SpoolWriter;
@@ -231,6 +254,28 @@ mod tests {
         write(&mut spool, ["12"]);
         assert_eq!(texts(&rest(&mut reader)), ["12"]);
         assert_eq!(texts(&rest(&mut none)), ["12"]);
+    }
+
+    #[test]
+    fn output_that_was_overtaken_is_counted_and_told_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = SpoolWriter::open(dir.path(), 100).unwrap();
+        write(&mut spool, ["first"]);
+        let mut reader = SpoolReader::open(dir.path(), LogCursor::Start).unwrap();
+        assert_eq!(texts(&rest(&mut reader)), ["first"]);
+        for number in 0..100 {
+            write(&mut spool, [number.to_string()]);
+        }
+        let pieces = rest(&mut reader);
+        let found = texts(&pieces);
+        let told = found.iter().position(|line| line.starts_with("nextdeploy: about ")).unwrap();
+        assert!(pieces.is_sorted_by_key(|piece| piece.at), "the times grow");
+        let numbers: Vec<u32> = found.iter().filter_map(|line| line.parse().ok()).collect();
+        assert_eq!(numbers.last(), Some(&99));
+        assert!(numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count() <= 1);
+        assert_eq!(found.iter().filter(|line| line.starts_with("nextdeploy:")).count(), 1, "{told}");
+        write(&mut spool, ["more"]);
+        assert_eq!(texts(&rest(&mut reader)), ["more"], "told once");
     }
 
     #[test]

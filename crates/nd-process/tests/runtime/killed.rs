@@ -4,10 +4,10 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
-use nd_core::ports::{Runtime, Scope, Signal};
+use nd_core::ports::{Runtime, Scope, Signal, UnitStatus};
 use nd_testkit::contract::ContractResult;
 use nd_testkit::contract::runtime::RuntimeFixture;
-use nd_types::UnitId;
+use nd_types::{ExitStatus, UnitId};
 use rustix::process::kill_process;
 
 use crate::fixture::{Fixture, LIMIT, spec};
@@ -18,6 +18,7 @@ crate::tests![
     two_daemons_that_start_a_unit_at_once_start_it_once,
     a_lost_socket_is_made_again_and_the_unit_never_noticed,
     a_shim_that_hangs_without_its_socket_is_killed,
+    what_a_killed_shim_leaves_is_stopped_even_if_nobody_starts_it_again,
 ];
 
 /// How often somebody is killed; `ND_KILLS=1000` is the soak.
@@ -136,4 +137,25 @@ async fn a_shim_that_hangs_without_its_socket_is_killed(fixture: &Fixture) -> Co
     std::fs::remove_file(fixture.units().join(unit.as_str()).join("sock"))?;
     assert_ne!(runtime.start(&unit).await?.pid, before);
     until("one unit", || is_whole(fixture, &unit)).await
+}
+
+async fn what_a_killed_shim_leaves_is_stopped_even_if_nobody_starts_it_again(
+    fixture: &Fixture,
+) -> ContractResult {
+    let runtime = fixture.runtime();
+    let mut spec = spec(&["sh", "-c", APP]);
+    spec.resources.pids = std::num::NonZeroU32::new(20);
+    let unit = fixture.created_as("shop", spec).await?;
+    runtime.start(&unit).await?;
+    until("the unit", || is_whole(fixture, &unit)).await?;
+    kill_process(shim_of(fixture, &unit)?, rustix::process::Signal::KILL)?;
+    tokio::time::timeout(LIMIT, runtime.wait(&unit)).await??;
+    let scope = Scope::All(fixture.daemon());
+    for _ in 0..2 {
+        let observed = runtime.observe(&scope).await?;
+        let status = observed.into_iter().next().map(|unit| unit.status);
+        assert!(matches!(status, Some(UnitStatus::Exited { exit: ExitStatus::Unknown, .. })), "{status:?}");
+        assert_eq!(fixture.processes_of(&unit)?, 0);
+    }
+    Ok(())
 }
