@@ -1,7 +1,7 @@
 //! The command tree of both binaries.
 
-mod count;
 mod check;
+mod count;
 mod deploy;
 mod eternal;
 pub(crate) mod examples;
@@ -20,8 +20,8 @@ use nd_api::manifest::Environment;
 
 use crate::candidates;
 
-pub(crate) use count::Count;
 pub(crate) use check::CheckArgs;
+pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
 pub(crate) use eternal::{DaemonVerb, EternalArgs, EternalFlags, PidFile, in_background};
 pub(crate) use fields::Fields;
@@ -30,7 +30,9 @@ pub(crate) use look::{
     StatusArgs, WhyArgs,
 };
 pub(crate) use monit::MonitArgs;
-pub(crate) use tool::{CompletionArgs, ConfigVerb, EcosystemArgs, ExplainArgs, ManArgs, UnneededArgs};
+pub(crate) use tool::{
+    CompletionArgs, ConfigVerb, EcosystemArgs, ExplainArgs, ImportArgs, ImportVerb, ManArgs, UnneededArgs,
+};
 pub(crate) use verbs::{AppsArgs, DestroyArgs, FlushArgs, RollbackArgs, ScaleArgs, WaitFlags};
 
 /// The heading over the flags that every command takes.
@@ -135,7 +137,7 @@ pub(crate) enum Command {
     Flush(FlushArgs),
     /// Show what apps use of the machine
     Metrics(AppArg),
-    /// Show apps as a tree: environments, instances, domains, volumes and schedules
+    /// Show apps as a tree: environments, instances, domains, volumes and schedules; with a file, import it from PM2
     Ecosystem(EcosystemArgs),
     /// Start an app; with --image or a command, deploy it first
     Start(Box<StartArgs>),
@@ -176,6 +178,9 @@ pub(crate) enum Command {
     /// Show the project's file as it is read, and what its keys do
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Make a nextdeploy.yml of a file of another tool
+    #[command(subcommand)]
+    Import(ImportVerb),
     /// Not needed: what is wanted of apps is saved at every change
     #[command(visible_alias = "dump")]
     Save(UnneededArgs),

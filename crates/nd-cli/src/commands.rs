@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod flush;
 mod follow;
+mod import;
 mod list;
 mod logs;
 mod man;
@@ -21,6 +22,7 @@ mod metrics;
 mod plan;
 mod rollback;
 mod scale;
+mod several;
 mod start;
 mod status;
 mod unneeded;
@@ -31,7 +33,7 @@ mod workers;
 
 use nd_client::Client;
 
-use crate::args::{Command, Global};
+use crate::args::{Command, EcosystemArgs, Global};
 use crate::failure::{Exit, Failure};
 use crate::monit;
 use crate::output::Output;
@@ -56,6 +58,10 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Check(args) => return check::run(program, args, global, output).await,
         Command::Config(verb) => return config::run(verb, global, output),
         Command::Explain(args) => return explain::run(args, output),
+        Command::Import(verb) => return import::run(verb, output).await,
+        Command::Ecosystem(EcosystemArgs { file: Some(file), output: to, force, .. }) => {
+            return import::pm2(file, to.as_deref(), *force, output).await;
+        }
         Command::Save(_) => return unneeded::save(output),
         Command::Resurrect(_) => return unneeded::resurrect(output),
         Command::Startup(_) => return unneeded::startup(output),
@@ -95,6 +101,7 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Check(_)
         | Command::Config(_)
         | Command::Explain(_)
+        | Command::Import(_)
         | Command::Save(_)
         | Command::Resurrect(_)
         | Command::Startup(_)

@@ -1,5 +1,6 @@
 //! What is read on the user's side: the project's file, its variables, and the login for its registry.
 
+mod ecosystem;
 mod env_files;
 mod file;
 mod flags;
@@ -8,6 +9,7 @@ mod registry;
 mod request;
 pub(crate) mod script;
 
-pub(crate) use file::{find, read};
+pub(crate) use ecosystem::{is_ecosystem, text as ecosystem_text};
+pub(crate) use file::{find, read, text_of};
 pub(crate) use name::of_file;
-pub(crate) use request::{Asked, request};
+pub(crate) use request::{Asked, requests};

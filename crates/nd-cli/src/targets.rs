@@ -24,7 +24,11 @@ const KNOWN: u32 = 100;
 pub(crate) fn one(word: Option<&str>, flag: Option<&str>, global: &Global) -> Result<AppName, Failure> {
     match word.or(flag) {
         Some(name) => parse(name),
-        None => of_project(global)?.ok_or_else(|| Failure::usage("say which app").fix("nextdeploy ls")),
+        None => match of_project(global)?.as_slice() {
+            [] => Err(Failure::usage("say which app").fix("nextdeploy ls")),
+            [app] => Ok(app.clone()),
+            several => Err(which(several)),
+        },
     }
 }
 
@@ -44,7 +48,10 @@ pub(crate) async fn several(
         }
     }
     if words.is_empty() && flags.is_empty() {
-        apps.push(one(None, None, global)?);
+        apps = of_project(global)?;
+        if apps.is_empty() {
+            return Err(Failure::usage("say which app").fix("nextdeploy ls"));
+        }
     }
     let mut seen = std::collections::BTreeSet::new();
     apps.retain(|app| seen.insert(app.clone()));
@@ -59,7 +66,7 @@ pub(crate) async fn narrowed(
     client: &Client,
 ) -> Result<Vec<AppName>, Failure> {
     if words.is_empty() && flags.is_empty() {
-        return Ok(of_project(global)?.into_iter().collect());
+        return of_project(global);
     }
     several(words, flags, global, client).await
 }
@@ -89,11 +96,17 @@ pub(crate) async fn deployment(word: &str, client: &Client) -> Result<Deployment
     }
 }
 
-/// The app of the project's file, where there is one.
-pub(crate) fn of_project(global: &Global) -> Result<Option<AppName>, Failure> {
-    let Some(path) = project::find(global.config.as_deref(), Path::new("")) else { return Ok(None) };
+/// The apps of the project's file, where there is one, in the order in which they start.
+pub(crate) fn of_project(global: &Global) -> Result<Vec<AppName>, Failure> {
+    let Some(path) = project::find(global.config.as_deref(), Path::new("")) else { return Ok(Vec::new()) };
     let read = project::read(&path, global.env, Workload::Optional)?;
-    Ok(Some(read.manifest.app.name))
+    Ok(read.manifests.into_iter().map(|manifest| manifest.app.name).collect())
+}
+
+/// Several apps where one is meant.
+pub(crate) fn which(apps: &[AppName]) -> Failure {
+    let names: Vec<_> = apps.iter().map(AppName::as_str).collect();
+    Failure::usage(format!("the project has several apps, so say which: {}", names.join(", ")))
 }
 
 pub(crate) fn parse(name: &str) -> Result<AppName, Failure> {

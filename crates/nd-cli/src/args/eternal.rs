@@ -177,10 +177,8 @@ mod tests {
         let line = "eternal --max-restarts 3 --restart-delay=250ms --crash-threshold=2 --crash-window 9 \
                     --log-file /l --pid-file /p --kill-timeout 2s --stats-interval 1m -- sh -c x";
         let args = read(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
-        let words: Vec<String> = in_background(&options(&args))
-            .into_iter()
-            .map(|word| word.into_string().unwrap())
-            .collect();
+        let words: Vec<String> =
+            in_background(&options(&args)).into_iter().map(|word| word.into_string().unwrap()).collect();
         let again = read(&words.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         assert!(again.in_background && options(&again) == options(&args));
     }
@@ -194,9 +192,13 @@ mod tests {
 
     #[test]
     fn absurd_values_are_refused() {
-        for flag in
-            ["--crash-threshold=0", "--max-restarts=-2", "--restart-delay=-1s", "--stats-interval=0", "--crash-window=x"]
-        {
+        for flag in [
+            "--crash-threshold=0",
+            "--max-restarts=-2",
+            "--restart-delay=-1s",
+            "--stats-interval=0",
+            "--crash-window=x",
+        ] {
             assert!(read(&["eternal", flag, "--", "x"]).is_err(), "{flag}");
         }
         assert!(read(&["eternal"]).is_err(), "a command is needed");

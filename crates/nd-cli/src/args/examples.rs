@@ -42,7 +42,7 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("flush", &["flush shop", "flush"]),
     ("metrics", &["metrics", "metrics --name=myapp"]),
-    ("ecosystem", &["ecosystem", "ecosystem --name=shop"]),
+    ("ecosystem", &["ecosystem", "ecosystem --name=shop", "ecosystem ecosystem.config.js"]),
     (
         "start",
         &[
@@ -51,6 +51,7 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "start --name=myapp --restart=on-failure",
             "start --name=api -- node server.js",
             "start server.js -i max",
+            "start ecosystem.json",
         ],
     ),
     ("stop", &["stop shop", "stop all"]),
@@ -70,7 +71,10 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("version", &["version", "version --host http://127.0.0.1:8371"]),
     (
         "eternal",
-        &["eternal -- node server.js", "eternal --detach --restart-delay=2s --log-file logs/api.log -- ./api"],
+        &[
+            "eternal -- node server.js",
+            "eternal --detach --restart-delay=2s --log-file logs/api.log -- ./api",
+        ],
     ),
     ("daemon", &["daemon start -- node server.js", "daemon status", "daemon stop"]),
     ("daemon start", &["daemon start -- node server.js", "daemon start --pid-file api.pid"]),
@@ -80,6 +84,9 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("config", &["config view --env prod", "config explain app.port"]),
     ("config explain", &["config explain app.port", "config explain healthcheck"]),
     ("config view", &["config view", "config view --env prod"]),
+    ("import", &["import pm2 ecosystem.config.js", "import compose compose.yaml"]),
+    ("import pm2", &["import pm2 ecosystem.json", "import pm2 ecosystem.config.js --output shop.yml"]),
+    ("import compose", &["import compose docker-compose.yml", "import compose compose.yaml --output -"]),
     ("save", &["save"]),
     ("resurrect", &["resurrect"]),
     ("startup", &["startup"]),

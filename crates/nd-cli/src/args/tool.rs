@@ -24,12 +24,50 @@ pub(crate) enum ConfigVerb {
     },
 }
 
+/// `import`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ImportVerb {
+    /// Make it of an ecosystem file of PM2: JSON, YAML, or JavaScript, which is run with your own node
+    Pm2(ImportArgs),
+    /// Make it of a file of Docker Compose
+    Compose {
+        #[command(flatten)]
+        args: ImportArgs,
+        /// Take the services of this profile too [env: COMPOSE_PROFILES]
+        #[arg(long, value_name = "NAME")]
+        profile: Vec<String>,
+    },
+}
+
+/// `import pm2`, `import compose`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file to read
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The file to write, or `-` for standard output [default: nextdeploy.yml beside the one that is read]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
 /// `ecosystem`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EcosystemArgs {
+    /// An ecosystem file of PM2 to import
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
     /// The app; all of them where it is left out
-    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", add = ArgValueCandidates::new(candidates::apps))]
+    #[arg(short = 'a', long, visible_alias = "app", alias = "appName", value_name = "NAME", conflicts_with = "file", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) name: Option<String>,
+    /// The file to write, or `-` for standard output [default: nextdeploy.yml beside the one that is read]
+    #[arg(short, long, value_name = "FILE", requires = "file")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long, requires = "file")]
+    pub(crate) force: bool,
 }
 
 /// Commands of PM2 that have nothing to do here, with whatever they are called there.

@@ -28,12 +28,18 @@ fn view(file: Option<&Path>, global: &Global, output: &Output) -> Outcome {
         output.report(&read.notes);
     }
     if output.json {
-        output.object(&read.manifest);
+        match read.manifests.as_slice() {
+            [manifest] => output.object(manifest),
+            several => output.list(several),
+        }
         return Ok(Exit::Ok);
     }
-    let text = nd_config::manifest_to_yaml(&read.manifest)
-        .map_err(|error| Failure::failed(format!("write {} as YAML: {error}", path.display())))?;
-    output.result(text.trim_end());
+    for (index, manifest) in read.manifests.iter().enumerate() {
+        let text = nd_config::manifest_to_yaml(manifest)
+            .map_err(|error| Failure::failed(format!("write {} as YAML: {error}", path.display())))?;
+        // Several apps are several documents (YAML 1.2, section 9.2).
+        output.result(&format!("{}{}", if index > 0 { "---\n" } else { "" }, text.trim_end()));
+    }
     Ok(Exit::Ok)
 }
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use nd_api::v1::{DeployBody, DeploymentView};
 use tokio::time::sleep;
 
-use super::{Context, Outcome, follow};
+use super::{Context, Outcome, several};
 use crate::args::DeployArgs;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupts;
-use crate::project::{Asked, request};
+use crate::project::{Asked, requests};
 use crate::render::steps::HEARTBEAT;
 
 /// The daemon's code for "another deployment is under way".
@@ -18,11 +18,14 @@ const BUSY: &str = "ND1101";
 
 pub(super) async fn run(args: &DeployArgs, context: &Context<'_>) -> Outcome {
     let asked = Asked::of_deploy(args, context.global);
-    let body = request(&asked, context.global, context.client.host(), context.output).await?;
-    let body =
-        DeployBody { strategy: args.strategy, message: args.message.clone(), force: args.force, ..body };
-    let view = begin(&body, args.lock_wait, context).await?;
-    follow::finish(view, &args.wait, context).await
+    let bodies = requests(&asked, context.global, context.client.host(), context.output).await?;
+    let bodies = bodies.into_iter().map(|body| DeployBody {
+        strategy: args.strategy,
+        message: args.message.clone(),
+        force: args.force,
+        ..body
+    });
+    several::deployed(bodies.collect(), args.lock_wait, &args.wait, context).await
 }
 
 /// Begins a deployment; where another one is under way, says so and waits for its turn.

@@ -1,4 +1,4 @@
-//! `ecosystem`: apps as a tree.
+//! `ecosystem`: apps as a tree. With a file it imports it: see `import`.
 
 use super::{Context, Outcome};
 use crate::args::EcosystemArgs;

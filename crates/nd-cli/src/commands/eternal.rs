@@ -17,7 +17,8 @@ const DAEMON_END: Duration = Duration::from_secs(25);
 
 /// `eternal`: blocks until the command is over, or runs in the background.
 pub(crate) fn run(args: &EternalArgs, program: &str, output: &Output) -> Outcome {
-    let options = here(args.command.clone()).and_then(|options| args.flags.over(options)).map_err(no_place)?;
+    let options =
+        here(args.command.clone()).and_then(|options| args.flags.over(options)).map_err(no_place)?;
     if args.detach {
         return start(&options, program, output);
     }
@@ -126,7 +127,9 @@ fn show(state: &State, output: &Output) {
     }
     let command = options.command.join(" ");
     output.result(&match (pid, child) {
-        (Some(pid), Some(child)) => format!("{}: process {pid} keeps {command} (process {child})", stats.status),
+        (Some(pid), Some(child)) => {
+            format!("{}: process {pid} keeps {command} (process {child})", stats.status)
+        }
         (Some(pid), None) => format!("{}: process {pid} keeps {command}", stats.status),
         (None, _) => format!("{}: nothing runs; it was {command}", stats.status),
     });
@@ -134,6 +137,7 @@ fn show(state: &State, output: &Output) {
     output.result(&format!("log: {}", options.log_file.display()));
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 fn no_place(error: io::Error) -> Failure {
     Failure::failed(format!("find the working directory: {error}"))
 }

@@ -10,7 +10,10 @@ pub(super) async fn run(args: &AppArg, context: &Context<'_>) -> Outcome {
     let output = context.output;
     let app = match args.word() {
         Some(name) => Some(targets::parse(name)?),
-        None => targets::of_project(context.global)?,
+        None => match targets::of_project(context.global)?.as_slice() {
+            [app] => Some(app.clone()),
+            _ => None,
+        },
     };
     let Some(app) = app else {
         let apps = context.client.apps().await?;

@@ -6,20 +6,26 @@ use super::{Context, Outcome};
 use crate::args::DeployArgs;
 use crate::failure::Exit;
 use crate::output::Output;
-use crate::project::{Asked, request};
+use crate::project::{Asked, requests};
 
 /// Shows the plan; `changed` is the exit code where there is something to do.
 pub(super) async fn run(args: &DeployArgs, context: &Context<'_>, changed: Exit) -> Outcome {
     let asked = Asked::of_deploy(args, context.global);
-    let body = request(&asked, context.global, context.client.host(), context.output).await?;
-    let body = DeployBody { strategy: args.strategy, dry_run: true, ..body };
-    let plan = context.client.plan(&body).await?;
-    if context.output.json {
-        context.output.object(&plan);
-    } else {
-        show(&plan, context.output);
+    let bodies = requests(&asked, context.global, context.client.host(), context.output).await?;
+    let mut plans = Vec::with_capacity(bodies.len());
+    for body in bodies {
+        let body = DeployBody { strategy: args.strategy, dry_run: true, ..body };
+        plans.push(context.client.plan(&body).await?);
     }
-    Ok(if plan.unchanged { Exit::Ok } else { changed })
+    if context.output.json {
+        match plans.as_slice() {
+            [plan] => context.output.object(plan),
+            several => context.output.list(several),
+        }
+    } else {
+        plans.iter().for_each(|plan| show(plan, context.output));
+    }
+    Ok(if plans.iter().all(|plan| plan.unchanged) { Exit::Ok } else { changed })
 }
 
 fn show(plan: &PlanView, output: &Output) {

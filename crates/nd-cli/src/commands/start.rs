@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use nd_api::v1::DeployBody;
 use nd_types::AppName;
 
-use super::{Context, Outcome, deploy, follow, verbs};
+use super::{Context, Outcome, several, verbs};
 use crate::args::{StartArgs, WorkloadFlags};
 use crate::failure::{Exit, Failure};
-use crate::project::{self, Asked, request, script};
+use crate::project::{self, Asked, requests, script};
 use crate::targets;
 use crate::typed::Typed;
 
@@ -66,9 +65,8 @@ async fn scripted(args: &StartArgs, context: &Context<'_>) -> Result<Option<Star
 
 async fn deployed(args: &StartArgs, file: Option<&str>, context: &Context<'_>, inherit: bool) -> Outcome {
     let asked = Asked { inherit, ..Asked::of_start(args, context.global, file) };
-    let body: DeployBody = request(&asked, context.global, context.client.host(), context.output).await?;
-    let view = deploy::begin(&body, None, context).await?;
-    follow::finish(view, &args.wait, context).await
+    let bodies = requests(&asked, context.global, context.client.host(), context.output).await?;
+    several::deployed(bodies, None, &args.wait, context).await
 }
 
 /// Takes the app that stands alone before the flags as its name: `start myapp --image=node:18`.
@@ -84,9 +82,11 @@ fn named(args: &StartArgs, has_file: bool) -> Result<StartArgs, Failure> {
     }
 }
 
+/// A project's file, or PM2's.
 fn is_file(target: &str) -> bool {
-    let yaml = Path::new(target).extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
-    yaml && Path::new(target).is_file()
+    let path = Path::new(target);
+    let yaml = path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
+    (yaml || project::is_ecosystem(path)) && path.is_file()
 }
 
 /// An unknown app needs to be told what it runs; all that was typed stays in the command to type.

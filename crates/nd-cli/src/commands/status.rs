@@ -13,9 +13,9 @@ pub(super) async fn run(args: &StatusArgs, context: &Context<'_>) -> Outcome {
     }
     let app = match args.app.word() {
         Some(name) => targets::parse(name)?,
-        None => match targets::of_project(context.global)? {
-            Some(app) => app,
-            None => return list::run(&ListArgs::default(), context).await,
+        None => match targets::of_project(context.global)?.as_slice() {
+            [app] => app.clone(),
+            _ => return list::run(&ListArgs::default(), context).await,
         },
     };
     let view = context.client.app(&app).await?;

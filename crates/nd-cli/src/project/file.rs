@@ -14,7 +14,8 @@ const NAMES: [&str; 2] = ["nextdeploy.yml", "nextdeploy.yaml"];
 /// A file that was read.
 #[derive(Clone, Debug)]
 pub(crate) struct FileRead {
-    pub(crate) manifest: Manifest,
+    /// Its apps, each behind those of the file that it depends on.
+    pub(crate) manifests: Vec<Manifest>,
     /// Warnings and notes.
     pub(crate) notes: Report,
     /// Where its relative paths start.
@@ -35,14 +36,31 @@ pub(crate) fn read(
     environment: Option<Environment>,
     workload: Workload,
 ) -> Result<FileRead, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("read {}: {error}", path.display())))?;
+    parse(path, &text_of(path)?, environment, workload)
+}
+
+/// Reads the text of a project's file, which lies at `path` or might.
+pub(super) fn parse(
+    path: &Path,
+    text: &str,
+    environment: Option<Environment>,
+    workload: Workload,
+) -> Result<FileRead, Failure> {
     let lookup = |name: &str| std::env::var(name).ok();
     let options = ReadOptions { environment, lookup: &lookup, workload };
     let name = path.display().to_string();
-    let checked = nd_config::read_manifest(name.trim_start_matches("./"), &text, &options)?;
+    let checked = nd_config::read_manifests(name.trim_start_matches("./"), text, &options)?;
+    Ok(FileRead { manifests: checked.manifests, notes: checked.notes, dir: directory(path)? })
+}
+
+/// What a file says.
+pub(crate) fn text_of(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("read {}: {error}", path.display())))
+}
+
+/// The directory of a file, as an absolute path.
+pub(super) fn directory(path: &Path) -> Result<PathBuf, Failure> {
     let path = std::path::absolute(path)
         .map_err(|error| Failure::usage(format!("find the directory of {}: {error}", path.display())))?;
-    let dir = path.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
-    Ok(FileRead { manifest: checked.manifest, notes: checked.notes, dir })
+    Ok(path.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned))
 }

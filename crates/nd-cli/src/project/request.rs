@@ -9,10 +9,11 @@ use nd_client::Host;
 use nd_config::Workload;
 use nd_types::RuntimeKind;
 
-use super::{env_files, file, flags, name, registry};
+use super::{ecosystem, env_files, file, flags, name, registry};
 use crate::args::{DeployArgs, Global, HealthFlags, StartArgs, WorkloadFlags};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::targets;
 
 /// What the user asks for, whichever command it was typed with.
 #[derive(Clone, Debug)]
@@ -55,29 +56,50 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Makes the body of a deploy request, and prints what there is to say about the file.
-pub(crate) async fn request(
+/// Makes the body of a deploy request for each app that is meant, in the order in which they are to be deployed, and
+/// prints what there is to say about the file.
+pub(crate) async fn requests(
     asked: &Asked<'_>,
     global: &Global,
     host: &Host,
     output: &Output,
-) -> Result<DeployBody, Failure> {
+) -> Result<Vec<DeployBody>, Failure> {
     let source = Source::of(asked, global)?;
     let here =
         std::env::current_dir().map_err(|error| Failure::usage(format!("find this directory: {error}")))?;
     let read = match &source.file {
-        Some(path) => from_file(path, asked, output)?,
+        Some(path) => from_file(path, asked, output).await?,
         None => None,
     };
-    let (mut manifest, dir) = match read {
+    let (manifests, dir) = match read {
         Some(read) => read,
-        None => (Manifest::new(named(asked, &source, &here)?), here),
+        None => (vec![Manifest::new(named(asked, &source, &here)?)], here),
     };
-    manifest.app.environment = asked.environment.or(manifest.app.environment);
-    env_files::fold_in(&mut manifest, &dir)?;
     let image = source.image.or_else(|| asked.workload.image.clone());
     let workload = WorkloadFlags { image, ..asked.workload.clone() };
-    flags::apply(&mut manifest, &workload, asked.health, asked.command)?;
+    let describes = workload.says_something() || asked.health.says_something() || !asked.command.is_empty();
+    if manifests.len() > 1 && describes {
+        let names: Vec<_> = manifests.into_iter().map(|manifest| manifest.app.name).collect();
+        return Err(targets::which(&names).fix("--name APP"));
+    }
+    let mut bodies = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        bodies.push(body(manifest, &dir, &workload, asked, host, output).await?);
+    }
+    Ok(bodies)
+}
+
+async fn body(
+    mut manifest: Manifest,
+    dir: &Path,
+    workload: &WorkloadFlags,
+    asked: &Asked<'_>,
+    host: &Host,
+    output: &Output,
+) -> Result<DeployBody, Failure> {
+    manifest.app.environment = asked.environment.or(manifest.app.environment);
+    env_files::fold_in(&mut manifest, dir)?;
+    flags::apply(&mut manifest, workload, asked.health, asked.command)?;
     let is_process = manifest.runtime() == RuntimeKind::Process && manifest.command.is_some();
     if is_process && manifest.user.is_none() {
         manifest.user = caller_behind_sudo();
@@ -132,29 +154,39 @@ impl Source {
     }
 }
 
-/// What the file says; nothing where it is the file of another app than the one that the flags describe.
-fn from_file(
+/// What the file says of its apps, or of the one that is named; nothing where it is the file of another app than the
+/// one that the flags describe.
+async fn from_file(
     path: &Path,
     asked: &Asked<'_>,
     output: &Output,
-) -> Result<Option<(Manifest, PathBuf)>, Failure> {
+) -> Result<Option<(Vec<Manifest>, PathBuf)>, Failure> {
     let says = asked.workload.image.is_some() || !asked.command.is_empty() || asked.source.is_some();
     let workload = if says || asked.inherit { Workload::Optional } else { Workload::Required };
-    let read = file::read(path, asked.environment, workload)?;
-    let app = &read.manifest.app.name;
-    if let Some(name) = asked.workload.name.as_ref().filter(|name| *name != app) {
-        let place = path.display();
-        if !says {
-            return Err(Failure::usage(format!("{place} is app `{app}`, not `{name}`"))
-                .fix("leave out --name, or change app.name in the file"));
+    let read = if ecosystem::is_ecosystem(path) {
+        let text = ecosystem::imported(path, output).await?.yaml;
+        file::parse(path, &text, asked.environment, workload)?
+    } else {
+        file::read(path, asked.environment, workload)?
+    };
+    let mut manifests = read.manifests;
+    if let Some(name) = &asked.workload.name {
+        let apps: Vec<_> = manifests.iter().map(|manifest| manifest.app.name.to_string()).collect();
+        manifests.retain(|manifest| manifest.app.name == *name);
+        if manifests.is_empty() {
+            let title = format!("{} is app `{}`", path.display(), apps.join("`, `"));
+            if !says {
+                return Err(Failure::usage(format!("{title}, not `{name}`"))
+                    .fix("leave out --name, or change app.name in the file"));
+            }
+            output.warning(&format!("{title} and is not used"));
+            return Ok(None);
         }
-        output.warning(&format!("{place} is app `{app}` and is not used"));
-        return Ok(None);
     }
     if !read.notes.is_empty() && output.talks() {
         output.report(&read.notes);
     }
-    Ok(Some((read.manifest, read.dir)))
+    Ok(Some((manifests, read.dir)))
 }
 
 /// The name that was given, else the image's or this directory's.
@@ -197,7 +229,8 @@ mod tests {
         let Some(Command::Deploy(args)) = cli.command else { panic!("not a deploy") };
         let asked = Asked::of_deploy(&args, &cli.global);
         let host = Host::Unix("/nowhere".into());
-        request(&asked, &cli.global, &host, &Output::new(&cli.global)).await
+        let bodies = requests(&asked, &cli.global, &host, &Output::new(&cli.global)).await?;
+        Ok(bodies.into_iter().next().unwrap())
     }
 
     #[tokio::test]
@@ -210,6 +243,15 @@ mod tests {
         assert_eq!((own.app.name.as_str(), own.app.domain.is_some()), ("shop", true));
         let other = requested(&["-q", "--name=cache", "--", "./cache"], &file).await.unwrap().manifest;
         assert_eq!((other.app.name.as_str(), other.app.domain), ("cache", None));
+        let several = "apps: {web: {command: ./web, depends_on: [db]}, db: {command: ./db}}\n";
+        std::fs::write(dir.path().join("several.yml"), several).unwrap();
+        let named = |line: &'static [&'static str]| {
+            let file = dir.path().join("several.yml");
+            async move { requested(line, &file).await.map(|body| body.manifest.app.name.to_string()) }
+        };
+        assert_eq!(named(&["-q"]).await.ok().as_deref(), Some("db"));
+        assert_eq!(named(&["-q", "--name=web"]).await.ok().as_deref(), Some("web"));
+        assert_eq!(named(&["-q", "-e", "A=b"]).await.map_err(|failure| failure.exit.code()), Err(2));
         let renamed = requested(&["-q", "--name=cache"], &file).await;
         assert_eq!(renamed.map(|body| body.manifest.app.name).map_err(|failure| failure.exit.code()), Err(2));
     }
