@@ -195,9 +195,7 @@ impl AppModel {
                 }
                 let (finished, cut) = (report.finished, report.cut + report.websockets_cut);
                 let websockets_closed = report.websockets_closed;
-                self.steps.say(&format!(
-                    "{finished} requests finished, {websockets_closed} websockets closed, {cut} cut"
-                ));
+                self.steps.drained(report);
                 self.fact(Some(id), Event::Drained { finished, cut, websockets_closed });
             }
             Err(error) => self.unit_failed(id, error, now),

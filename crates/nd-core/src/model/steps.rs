@@ -6,6 +6,7 @@ use nd_types::DeploymentId;
 use super::{Fact, Now};
 use crate::events::{Event, StepEvent, StepState};
 use crate::plan::{Plan, Step};
+use crate::ports::DrainReport;
 use crate::records::{RolloutRecord, RolloutStage};
 
 /// Which step the user is being shown.
@@ -13,6 +14,8 @@ use crate::records::{RolloutRecord, RolloutStage};
 pub(super) struct StepTracker {
     current: Option<(&'static str, Mono)>,
     detail: String,
+    /// What became of requests on all units that were drained in this step.
+    drained: Option<DrainReport>,
 }
 
 impl StepTracker {
@@ -47,6 +50,15 @@ impl StepTracker {
         self.detail.push_str(detail);
     }
 
+    /// Adds what became of the requests on one unit.
+    pub(super) fn drained(&mut self, report: DrainReport) {
+        let sum = self.drained.get_or_insert_default();
+        sum.finished += report.finished;
+        sum.cut += report.cut;
+        sum.websockets_closed += report.websockets_closed;
+        sum.websockets_cut += report.websockets_cut;
+    }
+
     /// Says that the current step goes on, and what it waits for.
     pub(super) fn progress(
         &mut self,
@@ -62,6 +74,11 @@ impl StepTracker {
 
     /// Ends the current step well.
     pub(super) fn finish(&mut self, now: Now, facts: &mut Vec<Fact>, id: &DeploymentId) {
+        if let Some(sum) = self.drained.take() {
+            let (finished, closed) = (sum.finished, sum.websockets_closed);
+            let cut = sum.cut + sum.websockets_cut;
+            self.say(&format!("{finished} requests finished, {closed} websockets closed, {cut} cut"));
+        }
         let detail = std::mem::take(&mut self.detail);
         if let Some((name, _)) = self.current {
             facts.push(self.fact(name, StepState::Ok, detail, now, id));
@@ -75,6 +92,7 @@ impl StepTracker {
             facts.push(self.fact(name, StepState::Fail, why.to_owned(), now, id));
         }
         self.current = None;
+        self.drained = None;
         self.detail.clear();
     }
 
