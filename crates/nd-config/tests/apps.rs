@@ -82,7 +82,8 @@ fn mistakes_are_told_at_their_line_and_with_the_app_in_their_pointer() {
     for (line, beginning) in lines.iter().zip(beginnings) {
         assert!(line.starts_with(beginning), "{line}");
     }
-    let pointers: Vec<_> = report.mistakes().iter().filter_map(|mistake| mistake.pointer.as_deref()).collect();
+    let pointers: Vec<_> =
+        report.mistakes().iter().filter_map(|mistake| mistake.pointer.as_deref()).collect();
     assert_eq!(pointers, ["/apps/web/heathcheck", "/apps/db/app/name", "/apps/db/app/port", "/env"]);
 }
 
@@ -102,7 +103,8 @@ fn apps_that_wait_for_each_other_are_named_in_their_circle() {
 
 #[test]
 fn a_condition_that_does_not_exist_is_told_the_known_ones() {
-    let report = read("apps:\n  a: {image: x, depends_on: {b: {condition: helthy, restart: true}}}\n").unwrap_err();
+    let report =
+        read("apps:\n  a: {image: x, depends_on: {b: {condition: helthy, restart: true}}}\n").unwrap_err();
     let text = report.to_string();
     assert!(text.contains("`helthy` is not one of started, healthy, completed; help: `healthy`"), "{text}");
     assert!(text.contains("unknown key `restart` in depends_on"), "{text}");
