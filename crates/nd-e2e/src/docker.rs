@@ -30,6 +30,16 @@ impl Docker {
             ("tcp", address) => Target::Tcp(address.parse().ok()?),
             _ => return None,
         };
+        Self::answering(target)
+    }
+
+    /// The engine that answers at a unix socket.
+    #[must_use]
+    pub fn at(socket: &Path) -> Option<Self> {
+        Self::answering(Target::Unix(socket.to_owned()))
+    }
+
+    fn answering(target: Target) -> Option<Self> {
         let docker = Self { target };
         docker.call("GET", "/_ping", None).ok().map(|_| docker)
     }
