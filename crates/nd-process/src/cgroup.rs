@@ -41,6 +41,10 @@ impl Group {
             if controller == Controller::Memory {
                 no_swap(&dir, place.unified, limits);
             }
+            if limits.pids.is_none() {
+                // One that was being killed may have been left behind; only version 2 has the file here.
+                write(&dir.join("pids.max"), "max").ok();
+            }
             if !groups.iter().any(|(known, _)| *known == dir) {
                 groups.push((dir, place.clone()));
             }

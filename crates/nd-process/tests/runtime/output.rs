@@ -16,6 +16,7 @@ crate::tests![
     a_unit_that_closes_its_output_runs_on,
     a_flood_does_not_hold_up_the_unit,
     output_written_without_a_daemon_is_kept,
+    a_flood_that_is_followed_comes_whole_or_says_what_is_missing,
 ];
 
 async fn lines(fixture: &Fixture, script: &str) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error>> {
@@ -79,6 +80,34 @@ async fn a_flood_does_not_hold_up_the_unit(fixture: &Fixture) -> ContractResult 
     let last: Vec<_> = runtime.logs(&unit, LogCursor::Tail(1)).await?.take(1).collect().await;
     let last = last.into_iter().next().ok_or("no line")??;
     assert_eq!((last.line.as_slice(), last.stream), (&b"last"[..], OutputStream::Stdout));
+    Ok(())
+}
+
+async fn a_flood_that_is_followed_comes_whole_or_says_what_is_missing(fixture: &Fixture) -> ContractResult {
+    // As fast as it can, which is far more than 50,000 lines a second.
+    const LINES: usize = 500_000;
+    let unit = fixture.started(&format!("seq 1 {LINES}; exec sleep 3600")).await?;
+    let mut logs = fixture.runtime().logs(&unit, LogCursor::Start).await?;
+    let followed = async {
+        let (mut found, mut told, mut last) = (0, 0, 0);
+        while let Some(piece) = logs.next().await {
+            let line = String::from_utf8(piece?.line)?;
+            match line.parse::<usize>() {
+                Ok(number) => {
+                    assert!(number > last, "{number} after {last}");
+                    found += 1;
+                    last = number;
+                }
+                Err(_) => told += usize::from(line.contains("bytes of output were lost here")),
+            }
+            if last == LINES {
+                break;
+            }
+        }
+        Ok::<_, Box<dyn std::error::Error>>((found, told))
+    };
+    let (found, told) = tokio::time::timeout(LIMIT, followed).await??;
+    assert!(found == LINES || told > 0, "{} lines are missing, and nobody says so", LINES - found);
     Ok(())
 }
 

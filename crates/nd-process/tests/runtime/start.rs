@@ -16,6 +16,7 @@ crate::tests![
     a_unit_runs_in_its_directory_and_finds_programs_from_there,
     a_unit_runs_as_its_user_with_all_its_groups,
     a_command_beside_a_unit_has_its_environment,
+    a_command_beside_a_unit_runs_as_its_user,
     what_cannot_be_prepared_says_why,
     what_cannot_be_executed_says_why,
     a_start_that_failed_can_be_repeated,
@@ -82,6 +83,22 @@ async fn a_unit_runs_as_its_user_with_all_its_groups(fixture: &Fixture) -> Contr
     // And the shim is root again.
     fixture.runtime().wait(&unit).await?;
     assert!(fixture.runtime().start(&unit).await?.pid.is_some());
+    Ok(())
+}
+
+async fn a_command_beside_a_unit_runs_as_its_user(fixture: &Fixture) -> ContractResult {
+    let is_root = rustix::process::geteuid().is_root();
+    let user = if is_root { "4711:4712".to_owned() } else { rustix::process::geteuid().as_raw().to_string() };
+    let spec = with_command(spec(&["sleep", "3600"]), |command| {
+        command.user = Some(user.clone());
+        command.cwd = "/usr".into();
+    });
+    let unit = fixture.created_as("shop", spec).await?;
+    fixture.runtime().start(&unit).await?;
+    let argv = ["sh", "-c", "id -u; pwd"].map(str::to_owned);
+    let outcome = fixture.runtime().exec(&unit, &argv, Duration::from_secs(20)).await?;
+    let expected = user.split(':').next().unwrap_or_default();
+    assert_eq!(String::from_utf8(outcome.output)?, format!("{expected}\n/usr\n"));
     Ok(())
 }
 
