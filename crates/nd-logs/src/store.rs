@@ -61,9 +61,11 @@ impl SegmentLog {
     ) -> Result<Self, LogError> {
         let dir = dir.into();
         app_log::make_dir(&dir).map_err(|error| LogError::file("make directory", &dir, error))?;
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = Writer::new(dir.clone(), settings, clock);
-        let thread = nd_supervise::thread("nd-logs", move || writer.run(queue))
+        let (jobs, mut queue) = mpsc::channel(QUEUE);
+        let place = dir.clone();
+        // A panic costs the job that met it: the writer that follows takes over what is on disk and goes on.
+        let write = move || Writer::new(place.clone(), settings.clone(), Arc::clone(&clock)).run(&mut queue);
+        let thread = nd_supervise::thread_restarting("nd-logs", write)
             .map_err(|error| LogError::file("start the writer of the logs in", &dir, error))?;
         Ok(Self { dir: dir.into(), jobs: Some(jobs), writer: Some(thread) })
     }

@@ -56,7 +56,7 @@ impl Writer {
     }
 
     /// Works until every sender is gone.
-    pub(crate) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(crate) fn run(mut self, jobs: &mut mpsc::Receiver<Job>) {
         if let Err(error) = self.take_over() {
             // New lines can be kept all the same; if not, who appends them gets the error.
             tracing::error!(%error, "kept logs cannot be taken over");

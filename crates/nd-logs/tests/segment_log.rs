@@ -369,3 +369,30 @@ async fn what_was_flushed_is_on_disk_and_an_app_that_was_cleared_is_no_trouble()
     log.flush().await?;
     Ok(())
 }
+
+/// A clock that fails once.
+struct Flaky(std::sync::atomic::AtomicU32);
+
+impl Clock for Flaky {
+    fn mono(&self) -> Mono {
+        Mono::default()
+    }
+
+    fn wall(&self) -> Timestamp {
+        // The first look is the one of taking over.
+        assert!(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) != 1, "the clock has stopped");
+        Timestamp::UNIX_EPOCH
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_writer_costs_one_append_and_no_line_that_was_kept() -> Result {
+    let dir = tempfile::tempdir()?;
+    open(dir.path())?.append(entries("shop-8f3k2a-1", 1..=2)?).await?;
+    let log = SegmentLog::open_with_clock(dir.path(), Settings::default(), Arc::new(Flaky(0.into())))?;
+    assert!(log.append(entries("shop-8f3k2a-1", 3..=3)?).await.is_err());
+    timeout(SOON, log.append(entries("shop-8f3k2a-1", 3..=3)?)).await??;
+    let kept = log.query(&all(), 10).await?;
+    assert_eq!(lines(&kept), ["line 1", "line 2", "line 3"]);
+    Ok(())
+}

@@ -27,7 +27,7 @@ pub use blocking::blocking;
 pub use clock::{Clock, Mono, SystemClock};
 pub use supervisor::{ShutdownReport, Supervisor, SupervisorError};
 pub use task::{LocalTaskSet, TaskEnd, TaskFailure, TaskHandle, TaskSet};
-pub use thread::{ThreadHandle, thread};
+pub use thread::{ThreadHandle, thread, thread_restarting};
 pub use tokio_util::sync::CancellationToken;
 pub use worker::{
     FailureKind, FailureView, RestartWhen, WorkerContext, WorkerError, WorkerExit, WorkerSpec, WorkerState,

@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use crate::TaskEnd;
 use crate::task::panic_message;
@@ -22,6 +23,23 @@ pub fn thread(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<Threa
     let inner = Builder::new().name(name.to_owned()).spawn(move || run(&label, f))?;
     Ok(ThreadHandle { inner })
 }
+
+/// Starts a thread named `name` that calls `f` until it returns: after a panic, which is caught and logged with that name,
+/// it is called again, a moment later.
+///
+/// # Errors
+/// As for [`thread`].
+pub fn thread_restarting(name: &str, mut f: impl FnMut() + Send + 'static) -> io::Result<ThreadHandle> {
+    let label = name.to_owned();
+    thread(name, move || {
+        while run(&label, &mut f) != TaskEnd::Done {
+            std::thread::sleep(BREATH);
+        }
+    })
+}
+
+/// How long a thread that panicked rests before it goes on.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// A thread that was started with [`thread`].
 #[derive(Debug)]
@@ -73,6 +91,18 @@ mod tests {
     fn a_panic_of_a_thread_is_its_end() {
         let handle = thread("nd-broken", || panic!("out of luck")).unwrap();
         assert_eq!(handle.join(), TaskEnd::Panicked("out of luck".to_owned()));
+    }
+
+    #[test]
+    fn a_thread_that_panics_goes_on_until_it_returns() {
+        let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let counted = std::sync::Arc::clone(&calls);
+        let handle = thread_restarting("nd-flaky", move || {
+            assert!(counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 2, "out of luck");
+        })
+        .unwrap();
+        assert_eq!(handle.join(), TaskEnd::Done);
+        assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 3);
     }
 
     #[test]
