@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -189,6 +189,9 @@ impl Drop for Fixture {
                 std::io::copy(&mut shim, &mut std::io::sink()).ok();
             }
         }
+        // What a test has left alone by killing its shim.
+        let left = nd_proc::marked(&[format!("NEXTDEPLOY_DAEMON={}", self.daemon)]).unwrap_or_default();
+        nd_proc::kill_and_wait(&left, Instant::now() + LIMIT).ok();
     }
 }
 
