@@ -17,6 +17,7 @@ mod programs;
 mod relay;
 mod site;
 mod stub;
+mod terminal;
 mod wait;
 mod websocket;
 
@@ -31,5 +32,6 @@ pub use programs::Programs;
 pub use relay::Relay;
 pub use site::Site;
 pub use stub::Stub;
+pub use terminal::Terminal;
 pub use wait::{WAIT, interruption, until, until_some};
 pub use websocket::{Frame, Socket};

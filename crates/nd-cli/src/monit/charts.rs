@@ -103,8 +103,10 @@ fn draw(chart: &Chart<'_>, frame: &mut Frame<'_>, area: Rect) {
             .areas(area);
     frame.render_widget(Span::from(chart.name).dark_gray(), name);
     let width = usize::from(bars.width);
-    let samples = chart.samples.map(|samples| last(samples, width)).unwrap_or_default();
-    let now = samples.last().map_or(0, |last| last * 100 / chart.full);
+    let now = chart.samples.and_then(|samples| samples.back()).map_or(0, |last| last * 100 / chart.full);
+    // One step of eight is drawn for little and for nothing, so that it is seen that somebody measured.
+    let least = chart.full.div_ceil(8);
+    let samples = chart.samples.map(|samples| last(samples, width, least)).unwrap_or_default();
     let colour = match now {
         ALARM.. => Color::Red,
         HIGH.. => Color::Yellow,
@@ -138,8 +140,8 @@ fn rows(area: Rect) -> [Rect; 3] {
 }
 
 /// The last samples, one a column, with the newest at the right.
-fn last(samples: &Samples, width: usize) -> Vec<u64> {
-    let shown = samples.iter().skip(samples.len().saturating_sub(width)).copied();
+fn last(samples: &Samples, width: usize, least: u64) -> Vec<u64> {
+    let shown = samples.iter().skip(samples.len().saturating_sub(width)).map(|sample| (*sample).max(least));
     let missing = width.saturating_sub(samples.len());
     std::iter::repeat_n(0, missing).chain(shown).collect()
 }

@@ -78,7 +78,9 @@ fn title(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let mut left =
         vec![Span::from(" nextdeploy ").bold().cyan(), Span::from(state.host_name.clone()).dark_gray()];
     if let Some(reason) = &state.lost {
-        left.push(Span::from(format!("  ✕ {reason}; what is shown is old")).light_red());
+        left.truncate(1);
+        let room = usize::from(area.width).saturating_sub(14);
+        left.push(Span::from(cut(&format!("✕ what is shown is old: {reason}"), room)).light_red());
     }
     let clock = state.at.map(|at| format!("{} ", time::clock(at))).unwrap_or_default();
     let up = state.host.as_ref().map(|host| format!("up {}   ", host.uptime)).unwrap_or_default();
@@ -147,6 +149,7 @@ fn logs(state: &State, frame: &mut Frame<'_>, area: Rect) {
         block = block.title(Line::from(format!(" {} ", filters.join("  "))).yellow());
     }
     let flow = match state.logs.paused {
+        None if state.lost.is_some() => Line::from(" ◌ waiting ").yellow(),
         None => Line::from(" ● live ").green(),
         Some(0) => Line::from(" ▮▮ paused ").yellow(),
         Some(new) => Line::from(format!(" ▮▮ paused, {new} new below ")).yellow(),
@@ -314,6 +317,6 @@ mod tests {
         state.figures(Vec::new(), host(1.0), Timestamp::UNIX_EPOCH);
         assert!(picture(&state, 100, 16).contains("no apps yet"));
         state.lost("the daemon is not reachable".to_owned());
-        assert!(picture(&state, 100, 16).contains("✕ the daemon is not reachable; what is shown is old"));
+        assert!(picture(&state, 100, 16).contains("✕ what is shown is old: the daemon is not reachable"));
     }
 }

@@ -46,6 +46,8 @@ pub(super) fn pressed(state: &mut State, key: KeyEvent) -> Option<Effect> {
         return None;
     }
     state.is_dirty = true;
+    // It was read by now.
+    state.notice = None;
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         return match key.code {
             KeyCode::Char('c' | 'd') => Some(Effect::Interrupt),
@@ -88,7 +90,6 @@ fn watching(state: &mut State, key: KeyCode) -> Option<Effect> {
             state.logs.forget();
             return Some(Effect::Follow);
         }
-        KeyCode::Esc => state.notice = None,
         KeyCode::Char('r') => return state.app().map(|app| Effect::Restart(app.name.clone())),
         KeyCode::Char('s') if state.app().is_some() => state.mode = Mode::Scale { typed: String::new() },
         KeyCode::Char('R') if state.app().is_some() => state.mode = Mode::Rollback,

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::Show;
 use crossterm::execute;
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
@@ -48,7 +50,9 @@ impl Screen {
         // Not SIGTSTP, which is watched for.
         rustix::process::kill_process(own, rustix::process::Signal::STOP)?;
         take()?;
-        self.0.clear()
+        // A new one knows that nothing is drawn; the old one would ask the terminal where its cursor is.
+        self.0 = Terminal::new(CrosstermBackend::new(stdout()))?;
+        Ok(())
     }
 }
 
@@ -61,7 +65,7 @@ impl Drop for Screen {
 fn take() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    execute!(stdout(), EnterAlternateScreen)
+    execute!(stdout(), EnterAlternateScreen, Clear(ClearType::All))
 }
 
 /// Once, and only what was taken: a second time would move the cursor over what was printed since.
