@@ -47,10 +47,10 @@ impl SqliteStore {
     /// [`fix`](StoreError::fix) says what to type. Anything else is what system or SQLite say.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        let writer = Writer::new(open::writer(&path)?, path.clone());
+        let mut writer = Writer::new(open::writer(&path)?, path.clone());
         let reader = open::reader(&path)?;
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        let thread = nd_supervise::thread("nd-store", move || writer.run(queue))
+        let (jobs, mut queue) = mpsc::channel(QUEUE);
+        let thread = nd_supervise::thread_restarting("nd-store", move || writer.run(&mut queue))
             .map_err(|error| StoreError::file("start the writer of", &path, error))?;
         let reader = Arc::new(Mutex::new(reader));
         Ok(Self { path: path.into(), jobs: Some(jobs), reader, writer: Some(thread) })

@@ -36,8 +36,8 @@ impl Writer {
         Self { connection, path }
     }
 
-    /// Works until every sender is gone.
-    pub(crate) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    /// Works until every sender is gone. May be called again after a panic: what was not committed is rolled back.
+    pub(crate) fn run(&mut self, jobs: &mut mpsc::Receiver<Job>) {
         while let Some(first) = jobs.blocking_recv() {
             let mut appends = Vec::new();
             let mut next = Some(first);
