@@ -29,20 +29,29 @@ pub(super) fn settle(mut draft: Draft, source: &Source<'_>) -> Result<Imported, 
     let line_of = |at: usize| places.line_column(at).0;
     loop {
         let yaml = write::file(&draft, &line_of);
-        // What a variable will be is known when the app is deployed; something stands for it meanwhile.
-        let lookup = |_: &str| None;
-        let options = ReadOptions { environment: None, lookup: &lookup, workload: Workload::Required };
-        let (apps, report) = match read_manifests("nextdeploy.yml", &yaml, &options) {
-            Ok(read) => (Some(read.manifests.into_iter().map(|app| app.app.name).collect()), read.notes),
-            Err(report) => (None, report),
+        // What a variable will be is known when the app is deployed: each value is tried with its default, and with
+        // something in place of every variable.
+        let (bare, report) = read(&yaml, &|_| None);
+        let (filled, other) = read(&yaml, &|_| Some("1".to_owned()));
+        let against = |report: &Report| report.mistakes().iter().find(|mistake| counts(mistake)).cloned();
+        let Some((first, report)) = against(&report)
+            .map(|first| (first, report))
+            .or_else(|| against(&other).map(|first| (first, other)))
+        else {
+            return Ok(finish(yaml, bare.or(filled), &draft, &places));
         };
-        let against: Vec<&Mistake> = report.mistakes().iter().filter(|mistake| counts(mistake)).collect();
-        let Some(first) = against.first() else {
-            return Ok(finish(yaml, apps, &draft, &places));
-        };
-        if !take_out(&mut draft, first) {
-            return Err(source.refuse(vec![blame(&draft, first, &yaml, &report)]));
+        if !take_out(&mut draft, &first) {
+            return Err(source.refuse(vec![blame(&draft, &first, &yaml, &report)]));
         }
+    }
+}
+
+/// The apps of a text, where the reader takes it, and what it says.
+fn read(yaml: &str, lookup: &dyn Fn(&str) -> Option<String>) -> (Option<Vec<AppName>>, Report) {
+    let options = ReadOptions { environment: None, lookup, workload: Workload::Required };
+    match read_manifests("nextdeploy.yml", yaml, &options) {
+        Ok(read) => (Some(read.manifests.into_iter().map(|app| app.app.name).collect()), read.notes),
+        Err(report) => (None, report),
     }
 }
 
