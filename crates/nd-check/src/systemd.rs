@@ -60,6 +60,7 @@ fn reason(load: &str, sub: &str, result: &str, status: &str) -> String {
         ("masked", _) => "it is masked".to_owned(),
         ("loaded", "success") => format!("it is {sub}"),
         ("loaded", "exit-code") => format!("exit {status}"),
+        ("loaded", "signal" | "core-dump") => format!("signal {status}"),
         ("loaded", result) => format!("{result}, exit {status}"),
         (load, _) => format!("its file is {load}"),
     }
@@ -99,6 +100,8 @@ mod tests {
         assert_eq!((failed.health, failed.reason.as_deref()), (Health::Failed, Some("exit 203")));
         let killed = shown("LoadState=loaded ActiveState=failed Result=oom-kill ExecMainStatus=9").unwrap();
         assert_eq!(killed.reason.as_deref(), Some("oom-kill, exit 9"));
+        let signal = shown("LoadState=loaded ActiveState=failed Result=signal ExecMainStatus=9").unwrap();
+        assert_eq!(signal.reason.as_deref(), Some("signal 9"));
         let stopped = shown("LoadState=loaded ActiveState=inactive SubState=dead Result=success").unwrap();
         assert_eq!((stopped.health, stopped.reason.as_deref()), (Health::Failed, Some("it is dead")));
     }
