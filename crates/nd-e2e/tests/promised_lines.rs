@@ -3,8 +3,9 @@
 //! They name an image `node:18` and the port 3000 of this machine; one that is there is put aside meanwhile.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use nd_e2e::{Daemon, Docker, Options, Outcome, Programs, Result, Target, WAIT, get, until};
+use nd_e2e::{Daemon, Docker, Options, Outcome, Programs, Result, Target, Typed, WAIT, get, until};
 use rustix::process::Signal;
 
 const ASIDE: &str = "nd-e2e-kept-node";
@@ -47,6 +48,10 @@ fn every_promised_line_works_as_typed_after_both_programs() -> Result {
         myapp(&daemon, typed)?;
         policies(&daemon, typed)?;
     }
+    for program in [&programs.daemon, &programs.cli] {
+        that_go_on(&daemon, program)?;
+        in_the_background(&daemon, program)?;
+    }
     drop(daemon);
     drop(node);
     Ok(())
@@ -74,6 +79,10 @@ fn myapp(daemon: &Daemon, typed: Type) -> Result {
     })?;
     nd_e2e::kill(following.pid(), Signal::INT);
     assert!(!following.wait(WAIT)?.stdout.is_empty());
+    let metrics = typed(daemon, "metrics --name=myapp")?.ok()?.stdout;
+    assert!(metrics.contains("3/3") && metrics.contains("myapp-"), "{metrics}");
+    let tree = typed(daemon, "ecosystem")?.ok()?.stdout;
+    assert!(tree.contains("myapp") && tree.contains("instances 3/3"), "{tree}");
     typed(daemon, "stop --name=myapp")?.ok()?;
     daemon.wait_phase("myapp", "stopped")?;
     assert_eq!(on_3000()?.0, 503);
@@ -99,6 +108,56 @@ fn policies(daemon: &Daemon, typed: Type) -> Result {
     let app = daemon.wait_phase("app", "running")?;
     assert_eq!(app.get("policy").and_then(serde_json::Value::as_str), Some("never"), "{app}");
     typed(daemon, "destroy --name=app --yes")?.ok()?;
+    Ok(())
+}
+
+/// Lines that go on until they are interrupted; without a terminal each of them prints rows.
+fn that_go_on(daemon: &Daemon, program: &Path) -> Result {
+    daemon.deploy("watched", "v1", &[])?;
+    let folder = daemon.site().folder();
+    for line in ["monit", "check --interval 60", "check watched --interval 60"] {
+        let file = folder.join("went-on");
+        let host = daemon.site().socket();
+        let (program, host, rows) = (program.display(), host.display(), file.display());
+        // `nextdeployd --host` would be a flag of the daemon.
+        let script = format!("exec {program} {line} --host unix://{host} > {rows}");
+        let going = Typed::start(Path::new("/bin/sh"), &["-c", &script], folder, &[])?;
+        let shown = || std::fs::read_to_string(&file).unwrap_or_default();
+        until(&format!("a row of `{line}`"), WAIT, || shown().contains("watched"))?;
+        nd_e2e::kill(going.pid(), Signal::INT);
+        going.wait(WAIT)?;
+    }
+    let host = format!("unix://{}", daemon.site().socket().display());
+    let once = Typed::start(program, &["check", "--once"], folder, &[("NEXTDEPLOY_HOST", &host)])?;
+    let once = once.wait(WAIT)?.ok()?.stdout;
+    assert!(once.contains("watched"), "{once}");
+    daemon.cli("destroy watched --yes")?.ok()?;
+    Ok(())
+}
+
+/// `daemon start / stop / restart / status [--pid-file F]`, which need no daemon.
+fn in_the_background(daemon: &Daemon, program: &Path) -> Result {
+    let folder = daemon.site().folder().join("background");
+    std::fs::create_dir_all(&folder)?;
+    let typed = |words: &[&str]| Typed::start(program, words, &folder, &[])?.wait(WAIT);
+    for file in [None, Some("other.pid")] {
+        let flag = file.map(|file| format!("--pid-file={file}"));
+        let with = |verb: &'static str| {
+            let flag = flag.as_deref();
+            ["daemon", verb].into_iter().chain(flag).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let run = |words: Vec<String>| typed(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let command = ["--", "/bin/sleep", "1000"].map(str::to_owned);
+        run([with("start"), command.to_vec()].concat())?.ok()?;
+        let status = run(with("status"))?.ok()?.stdout;
+        assert!(
+            status.contains("uptime") && status.contains("restarts") && status.contains("crashes"),
+            "{status}"
+        );
+        run(with("restart"))?.ok()?;
+        run(with("stop"))?.ok()?;
+        run(with("status"))?.expect_code(3)?;
+    }
     Ok(())
 }
 
