@@ -14,6 +14,7 @@ mod process;
 mod test;
 mod testapp;
 mod tidy;
+mod units;
 mod workspace;
 
 /// What goes wrong here is told to a person, and handled by nobody.
@@ -38,6 +39,8 @@ enum Verb {
     Bench(bench::Args),
     /// Look for inputs that break a parser, for as long as you say
     Fuzz(fuzz::Args),
+    /// Have systemd check the units: whether they are valid, and how tight the daemon's sandbox is
+    Units,
     /// Build the static test application and print where it is
     Testapp,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Tidy => tidy::run(),
+        Verb::Units => units::run(),
         Verb::Testapp => testapp::run(),
     };
     match result {

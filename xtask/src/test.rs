@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::workspace::Workspace;
-use crate::{Result, process, testapp, tidy};
+use crate::{Result, process, testapp, tidy, units};
 
 mod engine;
 mod needs;
@@ -48,6 +48,10 @@ fn phases(run: &mut Run, args: &Args) -> Result {
         run.command("format", process::cargo().args(["fmt", "--all", "--check"]))?;
         run.phase("tidy", "the rules of the house", || {
             println!("   {}", tidy::check(&workspace)?);
+            Ok(())
+        })?;
+        run.phase("units", "what systemd says of deploy/systemd", || {
+            println!("   {}", units::check(&workspace)?);
             Ok(())
         })?;
         let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
