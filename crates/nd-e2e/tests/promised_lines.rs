@@ -124,7 +124,8 @@ fn that_go_on(daemon: &Daemon, program: &Path) -> Result {
         let going = Typed::start(Path::new("/bin/sh"), &["-c", &script], folder, &[])?;
         let shown = || std::fs::read_to_string(&file).unwrap_or_default();
         until(&format!("a row of `{line}`"), WAIT, || shown().contains("watched"))?;
-        nd_e2e::kill(going.pid(), Signal::INT);
+        // Not as by Ctrl-C: whoever runs tests in the background has them ignore that.
+        nd_e2e::kill(going.pid(), Signal::TERM);
         going.wait(WAIT)?;
     }
     let host = format!("unix://{}", daemon.site().socket().display());

@@ -121,6 +121,8 @@ impl Shared {
         loop {
             if let Ok(mut hints) = within("listen to a runtime", LISTEN, runtime.hints()).await {
                 pause = Duration::from_millis(100);
+                // What happened before this moment was heard by nobody: an engine may have come up only now.
+                self.wake_all();
                 while let Some(hint) = hints.next().await {
                     match hint.unit {
                         Some(unit) if hint.kind != HintKind::Resync => self.pass_on(unit, hint.kind),
