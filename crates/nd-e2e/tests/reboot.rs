@@ -12,6 +12,9 @@ use serde_json::Value;
 /// The addresses of the engine's containers, which no other engine of this host gives out.
 const SUBNET: &str = "10.219.77.0/24";
 
+/// The address of its default bridge, which nothing uses.
+const DEFAULT_SUBNET: &str = "10.219.78.1/24";
+
 /// A Docker engine of the test's own, in a directory of its own and without a hold on the host's firewall.
 struct Engine {
     folder: PathBuf,
@@ -29,13 +32,16 @@ impl Engine {
 
     fn spawn(&mut self) -> Result {
         fs::create_dir_all(&self.folder)?;
+        make_bridge()?;
         let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
         let mut command = Command::new("dockerd");
         for (flag, file) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
             command.arg(flag).arg(self.folder.join(file));
         }
         command.arg("--host").arg(format!("unix://{}", self.socket().display()));
-        command.args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"]);
+        // A bridge of its own: with none, it would remove that of the host's engine.
+        command.arg("--bridge").arg(bridge());
+        command.args(["--iptables=false", "--ip6tables=false", "--storage-driver=vfs"]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let child = command.spawn().map_err(|error| {
             format!("start dockerd: {error}; run `cargo xtask test`, which installs an engine")
@@ -73,8 +79,32 @@ impl Drop for Engine {
     }
 }
 
+fn bridge() -> String {
+    format!("ndr{}", std::process::id())
+}
+
+/// Makes the engine's default bridge, unless it is there from before the host went down.
+fn make_bridge() -> Result {
+    let name = bridge();
+    if Path::new("/sys/class/net").join(&name).exists() {
+        return Ok(());
+    }
+    for words in [
+        vec!["link", "add", &name, "type", "bridge"],
+        vec!["addr", "add", DEFAULT_SUBNET, "dev", &name],
+        vec!["link", "set", &name, "up"],
+    ] {
+        let status = Command::new("ip").args(&words).status()?;
+        if !status.success() {
+            return Err(format!("ip {}: {status}", words.join(" ")).into());
+        }
+    }
+    Ok(())
+}
+
 /// An engine leaves the bridges of its networks behind, and with them the routes to their addresses.
 fn remove_bridges() {
+    Command::new("ip").args(["link", "del", &bridge()]).status().ok();
     let shown = Command::new("ip").args(["-o", "-4", "addr", "show", "to", SUBNET]).output();
     let shown = shown.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     for bridge in shown.lines().filter_map(|line| line.split_whitespace().nth(1)) {
