@@ -1,8 +1,8 @@
 //! Eternal mode: one command kept running, without a daemon and without a service manager.
 //!
-//! What happens is decided in [`machine`], purely, by [`policy`]; [`run`] does it, with one blocking thread that sleeps in
+//! What happens is decided in `machine`, purely, by `policy`; [`run`] does it, with one blocking thread that sleeps in
 //! `poll`. Two files say what goes on: the pid file, which holds a number as others write it, and beside it the
-//! [record](record::Record), by which that number is told from a later process of the same one.
+//! record, by which that number is told from a later process of the same one.
 //!
 //! Must never know: the daemon, its API, more than one command.
 //!
