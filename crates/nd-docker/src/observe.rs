@@ -11,7 +11,7 @@ use nd_types::{AppName, DaemonId, UnitId};
 use crate::adopt;
 use crate::engine::EngineError;
 use crate::failure::port_error;
-use crate::find;
+use crate::find::{self, Found};
 use crate::health;
 use crate::labels::{self, Labels};
 use crate::observed;
@@ -23,13 +23,23 @@ const AT_ONCE: usize = 8;
 
 /// Every container in `scope`. One that no daemon claims belongs to the app of its name.
 pub(crate) async fn observe(shared: &Arc<Shared>, scope: &Scope) -> PortResult<Vec<UnitObserved>> {
-    let (daemon, app) = match scope {
-        Scope::All(daemon) => (daemon, None),
-        Scope::App(daemon, app) => (daemon, Some(app)),
-    };
+    let (Scope::All(daemon) | Scope::App(daemon, _) | Scope::Unit(daemon, _)) = scope;
     shared.daemons.lock().insert(daemon.clone());
-    let units = all(shared, daemon, app).await;
+    let units = match scope {
+        Scope::All(_) => all(shared, daemon, None).await,
+        Scope::App(_, app) => all(shared, daemon, Some(app)).await,
+        Scope::Unit(_, unit) => return one(shared, daemon, unit).await,
+    };
     units.map_err(|error| port_error("list containers", error))
+}
+
+async fn one(shared: &Arc<Shared>, daemon: &DaemonId, unit: &UnitId) -> PortResult<Vec<UnitObserved>> {
+    let Some(found) = find::existing(shared, unit).await? else { return Ok(Vec::new()) };
+    if observed::labels(&found.inspected).daemon.is_some_and(|claimed| claimed != *daemon) {
+        return Ok(Vec::new());
+    }
+    let seen = describe(shared, found).await;
+    seen.map(|seen| vec![seen]).map_err(|error| port_error(&format!("look at unit {unit}"), error))
 }
 
 async fn all(
@@ -69,13 +79,19 @@ fn unclaimed_unit(container: &ContainerSummary) -> Option<UnitId> {
 
 /// One container; `None` when it was removed since it was listed.
 async fn look(shared: &Arc<Shared>, id: &str) -> Result<Option<UnitObserved>, EngineError> {
-    let Some(mut found) = find::inspect(shared, id).await? else { return Ok(None) };
+    match find::inspect(shared, id).await? {
+        Some(found) => describe(shared, found).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn describe(shared: &Arc<Shared>, mut found: Found) -> Result<UnitObserved, EngineError> {
     oom::complete(shared, &mut found, Patience::None).await;
     health::complete(shared, &mut found).await;
     let network = &shared.settings.network;
     let labels = observed::labels(&found.inspected);
     if !labels.unclaimed() {
-        return Ok(Some(observed::observed(&found.inspected, network)));
+        return Ok(observed::observed(&found.inspected, network));
     }
     if let Some(unit) = observed::unit_id(&found.inspected, &labels) {
         shared.adopted.lock().insert(unit, found.id.clone());
@@ -91,5 +107,5 @@ async fn look(shared: &Arc<Shared>, id: &str) -> Result<Option<UnitObserved>, En
         Err(_) => None,
     };
     let spec = adopt::spec(&found.inspected, image.as_ref());
-    Ok(Some(observed::adoptable(&found.inspected, network, spec)))
+    Ok(observed::adoptable(&found.inspected, network, spec))
 }

@@ -267,11 +267,11 @@ impl Inner {
     async fn observe(self: &Arc<Self>, scope: &Scope) -> Result<Vec<UnitObserved>, ProcessError> {
         let (inner, scope) = (Arc::clone(self), scope.clone());
         let records = blocking("list units", move || {
-            let (daemon, app) = match &scope {
-                Scope::All(daemon) => (daemon, None),
-                Scope::App(daemon, app) => (daemon, Some(app)),
+            let (daemon, mut records) = match &scope {
+                Scope::All(daemon) => (daemon, inner.units.list(|_| true)?),
+                Scope::App(daemon, app) => (daemon, inner.units.list(|unit| unit.app() == app)?),
+                Scope::Unit(daemon, unit) => (daemon, inner.units.read(unit)?.into_iter().collect()),
             };
-            let mut records = inner.units.list(|unit| app.is_none_or(|app| unit.app() == app))?;
             records.retain(|record| record.daemon == *daemon);
             Ok::<_, ProcessError>(records)
         });

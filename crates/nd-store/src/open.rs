@@ -29,6 +29,11 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// `PRAGMA synchronous`: each commit waits for the disk, so that what was answered survives a power cut.
+pub(crate) const SYNCED: &str = "full";
+/// `PRAGMA synchronous`: only checkpoints wait for the disk. A power cut may take the last commits away, and breaks nothing.
+pub(crate) const UNSYNCED: &str = "normal";
+
 /// A connection that only reads.
 pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
@@ -43,12 +48,11 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// WAL with a sync of the disk for each commit: what was answered survives a power cut.
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     // Takes effect only while the file is empty, hence before anything else is written.
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "synchronous", SYNCED)?;
     connection.pragma_update_and_check(None, "journal_size_limit", 4 << 20, |_| Ok(()))?;
     connection.pragma_update(None, "temp_store", "memory")
 }

@@ -17,6 +17,11 @@ pub(crate) enum Row {
 }
 
 impl Row {
+    /// Whether it is part of the state, and not only of its history.
+    pub(crate) fn is_state(&self) -> bool {
+        !matches!(self, Self::Event { .. })
+    }
+
     /// The row of a record.
     pub(crate) fn of(record: &Record) -> Result<Self, RecordError> {
         let stored = record.encode()?;

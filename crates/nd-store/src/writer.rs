@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::copy;
 use crate::error::StoreError;
+use crate::open;
 use crate::query::{self, Row};
 
 /// How many appends may share one commit.
@@ -29,11 +30,13 @@ pub(crate) enum Job {
 pub(crate) struct Writer {
     connection: Connection,
     path: PathBuf,
+    /// Whether a commit waits for the disk.
+    synced: bool,
 }
 
 impl Writer {
     pub(crate) fn new(connection: Connection, path: PathBuf) -> Self {
-        Self { connection, path }
+        Self { connection, path, synced: true }
     }
 
     /// Works until every sender is gone. May be called again after a panic: what was not committed is rolled back.
@@ -75,7 +78,12 @@ impl Writer {
         }
     }
 
-    fn commit<'a>(&mut self, rows: impl IntoIterator<Item = &'a Row>) -> rusqlite::Result<Seq> {
+    fn commit<'a>(
+        &mut self,
+        rows: impl IntoIterator<Item = &'a Row, IntoIter: Clone>,
+    ) -> rusqlite::Result<Seq> {
+        let rows = rows.into_iter();
+        self.sync(rows.clone().any(Row::is_state))?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut count = 0;
         for row in rows {
@@ -85,6 +93,17 @@ impl Writer {
         let seq = query::count_written(&transaction, count)?;
         transaction.commit()?;
         Ok(Seq(seq))
+    }
+
+    /// What only tells of the past need not wait for the disk: the kernel has it at once, so it outlives this process,
+    /// and the next commit of state takes it to the disk.
+    fn sync(&mut self, wanted: bool) -> rusqlite::Result<()> {
+        if self.synced != wanted {
+            let mode = if wanted { open::SYNCED } else { open::UNSYNCED };
+            self.connection.pragma_update(None, "synchronous", mode)?;
+            self.synced = wanted;
+        }
+        Ok(())
     }
 
     fn compact(&mut self, before: i64, done: Done<()>) {
@@ -125,6 +144,20 @@ mod tests {
 
     fn keys(writer: &Writer) -> Vec<String> {
         query::records(&writer.connection).unwrap().into_iter().map(|(_, key, _)| key).collect()
+    }
+
+    #[test]
+    fn state_waits_for_the_disk_and_its_history_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(&dir.path().join("state.db"));
+        let mut mode_after = |rows: &[Row]| -> i64 {
+            writer.commit(rows).unwrap();
+            writer.connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap()
+        };
+        let (normal, full) = (1, 2);
+        assert_eq!(mode_after(&[event(1, "a")]), normal);
+        assert_eq!(mode_after(&[event(2, "b"), put("shop", "1")]), full);
+        assert_eq!(mode_after(&[event(3, "c")]), normal);
     }
 
     #[test]

@@ -63,7 +63,7 @@ async fn ask(
 }
 
 async fn ask_engine(shared: &Shared, runtime: &dyn Runtime, unit: &UnitId) -> Option<Result<(), String>> {
-    let scope = Scope::App(shared.daemon.clone(), unit.app().clone());
+    let scope = Scope::Unit(shared.daemon.clone(), unit.clone());
     let seen = runtime.observe(&scope).await.ok()?;
     let ours = seen.into_iter().find(|seen| seen.id.as_ref() == Some(unit))?;
     match ours.status {

@@ -150,7 +150,7 @@ impl Wait<'_> {
     }
 
     async fn look(&self) -> Result<UnitObserved, NotReady> {
-        let scope = Scope::App(self.shared.daemon.clone(), self.unit.app().clone());
+        let scope = Scope::Unit(self.shared.daemon.clone(), self.unit.clone());
         let unknown = |diagnosis| NotReady { exit: None, diagnosis, unknown: true };
         let seen = self.runtime.observe(&scope).await.map_err(|error| unknown(failed(&error).diagnosis))?;
         let ours = seen.into_iter().find(|seen| seen.id.as_ref() == Some(self.unit));

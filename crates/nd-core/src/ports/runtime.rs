@@ -132,6 +132,8 @@ pub enum Scope {
     All(DaemonId),
     /// This daemon's units of one app.
     App(DaemonId, AppName),
+    /// One unit of this daemon.
+    Unit(DaemonId, UnitId),
 }
 
 /// A signal for a unit.

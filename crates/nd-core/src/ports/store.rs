@@ -10,7 +10,8 @@ use crate::records::{Record, StoredEvent};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seq(pub u64);
 
-/// Keeps records. What `append` has answered is on disk and survives a power cut.
+/// Keeps records. What `append` has answered is on disk and survives a power cut; events alone survive the end of the
+/// daemon at once, and a power cut from the next record on.
 #[async_trait]
 pub trait StateStore: Send + Sync + 'static {
     /// Everything but the events.

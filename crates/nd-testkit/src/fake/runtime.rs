@@ -293,6 +293,7 @@ impl Runtime for FakeRuntime {
         self.call(RuntimeCall::Observe, None, || {
             Ok(self.world.see(|id, unit| match scope {
                 Scope::All(daemon) => unit.origin.concerns(daemon),
+                Scope::Unit(daemon, one) => id == one && unit.origin.concerns(daemon),
                 Scope::App(daemon, app) => id.app() == app && unit.origin.concerns(daemon),
             }))
         })

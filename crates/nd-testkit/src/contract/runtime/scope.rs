@@ -41,6 +41,8 @@ pub(super) async fn only_units_of_the_daemon_and_the_app_are_in_scope<F: Runtime
     let all = ids(Scope::All(fixture.daemon())).await?;
     assert!(all.contains(&shop.id) && all.contains(&blog.id) && !all.contains(&other.id), "{all:?}");
     assert_eq!(ids(Scope::App(other.daemon.clone(), "shop".parse()?)).await?, []);
+    assert_eq!(ids(Scope::Unit(fixture.daemon(), shop.id.clone())).await?, std::slice::from_ref(&shop.id));
+    assert_eq!(ids(Scope::Unit(other.daemon.clone(), shop.id.clone())).await?, []);
     within("remove", runtime.remove(&other.id)).await??;
     Ok(())
 }
