@@ -14,6 +14,7 @@ mod limits;
 mod policy;
 mod port;
 mod schedule;
+mod statuses;
 mod volume;
 
 use std::time::Duration;
@@ -27,10 +28,11 @@ pub use self::depends::{Dependencies, Dependency};
 pub use self::duration::format_exact;
 pub use self::env::{Env, InvalidEnv};
 pub use self::image::{ImageRef, InvalidImage};
-pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax, StatusRange};
+pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax};
 pub use self::policy::{Condition, Environment, InvalidWord, RestartPolicy, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
 pub use self::schedule::{CronSchedule, InvalidCron};
+pub use self::statuses::{InvalidStatus, StatusRange, Statuses};
 pub use self::volume::{InvalidVolume, VolumeMount, VolumeSource};
 
 /// What an app should be: the content of `nextdeploy.yml`.
@@ -51,9 +53,16 @@ pub struct Manifest {
     /// The command to run: of the process, or instead of the image's own one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandLine>,
-    /// The directory the command starts in; relative to the project.
+    /// What a container runs in place of its image's entrypoint, and then without the image's command; an empty list
+    /// runs `command` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// The directory the command of a plain process starts in; relative to the project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// The directory inside a container that its command starts in; absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
     /// The user (name or `uid[:gid]`) the command runs as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -97,7 +106,9 @@ impl Manifest {
             },
             image: None,
             command: None,
+            entrypoint: None,
             cwd: None,
+            working_dir: None,
             user: None,
             runtime: None,
             env: Env::default(),

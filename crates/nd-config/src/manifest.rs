@@ -4,6 +4,7 @@ mod across;
 mod app;
 mod apps;
 mod container;
+mod health;
 mod sections;
 mod whole;
 

@@ -137,13 +137,24 @@ mistakes! {
         with("restart: {delay: 1s, restart_delay: 2s}\n") =>
         "error[ND0123] nextdeploy.yml:4:22: `delay` and `restart_delay` say the same thing twice; help: keep one of them";
     a_key_without_effect_is_named_though_its_value_is_read:
-        with("deployment: {container: {healthcheck: {path: /, headers: {x-probe: nd}}}}\n") =>
-        "warning[ND0202] nextdeploy.yml:4:49: `deployment.container.healthcheck.headers` is not supported yet by this version and has no effect";
+        "app: {name: shop, resources: {memory_high: 64M}}\nimage: a\n" =>
+        "warning[ND0202] nextdeploy.yml:1:31: `app.resources.memory_high` is not supported yet by this version and has no effect";
+    what_belongs_to_a_check_over_http_has_no_place_beside_another:
+        with("deployment: {container: {healthcheck: {tcp: true, headers: {x-probe: nd}, status: 200}}}\n") =>
+        "error[ND0123] nextdeploy.yml:4:51: `headers` belongs to a check over HTTP, and `tcp` is another; help: write `path: /…` in its place"
+        "error[ND0123] nextdeploy.yml:4:75: `status` belongs to a check over HTTP, and `tcp` is another; help: write `path: /…` in its place";
+    statuses_are_ranges_of_three_digits:
+        with("deployment: {container: {healthcheck: {path: /, status: [200, 2xx, 404-400]}}}\n") =>
+        "error[ND0121] nextdeploy.yml:4:63: `2xx` is not a range of HTTP statuses; write it as `200-299`, `200`, or several: `200, 301-302`"
+        "error[ND0121] nextdeploy.yml:4:68: `404-400` is not a range of HTTP statuses; write it as `200-299`, `200`, or several: `200, 301-302`";
+    a_header_that_frames_the_request_or_stands_twice_is_refused:
+        with("deployment: {container: {healthcheck: {headers: {Content-Length: 3, Host: a, host: b}}}}\n") =>
+        "error[ND0121] nextdeploy.yml:4:50: the probe sets the header `Content-Length` itself"
+        "error[ND0123] nextdeploy.yml:4:78: the header `host` is written twice, also as `Host`";
     a_header_has_a_name_and_one_line:
-        with("deployment: {container: {healthcheck: {path: /, headers: {\"x probe\": \"a\\nb\"}}}}\n") =>
-        "warning[ND0202] nextdeploy.yml:4:49: `deployment.container.healthcheck.headers` is not supported yet by this version and has no effect"
+        with("deployment: {container: {healthcheck: {path: /, headers: {\"x probe\": a, x-probe: \"a\\nb\"}}}}\n") =>
         "error[ND0121] nextdeploy.yml:4:59: `x probe` is no name of a header (RFC 9110, section 5.1)"
-        "error[ND0121] nextdeploy.yml:4:70: the header `x probe` must be one line";
+        "error[ND0121] nextdeploy.yml:4:82: the header `x-probe` must be one line of ASCII";
     a_schedule_that_is_none_is_told_how_one_looks:
         with("restart: {cron: every night}\n") =>
         "error[ND0121] nextdeploy.yml:4:17: `every night` is no schedule (pattern must have between 5 and 7 fields); write minute, hour, day, month and weekday, as in `0 3 * * *`";
@@ -158,7 +169,7 @@ mistakes! {
         "note[ND0232] nextdeploy.yml:4:13: wait_ready has no effect of its own: every instance is waited for until its health check passes, and a message such as `process.send('ready')` is not read";
     a_container_runs_where_its_image_says:
         with("cwd: /srv\n") =>
-        "warning[ND0232] nextdeploy.yml:4:6: cwd has no effect on a container, which runs in the directory that its image names";
+        "warning[ND0232] nextdeploy.yml:4:6: cwd has no effect on a container, which runs in a directory of its own; help: write `working_dir: /…`, a directory inside the container";
     a_port_without_the_proxy_is_a_feature_of_a_later_version:
         with("proxy: {enabled: false}\n") =>
         "error[ND0202] nextdeploy.yml:4:18: `proxy.enabled: false` is not supported yet by this version; help: leave it out: the proxy owns host ports and swaps versions behind them without a gap";

@@ -74,8 +74,12 @@ fn healthcheck() -> impl Strategy<Value = Healthcheck> {
         of(port()).prop_map(|port| (None, Some(port.map_or(TcpProbe::AppPort, TcpProbe::Port)), None)),
         command().prop_map(|command| (None, None, Some(command))),
     ];
-    (kind, of(port()), of(1u32..=100), of(time()), of(time())).prop_map(
-        |((path, tcp, cmd), port, retries, timeout, start_period)| Healthcheck {
+    let statuses = prop_oneof![Just("204"), Just("200-299"), Just("200, 301-302")];
+    let http = (of(statuses), btree_map("X-[a-z]{1,6}", "[!-~]{0,8}", 0..3));
+    (kind, of(port()), of(1u32..=100), of(time()), of(time()), http).prop_map(
+        |((path, tcp, cmd), port, retries, timeout, start_period, (status, headers))| Healthcheck {
+            status: status.filter(|_| path.is_some()).and_then(|status| status.parse().ok()),
+            headers: if path.is_some() { headers } else { std::collections::BTreeMap::new() },
             path,
             tcp,
             cmd,
@@ -84,7 +88,6 @@ fn healthcheck() -> impl Strategy<Value = Healthcheck> {
             interval: timeout.map(|timeout| timeout * 2),
             timeout,
             start_period,
-            ..Healthcheck::default()
         },
     )
 }

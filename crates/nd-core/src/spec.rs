@@ -17,7 +17,7 @@ use std::time::Duration;
 use nd_types::{HostPattern, HostPortProtocol, PathPrefix, RuntimeKind, ServiceLimits, StrategyName};
 
 pub use depends::{Condition, Dependency};
-pub use health::{ProbeKind, ReadinessSpec, StatusRange};
+pub use health::{HttpProbe, ProbeKind, ReadinessSpec, StatusRange, Statuses};
 pub use policy::{RestartPolicy, RestartSpec, StopSpec};
 pub use schedule::{InvalidSchedule, Schedule};
 pub use workload::{CommandSpec, ImageSpec, Resources, VolumeSource, VolumeSpec, Workload};

@@ -17,8 +17,9 @@ use nd_core::records::{
     ReleaseRecord, RolloutRecord, RolloutStage, RunIntent,
 };
 use nd_core::spec::{
-    AppSpec, CommandSpec, HostPortSpec, ImageSpec, ProbeKind, ReadinessSpec, Resources, RestartPolicy,
-    RestartSpec, RouteSpec, StatusRange, StopSpec, VolumeSource, VolumeSpec, Workload,
+    AppSpec, CommandSpec, HostPortSpec, HttpProbe, ImageSpec, ProbeKind, ReadinessSpec, Resources,
+    RestartPolicy, RestartSpec, RouteSpec, StatusRange, Statuses, StopSpec, VolumeSource, VolumeSpec,
+    Workload,
 };
 use nd_types::{
     AppName, ByteSize, ExitStatus, Generation, HostPattern, HostPortProtocol, PathPrefix, ReleaseId,
@@ -105,6 +106,7 @@ fn the_record_of_a_container_release_is_kept() -> Outcome {
         reference: "registry.example.com/shop:2".to_owned(),
         command: vec!["node".to_owned(), "server.js".to_owned()],
         user: Some("1000:1000".to_owned()),
+        ..ImageSpec::default()
     };
     let spec = AppSpec {
         env: BTreeMap::from([("NODE_ENV".to_owned(), "production".to_owned())]),
@@ -136,7 +138,7 @@ fn the_record_of_a_container_release_is_kept() -> Outcome {
             pids: NonZeroU32::new(100),
         },
         readiness: ReadinessSpec {
-            kind: ProbeKind::Http { path: "/health".to_owned(), accept: StatusRange::DEFAULT },
+            kind: ProbeKind::Http(HttpProbe::new("/health")),
             port: NonZeroU16::new(3001),
             timeout: Duration::from_secs(5),
             interval: Duration::from_secs(10),
@@ -174,6 +176,36 @@ fn the_record_of_a_container_release_is_kept() -> Outcome {
     };
     assert_eq!(AppSpec::from(&release.spec), spec, "something of the spec is not stored");
     keeps("release-image.json", &Record::Release(Box::new(release)))
+}
+
+#[test]
+fn the_record_of_a_release_with_keys_of_later_versions_is_kept() -> Outcome {
+    let image = ImageSpec {
+        entrypoint: Some(vec!["/entry.sh".to_owned()]),
+        working_dir: Some("/srv".to_owned()),
+        aliases: vec!["my_shop".to_owned()],
+        ..ImageSpec::new("shop:2")
+    };
+    let mut spec = AppSpec::new(Workload::Image(image));
+    spec.readiness.kind = ProbeKind::Http(HttpProbe {
+        path: "/health".to_owned(),
+        headers: BTreeMap::from([("Host".to_owned(), "shop.example.com".to_owned())]),
+        accept: Statuses::new(vec![
+            StatusRange { first: 200, last: 204 },
+            StatusRange { first: 401, last: 401 },
+        ]),
+    });
+    let record = ReleaseRecord {
+        id: "8f3k2a".parse()?,
+        app: "shop".parse()?,
+        deployment: None,
+        created_at: at(0)?,
+        adopted: None,
+        prepared: None,
+        spec: (&spec).into(),
+    };
+    assert_eq!(AppSpec::from(&record.spec), spec, "something of the spec is not stored");
+    keeps("release-image-2.json", &Record::Release(Box::new(record)))
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub(crate) async fn embed(
 
 async fn deploy_and_ask(engine: &EngineHandle, image: &str) -> Result<String, Box<dyn Error>> {
     let hello: AppName = "hello".parse()?;
-    let image = ImageSpec { reference: image.to_owned(), command: Vec::new(), user: None };
+    let image = ImageSpec::new(image);
     let spec = AppSpec::new(Workload::Image(image));
     let accepted = engine.deploy(DeployRequest::new(&hello, spec, "example")).await?;
     engine.settled(&hello, accepted.revision, Duration::from_secs(600)).await?;

@@ -38,9 +38,21 @@ pub(crate) fn spec(container: &ContainerInspectResponse, image: Option<&ImageIns
     let config = container.config.clone().unwrap_or_default();
     let defaults = image.and_then(|image| image.config.clone()).unwrap_or_default();
     let user = config.user.filter(|user| !user.is_empty() && defaults.user.as_ref() != Some(user));
-    let command = config.cmd.filter(|command| defaults.cmd.as_ref() != Some(command)).unwrap_or_default();
+    let entrypoint = config.entrypoint.filter(|words| defaults.entrypoint.as_ref() != Some(words));
+    // With an entrypoint of its own the image's command has to be said again.
+    let said = |command: &Vec<String>| entrypoint.is_some() || defaults.cmd.as_ref() != Some(command);
+    let command = config.cmd.filter(said).unwrap_or_default();
+    let working_dir =
+        config.working_dir.filter(|dir| !dir.is_empty() && defaults.working_dir.as_ref() != Some(dir));
     let reference = config.image.or_else(|| container.image.clone()).unwrap_or_default();
-    let mut spec = AppSpec::new(Workload::Image(ImageSpec { reference, command, user }));
+    let mut spec = AppSpec::new(Workload::Image(ImageSpec {
+        reference,
+        entrypoint,
+        command,
+        working_dir,
+        user,
+        aliases: Vec::new(),
+    }));
     spec.env = environment(config.env.unwrap_or_default(), &defaults.env.unwrap_or_default());
     spec.port = spec.env.get("PORT").and_then(|port| port.parse().ok());
     spec.volumes = container.mounts.iter().flatten().filter_map(volume).collect();
@@ -157,7 +169,7 @@ mod tests {
             ..Default::default()
         };
         let spec = spec(&container, Some(&image));
-        let expected = ImageSpec { reference: "node:22".to_owned(), command: Vec::new(), user: None };
+        let expected = ImageSpec::new("node:22");
         assert_eq!(spec.workload, Workload::Image(expected));
         assert_eq!(spec.env.keys().collect::<Vec<_>>(), ["MODE", "PORT"]);
         assert_eq!(spec.env.get("MODE").map(String::as_str), Some("a=b"));

@@ -30,22 +30,34 @@ pub(crate) fn body(
     ContainerCreateBody {
         // By id where it is known, so that every unit of the release runs the same bytes.
         image: Some(unit.prepared.image_id.clone().unwrap_or_else(|| image.reference.clone())),
+        entrypoint: image.entrypoint.clone(),
         cmd: Some(image.command.clone()).filter(|command| !command.is_empty()),
+        working_dir: image.working_dir.clone(),
         user: image.user.clone(),
         env: Some(environment(unit)),
         healthcheck: (quick_health && unit.prepared.healthcheck).then(|| quick_start(&unit.spec.readiness)),
         host_config: Some(host_config(unit, network, &labels)),
         networking_config: Some(NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint(address))])),
+            endpoints_config: Some(HashMap::from([(
+                network.to_owned(),
+                endpoint(address, names(unit, image)),
+            )])),
         }),
         labels: Some(labels),
         ..Default::default()
     }
 }
 
-/// A place on a network at a fixed address.
-pub(crate) fn endpoint(address: Ipv4Addr) -> EndpointSettings {
+/// What other containers call it: the app's name, and those beside it. Every instance that runs has them, as Compose
+/// does it: the names of a running container could only be changed by taking it off its network.
+fn names(unit: &UnitSpec, image: &ImageSpec) -> Vec<String> {
+    std::iter::once(unit.id.app().to_string()).chain(image.aliases.iter().cloned()).collect()
+}
+
+/// A place on a network at a fixed address, under these names.
+pub(crate) fn endpoint(address: Ipv4Addr, aliases: Vec<String>) -> EndpointSettings {
     EndpointSettings {
+        aliases: Some(aliases),
         ipam_config: Some(EndpointIpamConfig {
             ipv4_address: Some(address.to_string()),
             ..Default::default()
@@ -149,7 +161,7 @@ mod tests {
     use super::*;
 
     fn image() -> ImageSpec {
-        ImageSpec { reference: "node:22".to_owned(), command: Vec::new(), user: Some("node".to_owned()) }
+        ImageSpec { user: Some("node".to_owned()), ..ImageSpec::new("node:22") }
     }
 
     fn unit(change: impl FnOnce(&mut AppSpec, &mut Prepared)) -> UnitSpec {
@@ -186,9 +198,26 @@ mod tests {
         assert_eq!((host.nano_cpus, host.pids_limit, host.init), (Some(500_000_000), Some(100), Some(true)));
         assert_eq!(host.port_bindings, None);
         let endpoints = body.networking_config.unwrap().endpoints_config.unwrap();
-        let address =
-            endpoints.get("nextdeploy").unwrap().ipam_config.as_ref().unwrap().ipv4_address.as_deref();
+        let endpoint = endpoints.get("nextdeploy").unwrap();
+        let address = endpoint.ipam_config.as_ref().unwrap().ipv4_address.as_deref();
         assert_eq!(address, Some("10.83.0.7"));
+        assert_eq!(endpoint.aliases.as_deref(), Some(["shop".to_owned()].as_slice()));
+    }
+
+    #[test]
+    fn what_is_said_of_an_image_replaces_what_it_says_itself() {
+        let unit = unit(|_, _| ());
+        let image = ImageSpec {
+            entrypoint: Some(Vec::new()),
+            working_dir: Some("/srv".to_owned()),
+            aliases: vec!["my_shop".to_owned()],
+            ..image()
+        };
+        let body = body(&unit, &image, "nextdeploy", Ipv4Addr::new(10, 83, 0, 7), true);
+        assert_eq!((body.entrypoint, body.working_dir.as_deref()), (Some(Vec::new()), Some("/srv")));
+        let endpoints = body.networking_config.unwrap().endpoints_config.unwrap();
+        let names = endpoints.get("nextdeploy").unwrap().aliases.clone().unwrap();
+        assert_eq!(names, ["shop", "my_shop"]);
     }
 
     #[test]

@@ -91,7 +91,10 @@ async fn local(shared: &Arc<Shared>, reference: &Reference) -> PortResult<Option
 fn prepared(image: &ImageSpec, inspected: &ImageInspect, engine: &EngineInfo) -> PortResult<Prepared> {
     let config = inspected.config.clone().unwrap_or_default();
     let empty = |argv: &Option<Vec<String>>| argv.as_ref().is_none_or(Vec::is_empty);
-    if image.command.is_empty() && empty(&config.cmd) && empty(&config.entrypoint) {
+    let entrypoint = image.entrypoint.as_ref().or(config.entrypoint.as_ref());
+    // An entrypoint that is said takes the image's command away.
+    let own_command = empty(&image.entrypoint) && !empty(&config.cmd);
+    if image.command.is_empty() && !own_command && entrypoint.is_none_or(Vec::is_empty) {
         let context = format!("image {} has no command of its own", image.reference);
         return Err(
             PortError::new(PortErrorKind::Invalid, context).with_fix("say what to run with `command:`")
@@ -122,7 +125,7 @@ mod tests {
 
     fn image(command: &[&str]) -> ImageSpec {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
-        ImageSpec { reference: "shop:2".to_owned(), command, user: None }
+        ImageSpec { command, ..ImageSpec::new("shop:2") }
     }
 
     fn inspected(config: ImageConfig) -> ImageInspect {

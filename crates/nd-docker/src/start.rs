@@ -78,11 +78,21 @@ async fn readdress(shared: &Arc<Shared>, found: &Found) -> PortResult<()> {
         // Where the network was made anew, the container is not on it yet.
         tracing::debug!(%container, %error, "container was not on its network");
     }
-    let join = NetworkConnectRequest { container, endpoint_config: Some(body::endpoint(address)) };
+    let endpoint = body::endpoint(address, names(found, network));
+    let join = NetworkConnectRequest { container, endpoint_config: Some(endpoint) };
     let joined = shared.engine.call(async |docker| docker.connect_network(network, join).await).await;
     joined.map_err(|error| port_error(&tried, error))?;
     tracing::info!(unit = observed::name(&found.inspected), %address, "unit has a new address");
     Ok(())
+}
+
+/// What the container was called on our network; the name of its app where it has left that already.
+fn names(found: &Found, network: &str) -> Vec<String> {
+    let networks = found.inspected.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    let aliases = networks.and_then(|networks| networks.get(network)?.aliases.clone()).unwrap_or_default();
+    // The engine adds the container's own id.
+    let kept: Vec<String> = aliases.into_iter().filter(|name| !found.id.starts_with(name.as_str())).collect();
+    if kept.is_empty() { observed::labels(&found.inspected).app.into_iter().collect() } else { kept }
 }
 
 /// Sends a signal to the unit's container; one that does not run is left alone.

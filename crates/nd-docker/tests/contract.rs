@@ -84,7 +84,7 @@ impl RuntimeFixture for OnEngine {
             "/testapp | while read line; do echo ready; done".to_owned()
         });
         let command = vec!["/bin/sh".to_owned(), "-c".to_owned(), script];
-        let image = ImageSpec { reference: self.0.image.clone(), command, user: None };
+        let image = ImageSpec { command, ..ImageSpec::new(self.0.image.clone()) };
         let mut spec = AppSpec::new(Workload::Image(image));
         spec.port = (doing == Doing::Serve).then_some(3000).and_then(|port| port.try_into().ok());
         spec
@@ -92,7 +92,7 @@ impl RuntimeFixture for OnEngine {
 
     fn missing(&self) -> AppSpec {
         let reference = format!("sha256:{}", "0".repeat(64));
-        AppSpec::new(Workload::Image(ImageSpec { reference, command: Vec::new(), user: None }))
+        AppSpec::new(Workload::Image(ImageSpec::new(reference)))
     }
 
     fn command_that_exits(&self, code: u8) -> Vec<String> {

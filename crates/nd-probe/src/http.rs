@@ -4,13 +4,13 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderName, HeaderValue, Request, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nd_core::ports::ProbeFailure;
-use nd_core::spec::StatusRange;
+use nd_core::spec::{HttpProbe, Statuses};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,23 +22,29 @@ const BODY_BYTES: usize = 4096;
 /// How long that line may be, in characters.
 const LINE_CHARS: usize = 200;
 
-/// The request for `path` of `host`.
+/// The request of a probe. Its own headers win over ours, apart from the end of the connection.
 ///
 /// # Errors
-/// [`ProbeFailure::Other`] when one of them cannot stand in a request.
-pub(crate) fn question(path: &str, host: &str) -> Result<Request<Empty<Bytes>>, ProbeFailure> {
+/// [`ProbeFailure::Other`] when the path or a header cannot stand in a request.
+pub(crate) fn question(probe: &HttpProbe) -> Result<Request<Empty<Bytes>>, ProbeFailure> {
+    let path = &probe.path;
     let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     let target: Uri = target
         .parse()
         .map_err(|error| ProbeFailure::Other(format!("`{path}` is not a request path: {error}")))?;
-    let host = HeaderValue::from_str(host)
-        .map_err(|_| ProbeFailure::Other(format!("`{host}` cannot stand in a Host header")))?;
     let mut request = Request::new(Empty::new());
     *request.uri_mut() = target;
     let headers = request.headers_mut();
-    headers.insert(HOST, host);
+    headers.insert(HOST, HeaderValue::from_static("localhost"));
     headers.insert(USER_AGENT, HeaderValue::from_static("nextdeploy-probe"));
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    for (name, value) in &probe.headers {
+        let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
+        // The value may be a secret.
+        let (name, value) = header
+            .ok_or_else(|| ProbeFailure::Other(format!("the header `{name}` cannot stand in a request")))?;
+        headers.insert(name, value);
+    }
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     Ok(request)
 }
@@ -49,7 +55,7 @@ pub(crate) fn question(path: &str, host: &str) -> Result<Request<Empty<Bytes>>, 
 pub(crate) async fn exchange(
     stream: TcpStream,
     question: Request<Empty<Bytes>>,
-    accept: StatusRange,
+    accept: &Statuses,
     deadline: Instant,
 ) -> Result<u16, ProbeFailure> {
     let (stream, heard) = Sniffed::new(stream);
@@ -121,12 +127,15 @@ mod tests {
 
     #[test]
     fn a_path_without_its_slash_is_a_path() {
-        assert_eq!(question("up?x=1", "a").unwrap().uri(), "/up?x=1");
+        assert_eq!(question(&HttpProbe::new("up?x=1")).unwrap().uri(), "/up?x=1");
     }
 
     #[test]
     fn what_cannot_stand_in_a_request_is_named() {
-        assert!(matches!(question("/a b", "a"), Err(ProbeFailure::Other(why)) if why.contains("/a b")));
-        assert!(matches!(question("/", "a\nb"), Err(ProbeFailure::Other(_))));
+        let refused = |probe: &HttpProbe| question(probe).unwrap_err().to_string();
+        assert!(refused(&HttpProbe::new("/a b")).contains("/a b"));
+        let mut probe = HttpProbe::new("/");
+        probe.headers.insert("x-token".to_owned(), "se\ncret".to_owned());
+        assert_eq!(refused(&probe), "the header `x-token` cannot stand in a request");
     }
 }

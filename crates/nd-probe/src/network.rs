@@ -32,10 +32,10 @@ impl HealthProbe for NetworkProbe {
 async fn ask(request: &ProbeRequest, deadline: Instant) -> Result<Option<u16>, ProbeFailure> {
     match &request.target {
         ProbeTarget::Tcp => connect(request.address).await.map(|_| None),
-        ProbeTarget::Http { path, host, accept } => {
-            let question = http::question(path, host)?;
+        ProbeTarget::Http(probe) => {
+            let question = http::question(probe)?;
             let stream = connect(request.address).await?;
-            http::exchange(stream, question, *accept, deadline).await.map(Some)
+            http::exchange(stream, question, &probe.accept, deadline).await.map(Some)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use nd_core::ports::{HealthProbe, ProbeFailure, ProbeOutcome, ProbeRequest, ProbeTarget};
-use nd_core::spec::StatusRange;
+use nd_core::spec::{HttpProbe, StatusRange, Statuses};
 use nd_probe::NetworkProbe;
 use nd_supervise::TaskSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -80,8 +80,7 @@ async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> Result {
 }
 
 fn get(address: SocketAddr, path: &str) -> ProbeRequest {
-    let target =
-        ProbeTarget::Http { path: path.into(), host: "shop.localhost".into(), accept: StatusRange::DEFAULT };
+    let target = ProbeTarget::Http(HttpProbe::new(path));
     ProbeRequest { address, target, timeout: Duration::from_secs(5) }
 }
 
@@ -110,8 +109,43 @@ async fn the_request_names_host_and_probe_and_ends_its_connection() -> Result {
     NetworkProbe.probe(&get(started.address, "/up?full=1")).await;
     let head = String::from_utf8(started.heard.await?)?.to_lowercase();
     assert!(head.starts_with("get /up?full=1 http/1.1\r\n"), "{head}");
-    for line in ["host: shop.localhost\r\n", "user-agent: nextdeploy-probe\r\n", "connection: close\r\n"] {
+    for line in ["host: localhost\r\n", "user-agent: nextdeploy-probe\r\n", "connection: close\r\n"] {
         assert!(head.contains(line), "{line} in {head}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_probes_own_headers_are_sent_once_each() -> Result {
+    let started = start(Server::Answers(b"HTTP/1.1 200 OK\r\n\r\n")).await?;
+    let mut probe = HttpProbe::new("/up");
+    let headers = [("Host", "shop.example.com"), ("X-Probe", "1"), ("user-agent", "me")];
+    probe.headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let request = ProbeRequest { target: ProbeTarget::Http(probe), ..get(started.address, "/") };
+    NetworkProbe.probe(&request).await;
+    let head = String::from_utf8(started.heard.await?)?.to_lowercase();
+    for line in ["host: shop.example.com\r\n", "x-probe: 1\r\n", "user-agent: me\r\n"] {
+        assert!(head.contains(line), "{line} in {head}");
+    }
+    assert_eq!((head.matches("host:").count(), head.matches("user-agent:").count()), (1, 1), "{head}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_status_of_any_range_passes_and_no_other() -> Result {
+    let accept =
+        Statuses::new(vec![StatusRange { first: 204, last: 204 }, StatusRange { first: 400, last: 404 }]);
+    for (answer, good) in [
+        (b"HTTP/1.1 204 A\r\n\r\n".as_slice(), true),
+        (b"HTTP/1.1 401 B\r\n\r\n", true),
+        (b"HTTP/1.1 200 C\r\n\r\n", false),
+        (b"HTTP/1.1 405 D\r\n\r\n", false),
+    ] {
+        let started = start(Server::Answers(answer)).await?;
+        let probe = HttpProbe { accept: accept.clone(), ..HttpProbe::new("/") };
+        let request = ProbeRequest { target: ProbeTarget::Http(probe), ..get(started.address, "/") };
+        let outcome = NetworkProbe.probe(&request).await;
+        assert_eq!(matches!(outcome, ProbeOutcome::Pass { .. }), good, "{outcome:?}");
     }
     Ok(())
 }

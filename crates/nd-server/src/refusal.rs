@@ -115,7 +115,7 @@ impl From<EngineError> for Refusal {
             EngineError::Busy { deployment, .. } => plain(StatusCode::CONFLICT, "ND1101")
                 .fix("nextdeploy deploy --lock-wait 5m")
                 .fix(format!("nextdeploy cancel {deployment}")),
-            EngineError::HostTaken { by, .. } => {
+            EngineError::HostTaken { by, .. } | EngineError::NameTaken { by, .. } => {
                 plain(StatusCode::CONFLICT, "ND1102").fix(format!("nextdeploy status {by}"))
             }
             EngineError::HostPortTaken { by, .. } => {

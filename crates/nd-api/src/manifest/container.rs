@@ -1,10 +1,11 @@
 //! What a container looks like and how its health is seen.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommandLine, Port, PortMapping, RestartPolicy, StatusRange, VolumeMount, duration, is_default};
+use super::{CommandLine, Port, PortMapping, RestartPolicy, Statuses, VolumeMount, duration, is_default};
 
 /// The app's container (`deployment.container:`). `restart`, `ports` and `healthcheck` hold for plain processes too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub struct Container {
     /// The base name of containers, as the original tool's files write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Names beside the app's under which other containers reach it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// When an instance that ended is started again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartPolicy>,
@@ -48,7 +52,10 @@ pub struct Healthcheck {
     pub port: Option<Port>,
     /// The statuses that are healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<StatusRange>,
+    pub status: Option<Statuses>,
+    /// Headers of the request; no name stands twice, in whatever spelling.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
     /// Time between two probes of an instance that serves.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
     pub interval: Option<Duration>,

@@ -12,9 +12,6 @@ pub enum InvalidLimit {
     /// Not a share of processor time.
     #[error("`{0}` is not a share of processor time; write it as `80%`, or `150%` for one and a half cores")]
     Cpu(String),
-    /// Not a range of HTTP statuses.
-    #[error("`{0}` is not a range of HTTP statuses; write it as `200-299` or `200`")]
-    Status(String),
     /// Not a factor.
     #[error("`{0}` is not a factor; write it as `2x`, from `1x` to `10x`")]
     Factor(String),
@@ -56,55 +53,6 @@ impl FromStr for CpuQuota {
             .filter(|percent: &NonZeroU32| percent.get() <= Self::MAX_PERCENT)
             .map(Self)
             .ok_or_else(|| InvalidLimit::Cpu(s.to_owned()))
-    }
-}
-
-/// HTTP statuses that count as healthy, written `200-299` or `200`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct StatusRange {
-    from: u16,
-    to: u16,
-}
-
-impl StatusRange {
-    /// The range from `from` to `to`, both included.
-    #[must_use]
-    pub fn new(from: u16, to: u16) -> Option<Self> {
-        (100 <= from && from <= to && to <= 599).then_some(Self { from, to })
-    }
-
-    /// The lowest status.
-    #[must_use]
-    pub fn from(self) -> u16 {
-        self.from
-    }
-
-    /// The highest status.
-    #[must_use]
-    pub fn to(self) -> u16 {
-        self.to
-    }
-
-    /// Whether a status is healthy.
-    #[must_use]
-    pub fn contains(self, status: u16) -> bool {
-        (self.from..=self.to).contains(&status)
-    }
-}
-
-impl fmt::Display for StatusRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.from == self.to { write!(f, "{}", self.from) } else { write!(f, "{}-{}", self.from, self.to) }
-    }
-}
-
-impl FromStr for StatusRange {
-    type Err = InvalidLimit;
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let (from, to) = s.split_once('-').unwrap_or((s, s));
-        let bounds = from.trim().parse().ok().zip(to.trim().parse().ok());
-        bounds.and_then(|(from, to)| Self::new(from, to)).ok_or_else(|| InvalidLimit::Status(s.to_owned()))
     }
 }
 
@@ -265,7 +213,7 @@ macro_rules! by_text {
     )*};
 }
 
-by_text!(CpuQuota, StatusRange, BackoffFactor);
+by_text!(CpuQuota, BackoffFactor);
 
 #[cfg(test)]
 mod tests {
@@ -276,9 +224,6 @@ mod tests {
         for text in ["80%", "1%", "102400%"] {
             assert_eq!(text.parse::<CpuQuota>().map(|q| q.to_string()), Ok(text.to_owned()));
         }
-        for text in ["200-299", "204"] {
-            assert_eq!(text.parse::<StatusRange>().map(|r| r.to_string()), Ok(text.to_owned()));
-        }
         for text in ["2x", "1.5x", "1x", "10x", "1.05x"] {
             assert_eq!(text.parse::<BackoffFactor>().map(|b| b.to_string()), Ok(text.to_owned()));
         }
@@ -288,9 +233,6 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for bad in ["80", "0%", "-1%", "102401%", "%"] {
             assert!(bad.parse::<CpuQuota>().is_err(), "{bad}");
-        }
-        for bad in ["", "2xx", "299-200", "99", "600", "200-"] {
-            assert!(bad.parse::<StatusRange>().is_err(), "{bad}");
         }
         for bad in ["2", "0.5x", "11x", "nanx", "x"] {
             assert!(bad.parse::<BackoffFactor>().is_err(), "{bad}");

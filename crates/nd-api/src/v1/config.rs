@@ -8,7 +8,13 @@ use crate::manifest::RestartPolicy;
 /// How the instances of an app's release run. Values of variables are never shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppConfigView {
-    /// The directory of a plain process.
+    /// What a container runs in place of its image's entrypoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<String>,
+    /// What other containers call it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// The directory of a plain process, or inside a container where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// The user it runs as, where that was said.
@@ -97,6 +103,9 @@ pub struct RestartRulesView {
 pub struct HealthCheckView {
     /// What is asked, as in `GET /health (200-399)`, `tcp`, `node check.js` or `auto`.
     pub probe: String,
+    /// Names of the headers it is asked with; their values are never shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
     /// The port that is asked, where it is not the app's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,

@@ -47,6 +47,7 @@ fn what_runs(view: &AppView, rows: &mut Rows<'_>) {
     rows.row("for", view.environment.clone());
     rows.row("release", view.release.as_ref().map(ToString::to_string));
     let Some(config) = &view.config else { return };
+    rows.row("entrypoint", config.entrypoint.clone());
     rows.row("directory", config.cwd.clone());
     rows.row("user", config.user.clone());
     rows.row("variables", config.variables.join(" "));
@@ -63,6 +64,7 @@ fn how_it_is_reached(view: &AppView, rows: &mut Rows<'_>) {
     rows.row("port", view.port.map(|port| port.to_string()));
     let Some(config) = &view.config else { return };
     rows.row("host ports", config.host_ports.join(", "));
+    rows.row("to containers", config.names.join(", "));
     let strategy =
         config.strategy.map_or_else(|| "chosen at each deployment".to_owned(), |name| name.to_string());
     rows.row("strategy", format!("{strategy}, requests in flight get {}", span(config.drain_ms)));
@@ -97,12 +99,16 @@ fn health(check: &HealthCheckView) -> String {
         probe => probe,
     };
     let port = check.port.map(|port| format!(" on port {port}")).unwrap_or_default();
+    let headers = match check.headers.as_slice() {
+        [] => String::new(),
+        names => format!(" with {}", names.join(", ")),
+    };
     let start = match check.start_period_ms {
         0 => String::new(),
         ms => format!("; may fail for {} at the start", span(ms)),
     };
     format!(
-        "{probe}{port}, every {}, {} each; no requests after {} failures, restarted after {}{start}",
+        "{probe}{port}{headers}, every {}, {} each; no requests after {} failures, restarted after {}{start}",
         span(check.interval_ms),
         span(check.timeout_ms),
         check.retries,
@@ -164,7 +170,7 @@ mod tests {
             "port": 3000, "restarts": 7, "restarts_24h": 2, "crashes": 5, "updated_at": "2026-01-01T00:00:00Z",
             "cpu": {"percent": 12.4}, "memory": {"used_bytes": 325_058_560},
             "config": {
-                "cwd": "/srv/shop", "user": "deploy", "variables": ["DATABASE_URL", "NODE_ENV"],
+                "names": ["shop"], "cwd": "/srv/shop", "user": "deploy", "variables": ["DATABASE_URL", "NODE_ENV"],
                 "limits": {"cpu_percent": 80, "memory_bytes": 536_870_912},
                 "restart": {
                     "policy": "always", "min_uptime_ms": 10_000, "delay_ms": 500, "backoff": 2,
@@ -172,7 +178,7 @@ mod tests {
                     "stop_exit_codes": [78], "max_memory_bytes": 503_316_480, "cron": "0 3 * * *"
                 },
                 "health": {
-                    "probe": "GET /health (200-399)", "interval_ms": 10_000, "timeout_ms": 5000, "retries": 3,
+                    "probe": "GET /health (200-399)", "headers": ["Host"], "interval_ms": 10_000, "timeout_ms": 5000, "retries": 3,
                     "start_period_ms": 40_000
                 },
                 "stop": {"signal": 2, "grace_ms": 30_000}, "host_ports": ["127.0.0.1:3000→3000"],

@@ -4,6 +4,7 @@ mod deploy;
 mod extends;
 mod interpolate;
 mod keys;
+mod names;
 mod ports;
 mod service;
 mod volumes;
@@ -50,6 +51,8 @@ struct Context<'c> {
     services: Vec<String>,
     /// The services that others wait for until they have ended.
     jobs: Vec<String>,
+    /// The names that services give to others.
+    links: Vec<names::Link>,
 }
 
 /// Reads a Compose file. Each service becomes an app; those of profiles that are off are left out.
@@ -96,6 +99,7 @@ pub fn compose(text: &str, name: &str, around: &Surroundings<'_>) -> Result<Impo
         volumes: root.get("volumes").cloned(),
         services: on.iter().map(|entry| entry.key.clone()).collect(),
         jobs: jobs(&on),
+        links: names::links(&on),
     };
     draft.dropped.extend(beside(&root));
     for entry in &on {

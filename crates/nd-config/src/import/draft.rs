@@ -112,6 +112,16 @@ impl AppDraft {
         within(&mut self.keys, section, origin, &mut |keys| add(keys, key, item.clone()));
     }
 
+    /// Whether it is called so already, as an app or beside that.
+    pub(super) fn names(&self, name: &str) -> bool {
+        let below = |keys: &[Twig], key: &str| match keys.iter().find(|twig| twig.key == key) {
+            Some(Twig { value: Out::Map(below) | Out::List(below), .. }) => below.clone(),
+            _ => Vec::new(),
+        };
+        let aliases = below(&below(&below(&self.keys, "deployment"), "container"), "aliases");
+        self.name == name || aliases.iter().any(|twig| twig.value == Out::text(name))
+    }
+
     /// Whether the key at a dotted path is set.
     pub(super) fn has(&self, path: &str) -> bool {
         let mut keys = &self.keys;

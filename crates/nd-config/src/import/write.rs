@@ -3,12 +3,14 @@
 use super::draft::{AppDraft, Draft, Out, Twig};
 
 /// The order in which the keys of an app are written.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 16] = [
     "app",
     "runtime",
     "image",
+    "entrypoint",
     "command",
     "cwd",
+    "working_dir",
     "user",
     "depends_on",
     "env",

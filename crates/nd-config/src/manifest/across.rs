@@ -53,8 +53,19 @@ pub(super) fn check(root: &Field<'_>, manifest: &Manifest, d: &mut Decoder) {
         d.say(Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) });
     }
     if let Some(field) = root.dig(&["cwd"]).filter(|_| manifest.image.is_some()) {
-        let message = "cwd has no effect on a container, which runs in the directory that its image names";
-        d.say(Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) });
+        let message = "cwd has no effect on a container, which runs in a directory of its own";
+        let mistake = Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) };
+        d.say(mistake.help("write `working_dir: /…`, a directory inside the container"));
+    }
+    let of_containers = [
+        (root.dig(&["entrypoint"]), "write the whole command in `command`"),
+        (root.dig(&["working_dir"]), "write `cwd: …`, a directory of the host"),
+        (container("aliases"), "reach it by a port of the host"),
+    ];
+    for (field, help) in of_containers.into_iter().filter(|_| process) {
+        let Some(field) = field else { continue };
+        let message = format!("{} has no effect on a plain process", field.path.last);
+        d.say(Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) }.help(help));
     }
     port_routes(container("ports"), manifest, d);
 }

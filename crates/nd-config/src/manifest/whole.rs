@@ -6,8 +6,10 @@ use nd_types::RuntimeKind;
 
 use super::{Workload, across, app, apps, container, sections};
 use crate::decode::{Decoder, Field};
+use crate::node::Value;
 use crate::report::{Code, Mistake, Severity};
 use crate::suggest::closest;
+use crate::words;
 
 /// Reads the whole file. Nothing comes back where the app has no name; that was reported.
 pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> Option<Manifest> {
@@ -22,7 +24,9 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let app = keys.required("app", "write `app: {name: shop}`", d).and_then(|field| app::decode(&field, d));
     let image = keys.get("image").and_then(|field| field.parsed(d));
     let command = keys.get("command").and_then(|field| command_line(&field, d));
+    let entrypoint = keys.get("entrypoint").and_then(|field| entrypoint(&field, d));
     let cwd = keys.get("cwd").and_then(|field| field.text(d));
+    let working_dir = keys.get("working_dir").and_then(|field| working_dir(&field, d));
     let user = keys.get("user").and_then(|field| field.text(d));
     let runtime = keys.get("runtime").and_then(|field| runtime(&field, d));
     let env = keys.get("env").map(|field| env(&field, d)).unwrap_or_default();
@@ -46,8 +50,8 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let app = app?;
     #[rustfmt::skip]
     let manifest = Manifest {
-        version, target_type, app, image, command, cwd, user, runtime, env, deployment, restart, scale, proxy,
-        depends_on,
+        version, target_type, app, image, command, entrypoint, cwd, working_dir, user, runtime, env, deployment,
+        restart, scale, proxy, depends_on,
     };
     across::check(root, &manifest, d);
     Some(manifest)
@@ -55,7 +59,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
 
 /// A command: a line, or a list of words.
 pub(super) fn command_line(field: &Field<'_>, d: &mut Decoder) -> Option<CommandLine> {
-    if !matches!(field.node.value, crate::node::Value::List(_)) {
+    if !matches!(field.node.value, Value::List(_)) {
         return field.text(d).map(CommandLine::Shell);
     }
     let items = field.items(d);
@@ -68,6 +72,35 @@ pub(super) fn command_line(field: &Field<'_>, d: &mut Decoder) -> Option<Command
         return None;
     }
     Some(command)
+}
+
+/// A list of words, or a line that is split into words as Compose does; nothing at all takes the image's away.
+fn entrypoint(field: &Field<'_>, d: &mut Decoder) -> Option<Vec<String>> {
+    let words: Option<Vec<String>> = match &field.node.value {
+        Value::List(_) => {
+            let items = field.items(d);
+            items.iter().map(|item| item.scalar("a text", d).map(|scalar| scalar.text.clone())).collect()
+        }
+        _ => field.scalar("a text or a list", d).map(|scalar| words::split(&scalar.text)),
+    };
+    let words = words?;
+    if words.first().is_some_and(String::is_empty) || words.iter().any(|word| word.contains('\0')) {
+        let mistake = field.mistake(Code::BadValue, "entrypoint must name a program");
+        d.say(mistake.help("write `[]` to run `command` alone"));
+        return None;
+    }
+    Some(words)
+}
+
+/// A directory inside the container.
+fn working_dir(field: &Field<'_>, d: &mut Decoder) -> Option<String> {
+    let dir = field.text(d)?;
+    if dir.starts_with('/') {
+        return Some(dir);
+    }
+    let message = format!("working_dir must be an absolute path inside the container, found {dir}");
+    d.say(field.mistake(Code::BadValue, message));
+    None
 }
 
 /// `1`, `1.0` and `"1.0"` are today's format.

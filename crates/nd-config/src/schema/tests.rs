@@ -175,7 +175,6 @@ fn example_of(key: &str) -> &'static str {
     match key {
         "app.deletion_protection" => "true",
         "app.resources.memory_high" => "64M",
-        "deployment.container.healthcheck.headers" => "{x-probe: nextdeploy}",
         "wait_ready" => "true",
         _ => "1",
     }

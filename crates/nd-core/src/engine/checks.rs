@@ -23,11 +23,7 @@ pub(super) async fn check(shared: &Shared, context: &Context, unit: &UnitId, che
         match &spec.readiness.kind {
             ProbeKind::Auto if context.prepared.healthcheck => ask_engine(shared, &*runtime, unit).await,
             ProbeKind::Auto | ProbeKind::Tcp => ask(shared, spec, ProbeTarget::Tcp, checks.address).await,
-            ProbeKind::Http { path, accept } => {
-                let question =
-                    ProbeTarget::Http { path: path.clone(), host: "localhost".to_owned(), accept: *accept };
-                ask(shared, spec, question, checks.address).await
-            }
+            ProbeKind::Http(http) => ask(shared, spec, ProbeTarget::Http(http.clone()), checks.address).await,
             ProbeKind::Command(argv) => ask_command(&*runtime, unit, argv, spec).await,
         }
     };
@@ -52,7 +48,7 @@ async fn ask(
         address.set_port(port.get());
     }
     let what = match &target {
-        ProbeTarget::Http { path, .. } => format!("GET :{}{path}", address.port()),
+        ProbeTarget::Http(http) => format!("GET :{}{}", address.port(), http.path),
         ProbeTarget::Tcp => format!("TCP :{}", address.port()),
     };
     let probe = shared.registry.probe();

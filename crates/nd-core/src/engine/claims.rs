@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::error::EngineError;
 use crate::routes::local_host;
-use crate::spec::AppSpec;
+use crate::spec::{AppSpec, Workload};
 
 /// The claims of all apps. An app claims what its releases that serve or are about to serve declare.
 #[derive(Default)]
@@ -18,6 +18,8 @@ pub(crate) struct Claims(Mutex<BTreeMap<Claim, AppName>>);
 enum Claim {
     Route(HostPattern, PathPrefix),
     Port(SocketAddr),
+    /// What a container is called on the network that all of them share.
+    Name(String),
 }
 
 impl Claims {
@@ -59,6 +61,7 @@ impl Claims {
                         EngineError::HostTaken { host: format!("{host}{}", path.as_str()), by }
                     }
                     Claim::Port(bind) => EngineError::HostPortTaken { bind, by },
+                    Claim::Name(name) => EngineError::NameTaken { name, by },
                 });
             }
         }
@@ -69,7 +72,7 @@ impl Claims {
 impl Claim {
     fn conflicts(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Route(..), Self::Route(..)) => self == other,
+            (Self::Route(..), Self::Route(..)) | (Self::Name(_), Self::Name(_)) => self == other,
             (Self::Port(a), Self::Port(b)) => {
                 a.port() == b.port()
                     && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
@@ -83,5 +86,12 @@ fn wanted(app: &AppName, spec: &AppSpec) -> Vec<Claim> {
     let own = local_host(app).map(|host| Claim::Route(host, PathPrefix::root()));
     let routes = spec.routes.iter().map(|route| Claim::Route(route.host.clone(), route.path.clone()));
     let ports = spec.host_ports.iter().map(|port| Claim::Port(port.bind));
-    own.into_iter().chain(routes).chain(ports).collect()
+    let names = match &spec.workload {
+        Workload::Image(image) => {
+            let names = image.aliases.iter().map(|alias| alias.to_ascii_lowercase());
+            Some(names.chain([app.to_string()]).map(Claim::Name))
+        }
+        Workload::Command(_) => None,
+    };
+    own.into_iter().chain(routes).chain(ports).chain(names.into_iter().flatten()).collect()
 }

@@ -44,6 +44,14 @@ pub enum EngineError {
         /// Who has it.
         by: AppName,
     },
+    /// Another app is reached by this name.
+    #[error("the name `{name}` already leads to app `{by}`; choose another one in `aliases`")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Who has it.
+        by: AppName,
+    },
     /// No such runtime is registered.
     #[error("runtime {0} is not available in this daemon")]
     NoRuntime(RuntimeKind),

@@ -18,7 +18,7 @@ use crate::ports::{
     HealthProbe, ProbeFailure, ProbeOutcome, ProbeRequest, ProbeTarget, Runtime, Scope, Socket, UnitObserved,
     UnitStatus,
 };
-use crate::spec::{AppSpec, ProbeKind, StatusRange};
+use crate::spec::{AppSpec, HttpProbe, ProbeKind, StatusRange, Statuses};
 use misplaced::Misplaced;
 
 /// The first pause between probes; it doubles up to `LAST_PAUSE`.
@@ -133,7 +133,7 @@ impl Wait<'_> {
     async fn has_settled_elsewhere(&mut self) -> bool {
         let asked_there = match self.spec.readiness.kind {
             ProbeKind::Auto => !self.healthcheck,
-            ProbeKind::Http { .. } | ProbeKind::Tcp => self.spec.readiness.port.is_none(),
+            ProbeKind::Http(_) | ProbeKind::Tcp => self.spec.readiness.port.is_none(),
             ProbeKind::Command(_) => false,
         };
         let boots = self.began.elapsed() < self.spec.readiness.start_period;
@@ -173,10 +173,9 @@ impl Wait<'_> {
                 Some(target) => self.ask_port(target).await,
                 None => self.is_worker().then(|| self.worker_report()),
             },
-            ProbeKind::Http { path, accept } => {
-                let target = target?;
-                let (path, accept) = (path.clone(), *accept);
-                self.confirmed(target, http(&path, accept), CONFIRM_HTTP).await
+            ProbeKind::Http(http) => {
+                let question = ProbeTarget::Http(http.clone());
+                self.confirmed(target?, question, CONFIRM_HTTP).await
             }
             ProbeKind::Tcp => {
                 let target = target?;
@@ -190,7 +189,8 @@ impl Wait<'_> {
 
     /// Without a declared probe: `GET /` below 500, or a port that accepts twice.
     async fn ask_port(&mut self, target: Target) -> Option<ReadyReport> {
-        let root = http("/", StatusRange { first: 100, last: 499 });
+        let accept = Statuses::new(vec![StatusRange { first: 100, last: 499 }]);
+        let root = ProbeTarget::Http(HttpProbe { accept, ..HttpProbe::new("/") });
         let outcome = self.probe(target, root.clone()).await;
         if matches!(outcome, ProbeOutcome::Fail(ProbeFailure::NotHttp | ProbeFailure::Closed)) {
             return self.confirmed(target, ProbeTarget::Tcp, CONFIRM_TCP).await;
@@ -241,7 +241,7 @@ impl Wait<'_> {
     fn evidence(&mut self, question: &ProbeTarget, outcome: &ProbeOutcome, target: Target) -> Option<String> {
         let port = self.spec.readiness.port.unwrap_or(target.port);
         let what = match question {
-            ProbeTarget::Http { path, .. } => format!("GET :{port}{path}"),
+            ProbeTarget::Http(http) => format!("GET :{port}{}", http.path),
             ProbeTarget::Tcp => format!("TCP :{port}"),
         };
         match outcome {
@@ -385,8 +385,4 @@ impl Wait<'_> {
             _ => None,
         }
     }
-}
-
-fn http(path: &str, accept: StatusRange) -> ProbeTarget {
-    ProbeTarget::Http { path: path.to_owned(), host: "localhost".to_owned(), accept }
 }

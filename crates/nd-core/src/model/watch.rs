@@ -55,7 +55,7 @@ impl AppModel {
             let asks_health = match spec.readiness.kind {
                 ProbeKind::Command(_) => true,
                 ProbeKind::Auto if healthcheck => true,
-                ProbeKind::Auto | ProbeKind::Http { .. } | ProbeKind::Tcp => unit.address.is_some(),
+                ProbeKind::Auto | ProbeKind::Http(_) | ProbeKind::Tcp => unit.address.is_some(),
             };
             let mut due = |next: &mut Option<Mono>, every: Duration| {
                 let next = *next.get_or_insert_with(|| tick_after(now.mono + every));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::spec::StatusRange;
+use crate::spec::HttpProbe;
 
 /// Asks over the network whether something answers.
 #[async_trait]
@@ -28,15 +28,8 @@ pub struct ProbeRequest {
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeTarget {
-    /// `GET path` answers with one of these statuses.
-    Http {
-        /// Path and query.
-        path: String,
-        /// The `Host` header.
-        host: String,
-        /// Accepted statuses.
-        accept: StatusRange,
-    },
+    /// `GET path` answers with one of its statuses.
+    Http(HttpProbe),
     /// A connection is accepted.
     Tcp,
 }

@@ -74,8 +74,21 @@ pub struct SpecV1 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum WorkloadV1 {
-    Image { reference: String, command: Vec<String>, user: Option<String> },
+    Image(ImageV1),
     Command { argv: Vec<String>, cwd: PathBuf, user: Option<String>, path: Option<String> },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct ImageV1 {
+    reference: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entrypoint: Option<Vec<String>>,
+    command: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    working_dir: Option<String>,
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,8 +212,8 @@ impl From<&SpecV1> for AppSpec {
 impl From<&Workload> for WorkloadV1 {
     fn from(workload: &Workload) -> Self {
         match workload.clone() {
-            Workload::Image(ImageSpec { reference, command, user }) => {
-                Self::Image { reference, command, user }
+            Workload::Image(ImageSpec { reference, entrypoint, command, working_dir, user, aliases }) => {
+                Self::Image(ImageV1 { reference, entrypoint, command, working_dir, user, aliases })
             }
             Workload::Command(CommandSpec { argv, cwd, user, path }) => {
                 Self::Command { argv, cwd, user, path }
@@ -212,8 +225,8 @@ impl From<&Workload> for WorkloadV1 {
 impl From<&WorkloadV1> for Workload {
     fn from(stored: &WorkloadV1) -> Self {
         match stored.clone() {
-            WorkloadV1::Image { reference, command, user } => {
-                Self::Image(ImageSpec { reference, command, user })
+            WorkloadV1::Image(ImageV1 { reference, entrypoint, command, working_dir, user, aliases }) => {
+                Self::Image(ImageSpec { reference, entrypoint, command, working_dir, user, aliases })
             }
             WorkloadV1::Command { argv, cwd, user, path } => {
                 Self::Command(CommandSpec { argv, cwd, user, path })

@@ -1,9 +1,9 @@
 //! When a unit counts as ready.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU16;
 use std::time::Duration;
-
-use nd_types::PathPrefix;
 
 /// How readiness is found out, and how long that may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,16 +46,72 @@ pub enum ProbeKind {
     /// speaks no HTTP, it accepts twice half a second apart. A unit without any port is ready when it runs.
     Auto,
     /// `GET path` answers with an accepted status, twice in a row.
-    Http {
-        /// The path, with a query if there is one.
-        path: String,
-        /// The statuses that count as healthy.
-        accept: StatusRange,
-    },
+    Http(HttpProbe),
     /// The port accepts a connection.
     Tcp,
     /// This command, run inside the container or beside the process, ends with 0.
     Command(Vec<String>),
+}
+
+/// A `GET` and the answers to it that are good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// The path, with a query if there is one.
+    pub path: String,
+    /// Headers of the request beside the probe's own, or instead of them: `Host` is `localhost` where it is not here.
+    /// No name stands twice in two spellings, and none of them frames the message (RFC 9112, section 6).
+    pub headers: BTreeMap<String, String>,
+    /// The statuses that count as healthy.
+    pub accept: Statuses,
+}
+
+impl HttpProbe {
+    /// A probe of `path` without headers of its own, with the default statuses.
+    #[must_use]
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), headers: BTreeMap::new(), accept: Statuses::default() }
+    }
+}
+
+/// The statuses of answers that are good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statuses(Vec<StatusRange>);
+
+impl Statuses {
+    /// The statuses of all these ranges.
+    #[must_use]
+    pub fn new(ranges: Vec<StatusRange>) -> Self {
+        Self(ranges)
+    }
+
+    /// The ranges, as they were given.
+    #[must_use]
+    pub fn ranges(&self) -> &[StatusRange] {
+        &self.0
+    }
+
+    /// Whether `status` is one of them.
+    #[must_use]
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(status))
+    }
+}
+
+impl Default for Statuses {
+    /// 200 to 399: a redirect to a login page is a healthy answer (basecamp/kamal#1041).
+    fn default() -> Self {
+        Self(vec![StatusRange { first: 200, last: 399 }])
+    }
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, range) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{range}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Statuses from `first` to `last`, both included.
@@ -68,9 +124,6 @@ pub struct StatusRange {
 }
 
 impl StatusRange {
-    /// 200 to 399: a redirect to a login page is a healthy answer (basecamp/kamal#1041).
-    pub const DEFAULT: Self = Self { first: 200, last: 399 };
-
     /// Whether `status` lies in the range.
     #[must_use]
     pub fn contains(self, status: u16) -> bool {
@@ -78,10 +131,11 @@ impl StatusRange {
     }
 }
 
-impl ProbeKind {
-    /// An HTTP probe of `path` with the default statuses.
-    #[must_use]
-    pub fn http(path: &str) -> Self {
-        Self::Http { path: PathPrefix::new(path).as_str().to_owned(), accept: StatusRange::DEFAULT }
+impl fmt::Display for StatusRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first, self.last) {
+            (first, last) if first == last => write!(f, "{first}"),
+            (first, last) => write!(f, "{first}-{last}"),
+        }
     }
 }

@@ -15,14 +15,29 @@ pub enum Workload {
 }
 
 /// A container image and how it is run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageSpec {
     /// The reference as the user wrote it, as in `node:22` or `registry.example.com/shop@sha256:…`.
     pub reference: String,
+    /// What runs in place of the image's entrypoint, and then without the image's command; an empty one runs `command`
+    /// alone. The image's own when absent.
+    pub entrypoint: Option<Vec<String>>,
     /// Arguments that replace the image's own command; empty keeps it.
     pub command: Vec<String>,
+    /// The directory inside the container; the image's own when absent.
+    pub working_dir: Option<String>,
     /// `user[:group]` inside the container; the image's own when absent.
     pub user: Option<String>,
+    /// Names beside the app's under which other containers reach it.
+    pub aliases: Vec<String>,
+}
+
+impl ImageSpec {
+    /// The image as it is.
+    #[must_use]
+    pub fn new(reference: impl Into<String>) -> Self {
+        Self { reference: reference.into(), ..Self::default() }
+    }
 }
 
 /// A command of the host.

@@ -181,7 +181,7 @@ pub(crate) fn unit(app: &AppName, release: &ReleaseId, slot: u16) -> UnitId {
 
 /// A container that listens on port 3000 and does what `script` says.
 pub(crate) fn web(script: &str) -> AppSpec {
-    let image = ImageSpec { reference: "shop:1".to_owned(), command: vec![], user: None };
+    let image = ImageSpec::new("shop:1");
     let mut spec = AppSpec::new(Workload::Image(image));
     spec.port = "3000".parse().ok();
     spec.env.insert(Behaviour::VARIABLE.to_owned(), script.to_owned());

@@ -28,7 +28,7 @@ async fn a_container_with_our_label_alone_is_a_unit_that_can_be_adopted() {
         let all = bench.runtime.observe(&Scope::All(bench.daemon.clone())).await.unwrap();
         let seen = all.into_iter().find(|seen| seen.name == name).expect("it is observed");
         let spec = seen.adoptable.clone().expect("it can be adopted");
-        let image = ImageSpec { reference: bench.image.clone(), command: Vec::new(), user: None };
+        let image = ImageSpec::new(bench.image.clone());
         assert_eq!(spec.workload, Workload::Image(image));
         assert_eq!((spec.port.map(std::num::NonZero::get), spec.env.len()), (Some(4000), 2));
         let unit = seen.id.clone().expect("it has an id");

@@ -108,7 +108,7 @@ impl Bench {
 
     /// The test application on port 3000.
     pub(crate) fn spec(&self, env: &[(&str, &str)]) -> AppSpec {
-        let image = ImageSpec { reference: self.image.clone(), command: Vec::new(), user: None };
+        let image = ImageSpec::new(self.image.clone());
         let mut spec = AppSpec::new(Workload::Image(image));
         spec.env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         spec

@@ -7,7 +7,7 @@ use nd_types::{ByteSize, ExitStatus};
 use super::bench::{Bench, DEADLINE, with_engine};
 
 fn with_image(bench: &Bench, change: impl FnOnce(&mut ImageSpec)) -> AppSpec {
-    let mut image = ImageSpec { reference: bench.image.clone(), command: Vec::new(), user: None };
+    let mut image = ImageSpec::new(bench.image.clone());
     change(&mut image);
     AppSpec::new(Workload::Image(image))
 }

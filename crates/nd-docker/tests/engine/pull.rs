@@ -19,7 +19,7 @@ async fn prepare(
     auth: Option<&RegistryAuth>,
     progress: &Progress,
 ) -> PortResult<Prepared> {
-    let image = ImageSpec { reference: reference.to_owned(), command: Vec::new(), user: None };
+    let image = ImageSpec::new(reference);
     runtime.prepare(&AppSpec::new(Workload::Image(image)), auth, progress).await
 }
 

@@ -50,8 +50,13 @@ fn workload(old: &Workload, new: &Workload, lines: &mut Vec<String>) {
 
 fn image(old: &ImageSpec, new: &ImageSpec, lines: &mut Vec<String>) {
     line("image", &old.reference, &new.reference, lines);
+    let own = |said: &Option<String>| said.clone().unwrap_or_else(|| "image's".to_owned());
+    let entrypoint = |image: &ImageSpec| own(&image.entrypoint.as_ref().map(|words| words.join(" ")));
+    line("entrypoint", &entrypoint(old), &entrypoint(new), lines);
     line("command", &old.command.join(" "), &new.command.join(" "), lines);
-    line("user", old.user.as_deref().unwrap_or("image's"), new.user.as_deref().unwrap_or("image's"), lines);
+    line("working_dir", &own(&old.working_dir), &own(&new.working_dir), lines);
+    line("user", &own(&old.user), &own(&new.user), lines);
+    line("aliases", &old.aliases.join(", "), &new.aliases.join(", "), lines);
 }
 
 fn command(old: &CommandSpec, new: &CommandSpec, lines: &mut Vec<String>) {

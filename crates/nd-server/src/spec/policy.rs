@@ -4,10 +4,11 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use nd_api::Manifest;
 use nd_api::manifest::{
-    CommandLine, Condition as WrittenCondition, RestartPolicy as WrittenPolicy, TcpProbe,
+    CommandLine, Condition as WrittenCondition, Healthcheck, RestartPolicy as WrittenPolicy, TcpProbe,
 };
 use nd_core::spec::{
-    AppSpec, Condition, Dependency, InvalidSchedule, ProbeKind, RestartPolicy, Schedule, StatusRange,
+    AppSpec, Condition, Dependency, HttpProbe, InvalidSchedule, ProbeKind, RestartPolicy, Schedule,
+    StatusRange, Statuses,
 };
 
 use super::mistake;
@@ -16,24 +17,15 @@ use crate::refusal::Refusal;
 pub(super) fn readiness(manifest: &Manifest, spec: &mut AppSpec) {
     let written = &manifest.deployment.container.healthcheck;
     let readiness = &mut spec.readiness;
-    let accept = written
-        .status
-        .map_or(StatusRange::DEFAULT, |range| StatusRange { first: range.from(), last: range.to() });
-    if let Some(path) = &written.path {
-        readiness.kind = ProbeKind::Http { path: path.clone(), accept };
-    } else if let Some(tcp) = written.tcp {
+    if let Some(tcp) = written.tcp {
         readiness.kind = ProbeKind::Tcp;
         if let TcpProbe::Port(port) = tcp {
             readiness.port = NonZeroU16::new(port.get());
         }
     } else if let Some(command) = &written.cmd {
         readiness.kind = ProbeKind::Command(CommandLine::argv(command));
-    } else if written.status.is_some() {
-        let path = match &readiness.kind {
-            ProbeKind::Http { path, .. } => path.clone(),
-            ProbeKind::Auto | ProbeKind::Tcp | ProbeKind::Command(_) => "/".to_owned(),
-        };
-        readiness.kind = ProbeKind::Http { path, accept };
+    } else if written.path.is_some() || written.status.is_some() || !written.headers.is_empty() {
+        readiness.kind = ProbeKind::Http(http_probe(written, &readiness.kind));
     }
     if let Some(port) = written.port {
         readiness.port = NonZeroU16::new(port.get());
@@ -50,6 +42,26 @@ pub(super) fn readiness(manifest: &Manifest, spec: &mut AppSpec) {
     if let Some(retries) = written.retries {
         readiness.retries = u16::try_from(retries).unwrap_or(u16::MAX);
     }
+}
+
+/// The question over HTTP; what is left out stays as it was asked before.
+fn http_probe(written: &Healthcheck, before: &ProbeKind) -> HttpProbe {
+    let mut probe = match before {
+        ProbeKind::Http(http) => http.clone(),
+        ProbeKind::Auto | ProbeKind::Tcp | ProbeKind::Command(_) => HttpProbe::new("/"),
+    };
+    if let Some(path) = &written.path {
+        probe.path.clone_from(path);
+    }
+    if let Some(statuses) = &written.status {
+        let ranges = statuses.ranges().iter();
+        let range = ranges.map(|range| StatusRange { first: range.from(), last: range.to() });
+        probe.accept = Statuses::new(range.collect());
+    }
+    if !written.headers.is_empty() {
+        probe.headers.clone_from(&written.headers);
+    }
+    probe
 }
 
 pub(super) fn restart(

@@ -50,9 +50,30 @@ fn an_image_with_everything_becomes_a_spec() {
         spec.volumes.first().map(|volume| &volume.source),
         Some(&VolumeSource::Path("/srv/shop/data".into()))
     );
-    assert!(matches!(&spec.readiness.kind, ProbeKind::Http { path, .. } if path == "/health"));
+    assert!(matches!(&spec.readiness.kind, ProbeKind::Http(http) if http.path == "/health"));
     assert_eq!(spec.readiness.interval, Duration::from_secs(30), "a timeout given alone raises the interval");
     assert_eq!(spec.restart.policy, RestartPolicy::OnFailure);
+}
+
+#[test]
+fn a_check_over_http_keeps_what_is_left_out_of_it() {
+    let check = |check: serde_json::Value| {
+        manifest(
+            &json!({"app": {"name": "shop"}, "image": "node:22", "deployment": {"container": {"healthcheck": check}}}),
+        )
+    };
+    let caller = ana();
+    let full = check(json!({"path": "/up", "headers": {"Host": "shop.example"}, "status": [204, "300-302"]}));
+    let base = build(&full, &context(&caller)).unwrap().spec;
+    let ProbeKind::Http(probe) = &base.readiness.kind else { panic!("no check over HTTP") };
+    assert_eq!((probe.path.as_str(), probe.accept.to_string().as_str()), ("/up", "204, 300-302"));
+    assert_eq!(probe.headers.get("Host").map(String::as_str), Some("shop.example"));
+    let other = check(json!({"path": "/ready"}));
+    let spec = build(&other, &Context { base: Some(&base), ..context(&caller) }).unwrap().spec;
+    let expected = nd_core::spec::HttpProbe { path: "/ready".to_owned(), ..probe.clone() };
+    assert_eq!(spec.readiness.kind, ProbeKind::Http(expected));
+    let alone = build(&check(json!({"status": "200"})), &context(&caller)).unwrap().spec;
+    assert!(matches!(&alone.readiness.kind, ProbeKind::Http(http) if http.path == "/"));
 }
 
 #[test]

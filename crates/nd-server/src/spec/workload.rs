@@ -56,7 +56,21 @@ fn image_spec(
 ) -> ImageSpec {
     let command = command.map(CommandLine::argv).or_else(|| kept.map(|kept| kept.command.clone()));
     let user = manifest.user.clone().or_else(|| kept.and_then(|kept| kept.user.clone()));
-    ImageSpec { reference: reference.to_owned(), command: command.unwrap_or_default(), user }
+    let entrypoint = manifest.entrypoint.clone().or_else(|| kept.and_then(|kept| kept.entrypoint.clone()));
+    let working_dir = manifest.working_dir.clone().or_else(|| kept.and_then(|kept| kept.working_dir.clone()));
+    let written = &manifest.deployment.container.aliases;
+    let aliases = match kept {
+        Some(kept) if written.is_empty() => kept.aliases.clone(),
+        _ => written.iter().filter(|alias| **alias != manifest.app.name.as_str()).cloned().collect(),
+    };
+    ImageSpec {
+        reference: reference.to_owned(),
+        entrypoint,
+        command: command.unwrap_or_default(),
+        working_dir,
+        user,
+        aliases,
+    }
 }
 
 fn command_spec(

@@ -12,10 +12,17 @@ use crate::spec::written_policy;
 pub(crate) fn config(api: &Api, status: &AppStatus) -> Option<AppConfigView> {
     let spec = status.spec.as_deref()?;
     let (cwd, user) = match &spec.workload {
-        Workload::Image(image) => (None, image.user.clone()),
+        Workload::Image(image) => (image.working_dir.clone(), image.user.clone()),
         Workload::Command(command) => (Some(command.cwd.display().to_string()), command.user.clone()),
     };
+    let image = match &spec.workload {
+        Workload::Image(image) => Some(image),
+        Workload::Command(_) => None,
+    };
+    let own_name = image.map(|_| status.app.to_string()).into_iter();
     Some(AppConfigView {
+        entrypoint: image.and_then(|image| image.entrypoint.as_ref()).map(|words| words.join(" ")),
+        names: own_name.chain(image.into_iter().flat_map(|image| image.aliases.clone())).collect(),
         cwd,
         user,
         variables: spec.env.keys().cloned().collect(),
@@ -61,11 +68,17 @@ fn health(spec: &ReadinessSpec) -> HealthCheckView {
     let probe = match &spec.kind {
         ProbeKind::Auto => "auto".to_owned(),
         ProbeKind::Tcp => "tcp".to_owned(),
-        ProbeKind::Http { path, accept } => format!("GET {path} ({}-{})", accept.first, accept.last),
+        ProbeKind::Http(http) => format!("GET {} ({})", http.path, http.accept),
         ProbeKind::Command(argv) => argv.join(" "),
+    };
+    // Values of headers may be secrets.
+    let headers = match &spec.kind {
+        ProbeKind::Http(http) => http.headers.keys().cloned().collect(),
+        ProbeKind::Auto | ProbeKind::Tcp | ProbeKind::Command(_) => Vec::new(),
     };
     HealthCheckView {
         probe,
+        headers,
         port: spec.port.map(std::num::NonZeroU16::get),
         interval_ms: millis(spec.interval),
         timeout_ms: millis(spec.timeout),

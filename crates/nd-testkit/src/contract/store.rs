@@ -214,7 +214,7 @@ fn daemon(id: &str) -> Result<Record, Box<dyn std::error::Error>> {
 }
 
 fn release(id: &str, image: &str) -> Result<Record, Box<dyn std::error::Error>> {
-    let image = ImageSpec { reference: image.to_owned(), command: vec![], user: None };
+    let image = ImageSpec::new(image);
     Ok(Record::Release(Box::new(ReleaseRecord {
         id: id.parse::<ReleaseId>()?,
         app: "shop".parse()?,

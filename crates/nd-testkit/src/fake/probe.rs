@@ -38,14 +38,14 @@ impl HealthProbe for FakeProbe {
         };
         match (&request.target, answer) {
             (ProbeTarget::Tcp, _) => ProbeOutcome::Pass { status: None, took: Duration::ZERO },
-            (ProbeTarget::Http { accept, .. }, Answer::Http(status)) if accept.contains(status) => {
+            (ProbeTarget::Http(http), Answer::Http(status)) if http.accept.contains(status) => {
                 ProbeOutcome::Pass { status: Some(status), took: Duration::ZERO }
             }
-            (ProbeTarget::Http { .. }, Answer::Http(status)) => {
+            (ProbeTarget::Http(_), Answer::Http(status)) => {
                 ProbeOutcome::Fail(ProbeFailure::Status { status, body: String::new() })
             }
-            (ProbeTarget::Http { .. }, Answer::Raw) => ProbeOutcome::Fail(ProbeFailure::NotHttp),
-            (ProbeTarget::Http { .. }, Answer::Silent) => {
+            (ProbeTarget::Http(_), Answer::Raw) => ProbeOutcome::Fail(ProbeFailure::NotHttp),
+            (ProbeTarget::Http(_), Answer::Silent) => {
                 tokio::time::sleep(request.timeout).await;
                 ProbeOutcome::Fail(ProbeFailure::Timeout(request.timeout))
             }

@@ -8,8 +8,8 @@ pub(super) fn reason(key: &str) -> &'static str {
 
 #[rustfmt::skip]
 const REASONS: &[(&[&str], &str)] = &[
-    (&["container_name", "hostname", "domainname"], "containers are called after app and release, because two of them run during a swap"),
-    (&["networks", "network_mode", "links", "external_links", "mac_address"], "all apps are on one network of NextDeploy"),
+    (&["hostname", "domainname"], "containers are called after app and release, because two of them run during a swap"),
+    (&["network_mode", "external_links", "mac_address"], "all apps are on one network of NextDeploy"),
     (&["dns", "dns_search", "dns_opt", "extra_hosts"], "names are those of the engine"),
     (&["labels", "label_file", "annotations"], "only Traefik's labels of host and port are read; containers bear labels of NextDeploy"),
     (&["logging", "attach"], "every line is kept by NextDeploy: nextdeploy logs APP"),
@@ -20,8 +20,6 @@ const REASONS: &[(&[&str], &str)] = &[
     (&["tmpfs", "shm_size", "read_only", "storage_opt", "volumes_from", "volume_driver"], "the file system is the image's with its volumes"),
     (&["tty", "stdin_open"], "an app has no terminal"),
     (&["init"], "every container has an init"),
-    (&["working_dir"], "a container runs in the directory that its image names; write `cd DIR` in the command"),
-    (&["entrypoint"], "the image's entrypoint stays; build it into the image"),
     (&["platform", "pull_policy"], "the engine decides, and pulls what it does not have"),
     (&["build"], "NextDeploy runs images that exist"),
     (&["develop", "post_start", "pre_stop", "provider", "models", "use_api_socket"], "it is of Compose's own way of working"),

@@ -1,6 +1,6 @@
 //! One service.
 
-use super::{Context, app_of, deploy, interpolate, keys, ports, scalar, texts, volumes};
+use super::{Context, app_of, deploy, interpolate, keys, names, ports, scalar, volumes};
 use crate::import::draft::{AppDraft, Origin, Out, literal};
 use crate::node::{Entry, Node, Value};
 use crate::report::{Code, Mistake};
@@ -24,6 +24,7 @@ pub(super) fn read(entry: &Entry, context: &Context<'_>) -> Result<AppDraft, Mis
     let mut service = Service { app, context };
     let Value::Map(entries) = &entry.value.value else { return Ok(service.app) };
     service.image(entry, &origin)?;
+    names::of_service(&mut service, &entry.key, &origin);
     for key in entries {
         let at = origin.below(key);
         if !service.key(key, &at) {
@@ -83,6 +84,11 @@ impl Service<'_> {
             "image" | "profiles" | "scale_from" => {}
             "build" => self.app.lose(at, "build it before it is deployed: docker compose build"),
             "command" => self.command(node, at),
+            "entrypoint" => self.entrypoint(node, at),
+            "working_dir" => self.set("working_dir", node, at),
+            "container_name" => names::container_name(self, node, at),
+            "networks" => names::networks(self, node, at),
+            "links" => names::linked(self, node, at),
             "environment" => self.environment(node, at),
             "env_file" => self.env_files(node, at),
             "ports" => ports::published(self, node, at),
@@ -102,25 +108,34 @@ impl Service<'_> {
             "scale" => self.set("scale.instances", node, at),
             // Every container has it.
             "init" if scalar(node) == Some("true") => {}
-            "networks" if texts(Some(node)) == ["default"] => {}
             "privileged" | "tty" | "stdin_open" | "read_only" if scalar(node) == Some("false") => {}
             key => return key.starts_with("x-") || node.value == Value::Null,
         }
         true
     }
 
-    /// A line is split into words and goes to no shell.
     fn command(&mut self, node: &Node, at: &Origin) {
-        let words: Option<Vec<String>> = match &node.value {
+        if let Some(words) = self.words(node, at).filter(|words| !words.is_empty()) {
+            self.app.set("command", Out::Words(words), at);
+        }
+    }
+
+    /// An empty one takes the image's away.
+    fn entrypoint(&mut self, node: &Node, at: &Origin) {
+        if let Some(words) = self.words(node, at) {
+            self.app.set("entrypoint", Out::Words(words), at);
+        }
+    }
+
+    /// A line is split into words and goes to no shell.
+    fn words(&mut self, node: &Node, at: &Origin) -> Option<Vec<String>> {
+        match &node.value {
             Value::List(items) => items.iter().map(|item| self.kept(item, at)).collect(),
             Value::Scalar(scalar) => {
                 let split = words::split(&scalar.text);
                 split.iter().map(|word| self.kept(&Node::scalar(word, true, node.span.clone()), at)).collect()
             }
             Value::Null | Value::Map(_) | Value::Unknown => None,
-        };
-        if let Some(words) = words.filter(|words| !words.is_empty()) {
-            self.app.set("command", Out::Words(words), at);
         }
     }
 
@@ -220,7 +235,7 @@ impl Service<'_> {
         }
     }
 
-    fn dependency(&mut self, service: &str, condition: &str, at: &Origin) {
+    pub(super) fn dependency(&mut self, service: &str, condition: &str, at: &Origin) {
         if !self.context.services.iter().any(|known| known == service) {
             return self.app.lose(at, format!("service `{service}` is not imported"));
         }

@@ -1,12 +1,16 @@
 //! When a stored release counts as ready, when it is started again, and after whom.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use nd_types::{AppName, ByteSize};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Condition, Dependency, ProbeKind, ReadinessSpec, RestartPolicy, RestartSpec, StatusRange};
+use crate::spec::{
+    Condition, Dependency, HttpProbe, ProbeKind, ReadinessSpec, RestartPolicy, RestartSpec, StatusRange,
+    Statuses,
+};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct DependencyV1 {
@@ -26,9 +30,21 @@ pub(super) enum ConditionV1 {
 #[serde(rename_all = "snake_case")]
 pub(super) enum ProbeV1 {
     Auto,
-    Http { path: String, first: u16, last: u16 },
+    Http(HttpProbeV1),
     Tcp,
     Command { argv: Vec<String> },
+}
+
+/// The statuses are `first` to `last` and those of `more`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct HttpProbeV1 {
+    path: String,
+    first: u16,
+    last: u16,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    more: Vec<(u16, u16)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,9 +112,7 @@ impl From<&ReadinessSpec> for ReadinessV1 {
     fn from(spec: &ReadinessSpec) -> Self {
         let probe = match spec.kind.clone() {
             ProbeKind::Auto => ProbeV1::Auto,
-            ProbeKind::Http { path, accept } => {
-                ProbeV1::Http { path, first: accept.first, last: accept.last }
-            }
+            ProbeKind::Http(http) => ProbeV1::Http(http.into()),
             ProbeKind::Tcp => ProbeV1::Tcp,
             ProbeKind::Command(argv) => ProbeV1::Command { argv },
         };
@@ -118,9 +132,7 @@ impl From<&ReadinessV1> for ReadinessSpec {
     fn from(stored: &ReadinessV1) -> Self {
         let kind = match stored.probe.clone() {
             ProbeV1::Auto => ProbeKind::Auto,
-            ProbeV1::Http { path, first, last } => {
-                ProbeKind::Http { path, accept: StatusRange { first, last } }
-            }
+            ProbeV1::Http(http) => ProbeKind::Http(http.into()),
             ProbeV1::Tcp => ProbeKind::Tcp,
             ProbeV1::Command { argv } => ProbeKind::Command(argv),
         };
@@ -133,6 +145,23 @@ impl From<&ReadinessV1> for ReadinessSpec {
             start_period: stored.start_period,
             deadline: stored.deadline,
         }
+    }
+}
+
+impl From<HttpProbe> for HttpProbeV1 {
+    fn from(probe: HttpProbe) -> Self {
+        let mut ranges = probe.accept.ranges().iter().map(|range| (range.first, range.last));
+        // Without any range nothing is good, which an empty one says.
+        let (first, last) = ranges.next().unwrap_or((1, 0));
+        Self { path: probe.path, first, last, more: ranges.collect(), headers: probe.headers }
+    }
+}
+
+impl From<HttpProbeV1> for HttpProbe {
+    fn from(stored: HttpProbeV1) -> Self {
+        let ranges = std::iter::once((stored.first, stored.last)).chain(stored.more);
+        let accept = Statuses::new(ranges.map(|(first, last)| StatusRange { first, last }).collect());
+        Self { path: stored.path, headers: stored.headers, accept }
     }
 }
 
