@@ -3,10 +3,11 @@
 //! Programs are optimised, rounds of ours and of the reference alternate, and the median counts: a busy machine slows
 //! both. Figures of two runs are not comparable, ratios are.
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use nd_e2e::{Docker, Programs};
-use serde_json::json;
+use nd_e2e::{Docker, Programs, interruption};
 
 use crate::workspace::Workspace;
 use crate::{Result, process, testapp};
@@ -14,10 +15,14 @@ use crate::{Result, process, testapp};
 mod crash;
 mod deploy;
 mod idle;
-mod pm2;
+mod logs;
+mod peers;
 mod proxy;
+mod report;
 mod stage;
 mod swap;
+
+use report::{Figure, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -30,128 +35,90 @@ pub(crate) struct Args {
     /// Rounds of every other figure
     #[arg(long, default_value_t = 5, value_name = "N")]
     rounds: usize,
+    /// Measure the `nextdeployd` and `nextdeploy` of this folder in place of building them
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
     /// Only these
-    #[arg(value_name = "NAME", value_parser = ["swap", "deploy", "crash", "proxy", "idle"])]
+    #[arg(value_name = "NAME", value_parser = ["swap", "deploy", "crash", "restart", "proxy", "idle", "logs"])]
     only: Vec<String>,
 }
 
-/// One figure beside what it is compared with.
-#[derive(Debug)]
-struct Figure {
-    name: String,
-    value: f64,
-    unit: &'static str,
-    /// What it is compared with, and what that came to.
-    reference: Option<(String, f64)>,
-    /// The most that [`Figure::value`] may be.
-    bar: Option<f64>,
+/// What the parts share.
+struct Bench {
+    workspace: Workspace,
+    programs: Programs,
+    docker: Option<Docker>,
+    swaps: u32,
+    rounds: usize,
 }
 
-impl Figure {
-    fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit, reference: None, bar: None }
-    }
+/// A part, with the name that chooses it.
+type Part = (&'static str, fn(&Bench, &mut Report) -> Result);
 
-    fn beside(mut self, reference: impl Into<String>, value: f64) -> Self {
-        self.reference = Some((reference.into(), value));
-        self
-    }
+const PARTS: [Part; 7] = [
+    ("swap", swap::measure),
+    ("deploy", deploy::measure),
+    ("crash", crash::measure),
+    ("restart", crash::beside_peers),
+    ("proxy", proxy::measure),
+    ("idle", idle::measure),
+    ("logs", logs::measure),
+];
 
-    fn at_most(mut self, bar: f64) -> Self {
-        self.bar = Some(bar);
-        self
-    }
-
-    fn holds(&self) -> bool {
-        self.bar.is_none_or(|bar| self.value <= bar)
-    }
-
-    fn ratio(&self) -> Option<f64> {
-        self.reference.as_ref().filter(|(_, value)| *value > 0.0).map(|(_, value)| self.value / value)
-    }
-}
-
-/// `cargo xtask bench [--json] [NAME…]`.
+/// `cargo xtask bench [--json] [NAME…]`. Each figure is told on stderr as soon as it is known; all of them stand in the
+/// table at the end, also after Ctrl-C and where a part failed.
 pub(crate) fn run(args: &Args) -> Result {
-    let programs = build()?;
-    let docker = Docker::find();
-    if docker.is_none() {
-        step("no Docker engine answers: figures of containers are left out");
+    let bench = Bench::new(args)?;
+    let stop = interruption();
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The second one ends this at once.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())?;
+        signal_hook::flag::register(signal, stop.clone())?;
     }
-    let mut figures = Vec::new();
+    let mut report = Report::default();
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
-    if wanted("swap") {
-        figures.extend(swap::measure(&programs, args.swaps)?);
-    }
-    if wanted("deploy") {
-        figures.extend(deploy::measure(&programs, docker.as_ref(), args.rounds)?);
-    }
-    if wanted("crash") {
-        figures.extend(crash::measure(&programs, docker.as_ref(), args.rounds)?);
-        figures.extend(crash::beside_pm2(&programs)?);
-    }
-    if wanted("proxy") {
-        figures.extend(proxy::measure(&programs, args.rounds)?);
-    }
-    if wanted("idle") {
-        figures.extend(idle::measure(&programs)?);
+    for (name, measure) in PARTS.into_iter().filter(|(name, _)| wanted(name)) {
+        if let Err(error) = measure(&bench, &mut report) {
+            report.failed(name, &error.to_string());
+        }
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
     }
     if args.json {
-        println!("{}", as_json(&figures));
+        println!("{}", report.as_json());
     } else {
-        print!("{}", table(&figures));
+        print!("{}", report.table());
     }
-    let missed: Vec<&str> =
-        figures.iter().filter(|figure| !figure.holds()).map(|one| one.name.as_str()).collect();
-    match missed.as_slice() {
-        [] => Ok(()),
-        missed => Err(format!("over the bar: {}", missed.join(", ")).into()),
+    report.verdict()
+}
+
+impl Bench {
+    fn new(args: &Args) -> Result<Self> {
+        let workspace = Workspace::load()?;
+        let programs = match &args.programs {
+            Some(folder) => programs(folder, testapp::build(&workspace)?)?,
+            None => build(&workspace)?,
+        };
+        let docker = Docker::find();
+        if docker.is_none() {
+            step("no Docker engine answers: figures of containers are left out");
+        }
+        Ok(Self { workspace, programs, docker, swaps: args.swaps, rounds: args.rounds })
     }
 }
 
-fn build() -> Result<Programs> {
-    let workspace = Workspace::load()?;
+fn build(workspace: &Workspace) -> Result<Programs> {
     step("building optimised programs");
     let packages = ["build", "--quiet", "--release", "--package", "nextdeployd", "--package", "nextdeploy"];
     process::run(process::cargo().args(packages))?;
-    let folder = workspace.target.join("release");
-    let testapp = testapp::build(&workspace)?;
+    programs(&workspace.target.join("release"), testapp::build(workspace)?)
+}
+
+fn programs(folder: &Path, testapp: PathBuf) -> Result<Programs> {
+    // A daemon is started in a folder of its own.
+    let folder = std::path::absolute(folder)?;
     Ok(Programs { daemon: folder.join("nextdeployd"), cli: folder.join("nextdeploy"), testapp })
-}
-
-fn table(figures: &[Figure]) -> String {
-    let mut table =
-        format!("\n{:<44} {:>10} {:<8} {:>32} {:>7} {:>9}\n", "", "ours", "", "reference", "ratio", "bar");
-    for figure in figures {
-        let reference = figure.reference.as_ref().map(|(name, value)| format!("{name} {value:.2}"));
-        let ratio = figure.ratio().map(|ratio| format!("{ratio:.2}"));
-        let bar = figure.bar.map(|bar| format!("≤ {bar:.1}{}", if figure.holds() { "" } else { " ✗" }));
-        table.push_str(&format!(
-            "{:<44} {:>10.2} {:<8} {:>32} {:>7} {:>9}\n",
-            figure.name,
-            figure.value,
-            figure.unit,
-            reference.unwrap_or_default(),
-            ratio.unwrap_or_default(),
-            bar.unwrap_or_default()
-        ));
-    }
-    table
-}
-
-fn as_json(figures: &[Figure]) -> serde_json::Value {
-    let figures = figures.iter().map(|figure| {
-        json!({
-            "name": figure.name,
-            "value": figure.value,
-            "unit": figure.unit,
-            "reference": figure.reference.as_ref().map(|(name, value)| json!({"name": name, "value": value})),
-            "ratio": figure.ratio(),
-            "bar": figure.bar,
-            "holds": figure.holds(),
-        })
-    });
-    json!({ "v": 1, "figures": figures.collect::<Vec<_>>() })
 }
 
 /// The middle one.
@@ -188,17 +155,6 @@ mod tests {
             (percentile(&values, 95), percentile(&values, 50), percentile(&[], 95)),
             (29.0, 15.0, 0.0)
         );
-    }
-
-    #[test]
-    fn the_table_marks_what_is_over_its_bar() {
-        let figures = [
-            Figure::new("good", 10.0, "ms").beside("bare", 9.0).at_most(11.7),
-            Figure::new("bad", 12.0, "ms").beside("bare", 9.0).at_most(11.7),
-        ];
-        let table = table(&figures);
-        assert_eq!(table.matches('✗').count(), 1, "{table}");
-        assert_eq!(as_json(&figures).pointer("/figures/1/holds"), Some(&json!(false)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod demo;
 mod fuzz;
+mod pm2;
 mod process;
 mod test;
 mod testapp;
@@ -35,7 +36,7 @@ enum Verb {
     Test(test::Args),
     /// Check the house rules: layers, sizes, docs, what is forbidden
     Tidy,
-    /// Measure: swaps under load, deploy overhead, recovery, the proxy, an idle daemon
+    /// Measure: swaps under load, deploy overhead, recovery, the proxy, an idle daemon, the logs
     Bench(bench::Args),
     /// Look for inputs that break a parser, for as long as you say
     Fuzz(fuzz::Args),

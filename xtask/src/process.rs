@@ -41,6 +41,11 @@ pub(crate) fn line(command: &Command) -> String {
 
 /// Whether a program called `name` is in `PATH`.
 pub(crate) fn in_path(name: &str) -> bool {
+    folder_of(name).is_some()
+}
+
+/// The first folder of `PATH` that has a program called `name`.
+pub(crate) fn folder_of(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    env::split_paths(&path).find(|folder| folder.join(name).is_file())
 }

@@ -33,5 +33,5 @@ pub use relay::Relay;
 pub use site::Site;
 pub use stub::Stub;
 pub use terminal::Terminal;
-pub use wait::{WAIT, interruption, until, until_some};
+pub use wait::{WAIT, interruption, until, until_closely, until_some};
 pub use websocket::{Frame, Socket};

@@ -26,8 +26,8 @@ struct Ports {
     claim: TcpListener,
 }
 
-/// How many ports a site has for plain processes.
-const PORTS: u16 = 50;
+/// How many ports a site has for plain processes, the one that claims them included: the benches start fifty apps.
+const PORTS: u16 = 100;
 
 /// Below the ports that a daemon takes by itself.
 const FIRST_PORTS: std::ops::Range<u16> = 10_000..20_000;

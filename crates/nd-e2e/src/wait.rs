@@ -15,13 +15,26 @@ static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 const PACE: Duration = Duration::from_millis(5);
 
+/// Where the time itself is measured.
+const CLOSE: Duration = Duration::from_micros(500);
+
 /// Looks until `happened`, and says how long it took.
 ///
 /// # Errors
 /// After `within`, naming `what`.
 pub fn until(what: &str, within: Duration, mut happened: impl FnMut() -> bool) -> Result<Duration> {
     let started = Instant::now();
-    until_some(what, within, || happened().then_some(()))?;
+    look_until(what, within, PACE, || happened().then_some(()))?;
+    Ok(started.elapsed())
+}
+
+/// The same, looking so often that the time it took is worth something.
+///
+/// # Errors
+/// As [`until`].
+pub fn until_closely(what: &str, within: Duration, mut happened: impl FnMut() -> bool) -> Result<Duration> {
+    let started = Instant::now();
+    look_until(what, within, CLOSE, || happened().then_some(()))?;
     Ok(started.elapsed())
 }
 
@@ -34,7 +47,16 @@ pub fn interruption() -> Arc<AtomicBool> {
 ///
 /// # Errors
 /// After `within`, naming `what`; at once on an [`interruption`].
-pub fn until_some<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+pub fn until_some<T>(what: &str, within: Duration, look: impl FnMut() -> Option<T>) -> Result<T> {
+    look_until(what, within, PACE, look)
+}
+
+fn look_until<T>(
+    what: &str,
+    within: Duration,
+    pace: Duration,
+    mut look: impl FnMut() -> Option<T>,
+) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {
         if let Some(found) = look() {
@@ -46,6 +68,6 @@ pub fn until_some<T>(what: &str, within: Duration, mut look: impl FnMut() -> Opt
         if Instant::now() >= deadline {
             return Err(format!("{what}: not within {:.1} s", within.as_secs_f64()).into());
         }
-        thread::sleep(PACE);
+        thread::sleep(pace);
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{process, thread};
 
 use crate::children;
@@ -47,7 +47,8 @@ pub fn begin(settings: &Settings) -> io::Result<()> {
     }
     let lines = settings.flood_lines_per_s;
     if lines > 0 {
-        background("flood", move || flood(lines))?;
+        let most = settings.flood_lines.unwrap_or(u64::MAX);
+        background("flood", move || flood(lines, most))?;
     }
     Ok(())
 }
@@ -113,18 +114,24 @@ fn binary_line(number: u64) {
     io::stdout().lock().write_all(&line).ok();
 }
 
-/// Writes in ticks of 50 ms, so that a high rate does not need a wake-up for each line.
-fn flood(per_second: u64) {
+/// Writes in ticks of 50 ms, so that a high rate does not need a wake-up for each line. A tick that was held up is made
+/// up for: the rate holds.
+fn flood(per_second: u64, most: u64) {
     const TICKS: u64 = 20;
+    let begun = Instant::now();
     let mut number = 0_u64;
-    for tick in 0_u64.. {
-        let due = (tick + 1) * per_second / TICKS;
+    for tick in 1_u64.. {
+        let due = (tick * per_second / TICKS).min(most);
         let mut block = String::new();
         while number < due {
             block.push_str(&format!("flood line {number}\n"));
             number += 1;
         }
         io::stdout().lock().write_all(block.as_bytes()).ok();
-        thread::sleep(Duration::from_millis(1000 / TICKS));
+        if number >= most {
+            return;
+        }
+        let next = begun + Duration::from_millis(tick * 1000 / TICKS);
+        thread::sleep(next.saturating_duration_since(Instant::now()));
     }
 }

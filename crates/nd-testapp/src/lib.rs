@@ -45,6 +45,7 @@
 //! | `TESTAPP_LOG_LINES=N` | writes N numbered lines at its start, by turns to stdout and stderr |
 //! | `TESTAPP_BINARY_LINES=N` | writes N lines that are not UTF-8 at its start, NUL and escape bytes among them |
 //! | `TESTAPP_FLOOD_LINES_PER_S=N` | writes N lines each second for as long as it runs |
+//! | `TESTAPP_FLOOD_LINES=N` | ends that after N lines |
 //! | `TESTAPP_ZOMBIES=N` | starts N children that exit at once, and never waits for them |
 //! | `TESTAPP_CHILDREN=N` | starts N children that sleep in sessions of their own, out of reach of its process group |
 //!

@@ -47,6 +47,8 @@ pub struct Settings {
     pub binary_lines: u64,
     /// `TESTAPP_FLOOD_LINES_PER_S`.
     pub flood_lines_per_s: u64,
+    /// `TESTAPP_FLOOD_LINES`.
+    pub flood_lines: Option<u64>,
     /// `TESTAPP_ZOMBIES`.
     pub zombies: u32,
     /// `TESTAPP_CHILDREN`.
@@ -83,6 +85,7 @@ impl Settings {
             log_lines: env.count("TESTAPP_LOG_LINES")?,
             binary_lines: env.count("TESTAPP_BINARY_LINES")?,
             flood_lines_per_s: env.count("TESTAPP_FLOOD_LINES_PER_S")?,
+            flood_lines: env.parse("TESTAPP_FLOOD_LINES", "a whole number")?,
             zombies: env.count("TESTAPP_ZOMBIES")?,
             children: env.count("TESTAPP_CHILDREN")?,
         })

@@ -278,6 +278,16 @@ fn a_flood_goes_on_for_as_long_as_it_runs() -> Result {
 }
 
 #[test]
+fn a_flood_may_have_an_end() -> Result {
+    // All of them are due at once.
+    let env = [("TESTAPP_FLOOD_LINES_PER_S", "1000000"), ("TESTAPP_FLOOD_LINES", "150")];
+    let output = command(&[env.as_slice(), &[("TESTAPP_DIE_AFTER_MS", "1000")]].concat()).output()?;
+    let lines = String::from_utf8(output.stdout)?;
+    assert_eq!((lines.lines().count(), lines.lines().last()), (150, Some("flood line 149")));
+    Ok(())
+}
+
+#[test]
 fn zombies_are_never_waited_for() -> Result {
     let app = App::start(&[("TESTAPP_ZOMBIES", "3")])?;
     app.wait_for_children(3, |fields| fields.get(1) == Some(&"Z"))

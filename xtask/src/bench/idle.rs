@@ -1,12 +1,11 @@
-//! A daemon with many apps and nothing to do.
+//! A daemon with many apps and nothing to do, beside PM2 with as many.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nd_e2e::{Daemon, Options, Programs, cpu_time, resident_bytes, until};
+use nd_e2e::{Daemon, Options, cpu_time, resident_bytes};
 
-use super::pm2::Pm2;
-use super::stage::{LIMIT, Workload, deploy};
-use super::{Figure, median, step};
+use super::stage::{Workload, deploy, pass};
+use super::{Bench, Figure, Report, median, peers, step};
 use crate::Result;
 
 /// Groups of apps, with the most that the daemon may need for them: MiB, and percent of a core.
@@ -16,39 +15,72 @@ const SHIM_MIB: f64 = 2.0;
 const SETTLE: Duration = Duration::from_secs(5);
 const WATCH: Duration = Duration::from_secs(30);
 
-pub(super) fn measure(programs: &Programs) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
-    for (apps, most_mib, most_percent) in GROUPS {
-        step(&format!("an idle daemon with {apps} apps, for {} s", WATCH.as_secs()));
-        let daemon = Daemon::start(programs, Options::default())?;
-        for app in 0..apps {
-            deploy(&daemon, &format!("app-{app}"), Workload::Program(&programs.testapp))?;
-        }
-        let pid = daemon.pid().ok_or("the daemon is gone")?;
-        pass(SETTLE)?;
-        let before = cpu_time(pid).ok_or("the daemon is gone")?;
-        pass(WATCH)?;
-        let used = cpu_time(pid).ok_or("the daemon is gone")? - before;
-        let resident = resident_bytes(pid).ok_or("the daemon is gone")?;
-        let cpu = used.as_secs_f64() / WATCH.as_secs_f64() * 100.0;
-        let memory = Figure::new(format!("idle: resident memory with {apps} apps"), mib(resident), "MiB");
-        let memory = match beside_pm2(apps, programs)? {
-            Some(theirs) => memory.beside("PM2's daemon:", mib(theirs)),
-            None => memory,
-        };
-        figures.push(memory.at_most(most_mib));
-        figures.push(Figure::new(format!("idle: CPU with {apps} apps"), cpu, "% core").at_most(most_percent));
-        let shims: Vec<f64> = daemon.shims().into_iter().filter_map(share).map(mib).collect();
-        figures.push(Figure::new("idle: a shim's share of memory", median(shims), "MiB").at_most(SHIM_MIB));
-    }
-    Ok(figures)
+pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result {
+    GROUPS.into_iter().try_for_each(|group| group_of(bench, report, group))
 }
 
-/// What PM2 keeps resident for as many apps, where it is installed.
-fn beside_pm2(apps: usize, programs: &Programs) -> Result<Option<u64>> {
-    let Some(pm2) = Pm2::find() else { return Ok(None) };
-    pm2.start_many(apps, &programs.testapp)?;
-    Ok(pm2.resident())
+fn group_of(bench: &Bench, report: &mut Report, (apps, most_mib, most_percent): (usize, f64, f64)) -> Result {
+    step(&format!("an idle daemon with {apps} apps, for {} s", WATCH.as_secs()));
+    let daemon = Daemon::start(&bench.programs, Options::default())?;
+    for app in 0..apps {
+        deploy(&daemon, &format!("app-{app}"), Workload::Program(&bench.programs.testapp))?;
+    }
+    let pm2 = peers::pm2(bench);
+    if let Some(pm2) = &pm2 {
+        pm2.start_many(apps, &bench.programs.testapp)?;
+    }
+    pass(SETTLE)?;
+    let ours = Idle::begin(daemon.pid().ok_or("the daemon is gone")?)?;
+    let theirs = pm2.as_ref().map(|pm2| Idle::begin(pm2.pid()?)).transpose()?;
+    pass(WATCH)?;
+    let shims: Vec<f64> = daemon.shims().into_iter().filter_map(share).map(mib).collect();
+    let (ours, theirs) = (ours.end()?, theirs.map(|theirs| theirs.end()).transpose()?);
+    let add = |report: &mut Report, figure: Figure, theirs: Option<f64>| {
+        report.add(match theirs {
+            Some(theirs) => figure.beside("PM2's daemon:", theirs),
+            None => figure,
+        });
+    };
+    let memory = Figure::new(format!("idle: resident memory with {apps} apps"), ours.resident, "MiB");
+    add(report, memory.at_most(most_mib), theirs.as_ref().map(|theirs| theirs.resident));
+    let cpu = Figure::new(format!("idle: CPU with {apps} apps"), ours.percent, "% core");
+    add(report, cpu.at_most(most_percent), theirs.as_ref().map(|theirs| theirs.percent));
+    let all = ours.share + shims.iter().sum::<f64>();
+    let all = Figure::new(format!("idle: daemon and {apps} shims, share of memory"), all, "MiB");
+    add(report, all, theirs.as_ref().map(|theirs| theirs.share));
+    let largest = shims.iter().copied().fold(0.0, f64::max);
+    report.add(Figure::new("idle: a shim's share of memory, median", median(shims), "MiB").at_most(SHIM_MIB));
+    report.add(Figure::new("idle: a shim's share of memory, largest", largest, "MiB").at_most(SHIM_MIB));
+    Ok(())
+}
+
+/// A process that is watched.
+struct Idle {
+    pid: i32,
+    before: Duration,
+}
+
+/// What it needed: memory in MiB, CPU in percent of a core.
+struct Needed {
+    resident: f64,
+    share: f64,
+    percent: f64,
+}
+
+impl Idle {
+    fn begin(pid: i32) -> Result<Self> {
+        Ok(Self { pid, before: cpu_time(pid).ok_or("the daemon is gone")? })
+    }
+
+    fn end(&self) -> Result<Needed> {
+        let gone = "the daemon is gone";
+        let used = cpu_time(self.pid).ok_or(gone)? - self.before;
+        Ok(Needed {
+            resident: mib(resident_bytes(self.pid).ok_or(gone)?),
+            share: mib(share(self.pid).ok_or(gone)?),
+            percent: used.as_secs_f64() / WATCH.as_secs_f64() * 100.0,
+        })
+    }
 }
 
 /// The memory of a process, with its share of what it has in common with others (proc(5), `smaps_rollup`, `Pss`).
@@ -60,10 +92,4 @@ fn share(pid: i32) -> Option<u64> {
 
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-fn pass(time: Duration) -> Result {
-    let begun = Instant::now();
-    until("time", LIMIT, || begun.elapsed() >= time)?;
-    Ok(())
 }

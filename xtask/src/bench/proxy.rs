@@ -6,17 +6,18 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Load, Options, Programs, Target, cpu_time, descendants, until};
+use nd_e2e::{Daemon, Load, Options, Target, cpu_time, descendants, until};
 use rustix::process::Signal;
 
 use super::stage::{Bare, LIMIT, answers};
-use super::{Figure, median, step};
+use super::{Bench, Figure, Report, median, step};
 use crate::{Result, process};
 
 const CLIENTS: usize = 64;
 const ROUND: Duration = Duration::from_secs(4);
 
-pub(super) fn measure(programs: &Programs, rounds: usize) -> Result<Vec<Figure>> {
+pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result {
+    let (programs, rounds) = (&bench.programs, bench.rounds);
     if !process::in_path("nginx") {
         step("no nginx in PATH: the proxy is measured without its reference (apt-get install nginx-light)");
     }
@@ -34,10 +35,11 @@ pub(super) fn measure(programs: &Programs, rounds: usize) -> Result<Vec<Figure>>
         }
     }
     let figure = Figure::new("proxy: CPU per 10 000 requests", median(ours), "s");
-    Ok(vec![match nginx {
+    report.add(match nginx {
         Some(_) => figure.beside("nginx:", median(reference)),
         None => figure,
-    }])
+    });
+    Ok(())
 }
 
 /// CPU seconds of these processes for 10 000 requests.

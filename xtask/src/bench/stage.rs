@@ -37,8 +37,12 @@ pub(super) fn deploy(daemon: &Daemon, app: &str, workload: Workload<'_>) -> Resu
     if answer.status >= 300 {
         return Err(format!("deploy {app}: {}", answer.text()).into());
     }
-    answers(&Target::Tcp(daemon.site().http), &format!("{app}.localhost"))?;
-    Ok(begun.elapsed())
+    let answered = answers(&Target::Tcp(daemon.site().http), &format!("{app}.localhost"));
+    let took = begun.elapsed();
+    match answered {
+        Ok(()) => Ok(took),
+        Err(error) => Err(format!("{app}: {error}; it is {}", daemon.app(app).unwrap_or_default()).into()),
+    }
 }
 
 /// Destroys an app.
@@ -50,6 +54,13 @@ pub(super) fn destroy(daemon: &Daemon, app: &str) -> Result {
 /// Waits until there is a good answer.
 pub(super) fn answers(target: &Target, host: &str) -> Result {
     until("an answer", LIMIT, || get(target, host, "/").is_ok_and(|answer| answer.status == 200))?;
+    Ok(())
+}
+
+/// Lets time pass.
+pub(super) fn pass(time: Duration) -> Result {
+    let begun = Instant::now();
+    until("time", LIMIT, || begun.elapsed() >= time)?;
     Ok(())
 }
 

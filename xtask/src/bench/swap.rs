@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Load, Options, Programs, until};
+use nd_e2e::{Daemon, Load, Options, until};
 
 use super::stage::LIMIT;
-use super::{Figure, median, ms, step};
+use super::{Bench, Figure, Report, median, ms, step};
 use crate::Result;
 
 const BUSY: usize = 64;
@@ -15,7 +15,8 @@ const SOCKETS: usize = 32;
 /// Leaves the client's threads, which share the machine, room for the daemon.
 const PAUSE: Duration = Duration::from_millis(2);
 
-pub(super) fn measure(programs: &Programs, swaps: u32) -> Result<Vec<Figure>> {
+pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result {
+    let (programs, swaps) = (&bench.programs, bench.swaps);
     step(&format!("{swaps} swaps under {BUSY} connections, {DOWNLOADS} downloads, {SOCKETS} WebSockets"));
     let daemon = Daemon::start(programs, Options::default())?;
     let url = daemon.deploy("shop", "r0", &[])?;
@@ -40,11 +41,10 @@ pub(super) fn measure(programs: &Programs, swaps: u32) -> Result<Vec<Figure>> {
         step(failure);
     }
     let tally = load.stop();
-    Ok(vec![
-        Figure::new("swap: requests sent", tally.sent as f64, ""),
-        Figure::new("swap: failed, truncated or misrouted", tally.failed as f64, "").at_most(0.0),
-        Figure::new("swap: command to first new answer", median(times), "ms"),
-    ])
+    report.add(Figure::new("swap: requests sent", tally.sent as f64, ""));
+    report.add(Figure::new("swap: failed, truncated or misrouted", tally.failed as f64, "").at_most(0.0));
+    report.add(Figure::new("swap: command to first new answer", median(times), "ms"));
+    Ok(())
 }
 
 fn further(load: &Load) -> Result {
