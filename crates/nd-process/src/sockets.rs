@@ -1,4 +1,7 @@
-//! Listening TCP sockets, from `/proc/<pid>/fd` and `/proc/<pid>/net/tcp{,6}`.
+//! Listening TCP sockets: those that `/proc/<pid>/fd` names, as the kernel tells over netlink or in
+//! `/proc/<pid>/net/tcp{,6}`.
+
+mod diag;
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,6 +22,17 @@ pub(crate) fn listening(pids: &[u32]) -> io::Result<Vec<Socket>> {
     if held.is_empty() {
         return Ok(Vec::new());
     }
+    if pids.first().is_some_and(|pid| diag::shares_network(*pid)) {
+        // Where a sandbox forbids the question, the table has the answer too.
+        if let Ok(found) = diag::listening(&held) {
+            return Ok(found.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
+        }
+    }
+    from_tables(pids, &held)
+}
+
+/// The same from `/proc`, which needs milliseconds for it.
+fn from_tables(pids: &[u32], held: &HashSet<u64>) -> io::Result<Vec<Socket>> {
     let mut found = BTreeSet::new();
     let mut failure = None;
     let mut any_read = false;
@@ -28,7 +42,7 @@ pub(crate) fn listening(pids: &[u32]) -> io::Result<Vec<Socket>> {
             match fs::read_to_string(format!("/proc/{pid}/net/{table}")) {
                 Ok(text) => {
                     any_read = true;
-                    found.extend(text.lines().skip(1).filter_map(|line| row(line, &held)));
+                    found.extend(text.lines().skip(1).filter_map(|line| row(line, held)));
                 }
                 Err(error) => failure = Some(error),
             }
@@ -96,6 +110,9 @@ mod tests {
         let port = NonZeroU16::new(listener.local_addr().unwrap().port()).unwrap();
         let found = listening(&[std::process::id()]).unwrap();
         assert!(found.contains(&Socket { ip: Ipv4Addr::LOCALHOST.into(), port }), "{found:?}");
+        let held = socket_inodes(std::process::id()).into_iter().collect();
+        let from_tables = from_tables(&[std::process::id()], &held).unwrap();
+        assert!(from_tables.contains(&Socket { ip: Ipv4Addr::LOCALHOST.into(), port }), "{from_tables:?}");
         let SocketAddr::V4(_) = listener.local_addr().unwrap() else { panic!("not v4") };
         drop(listener);
         assert!(!listening(&[std::process::id()]).unwrap().iter().any(|socket| socket.port == port));

@@ -21,8 +21,8 @@ use crate::ports::{
 use crate::spec::{AppSpec, HttpProbe, ProbeKind, StatusRange, Statuses};
 use misplaced::Misplaced;
 
-/// The first pause between probes; it doubles up to `LAST_PAUSE`.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// The first pause between probes; it grows by half up to `LAST_PAUSE`, so that an app waits little beyond its own start.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pause before the second success of a declared HTTP probe.
@@ -125,7 +125,7 @@ impl Wait<'_> {
                 return Err(self.explain(None).await);
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
+            pause = (pause * 3 / 2).min(LAST_PAUSE);
         }
     }
 
