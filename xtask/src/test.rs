@@ -1,8 +1,11 @@
 //! `cargo xtask test`: everything that must hold, from the format to the end-to-end tests.
 //!
 //! It runs on a machine with only Rust and git: what the tests need besides is looked for first, installed where that is
-//! possible, and named otherwise. Phases stop at the first that fails; the last line counts the tests.
+//! possible, and named otherwise. Phases stop at the first that fails, and cheap ones come first; the last lines say what
+//! was not tried and count the tests.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
@@ -26,10 +29,13 @@ pub(crate) struct Args {
 
 /// `cargo xtask test [--fast] [FILTER…]`.
 pub(crate) fn run(args: &Args) -> Result {
-    let mut run = Run { started: Instant::now(), times: vec![], tally: Tally::default() };
+    let mut run = Run::default();
     let result = phases(&mut run, args);
     let stopped = result.is_err() && run.tally.failed == 0;
     println!("\n{} · {:.0} s", run.times.join(" · "), run.started.elapsed().as_secs_f64());
+    for untried in &run.untried {
+        println!("not tried: {untried}");
+    }
     println!("{} passed, {} failed", run.tally.passed, run.tally.failed + u64::from(stopped));
     result.map_err(|error| format!("{error}\nto run it again: {}", typed(args)).into())
 }
@@ -38,12 +44,13 @@ fn phases(run: &mut Run, args: &Args) -> Result {
     let workspace = Workspace::load()?;
     let selected = !args.filter.is_empty();
     // Held to the end: an engine of our own stops when this is dropped.
-    let _engine = match args.fast {
+    let provided = match args.fast {
         true => None,
         false => {
             Some(run.phase("needs", "what the tests need on this machine", || needs::provide(&workspace))?)
         }
     };
+    run.untried.extend(provided.iter().flat_map(|provided| provided.missing.iter().cloned()));
     if !selected {
         run.command("format", process::cargo().args(["fmt", "--all", "--check"]))?;
         run.phase("tidy", "the rules of the house", || {
@@ -56,32 +63,47 @@ fn phases(run: &mut Run, args: &Args) -> Result {
         })?;
         let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
         run.command("lints", process::cargo().args(clippy))?;
+        if !args.fast {
+            let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
+            run.command("docs", process::cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+        }
     }
     let mut tests = process::cargo();
     tests.args(["test", "--no-fail-fast"]);
-    if args.fast {
-        tests.args(["--lib", "--bins"]);
-    } else {
+    let untried = workspace.target.join("xtask").join("not-tried");
+    if let Some(provided) = &provided {
         let app = run.phase("test application", "static, for containers", || testapp::build(&workspace))?;
         // The very set that the tests link: a narrower one would be built twice.
         run.command("build", process::cargo().args(["build", "--workspace", "--all-targets", "--quiet"]))?;
         tests.env("ND_TESTAPP", app);
         tests.env("ND_DAEMON", workspace.debug_binary("nextdeployd"));
         tests.env("ND_CLI", workspace.debug_binary("nextdeploy"));
+        fs::create_dir_all(workspace.target.join("xtask"))?;
+        fs::write(&untried, "")?;
+        tests.env("ND_NOT_TRIED", &untried).env("PATH", &provided.path);
+    } else {
+        tests.args(["--lib", "--bins"]);
     }
     select(&mut tests, &workspace, &args.filter);
-    run.tests(&mut tests)?;
-    if !selected && !args.fast {
-        let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
-        run.command("docs", process::cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    let result = run.tests(&mut tests);
+    if !args.fast {
+        run.untried.extend(fs::read_to_string(&untried)?.lines().map(str::to_owned));
     }
-    Ok(())
+    result
 }
 
 struct Run {
     started: Instant,
     times: Vec<String>,
+    /// What the machine lacks, and what tests could not try for it.
+    untried: BTreeSet<String>,
     tally: Tally,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { started: Instant::now(), times: Vec::new(), untried: BTreeSet::new(), tally: Tally::default() }
+    }
 }
 
 impl Run {

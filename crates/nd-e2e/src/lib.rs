@@ -28,7 +28,7 @@ pub use error::{Error, Result};
 pub use http::{Answer, Connection, Target, get};
 pub use load::{Load, Tally};
 pub use processes::{children_of, cpu_time, descendants, has_ended, kill, resident_bytes};
-pub use programs::Programs;
+pub use programs::{Programs, has};
 pub use relay::Relay;
 pub use site::Site;
 pub use stub::Stub;

@@ -1,6 +1,8 @@
 //! Where the programs are that are driven.
 
 use std::env;
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 
 use crate::Result;
@@ -24,6 +26,25 @@ impl Programs {
     pub fn from_env() -> Result<Self> {
         Ok(Self { daemon: named("ND_DAEMON")?, cli: named("ND_CLI")?, testapp: named("ND_TESTAPP")? })
     }
+}
+
+/// Whether a command is in `PATH`. What is not tried without it is told where it is not: aloud, and in the file that
+/// `ND_NOT_TRIED` names, whose lines `cargo xtask test` shows at its end.
+#[must_use]
+#[allow(clippy::print_stderr, reason = "the output of a test that tries less than it could")]
+pub fn has(program: &str, what: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        return true;
+    }
+    let line = format!("{what}: `{program}` is not in PATH\n");
+    eprint!("not tried: {line}");
+    if let Some(file) = env::var_os("ND_NOT_TRIED") {
+        let told = File::options().create(true).append(true).open(file);
+        // What cannot be counted was said aloud.
+        told.and_then(|mut file| file.write_all(line.as_bytes())).ok();
+    }
+    false
 }
 
 fn named(variable: &str) -> Result<PathBuf> {

@@ -1,14 +1,17 @@
 //! `check` of what runs (mission C6): each kind of target is looked at and restarted by its own manager.
 //!
 //! Containers, Compose, PM2 and the daemon are real; of systemd there is a stand-in where the machine was not booted
-//! with it, which says what the real `systemctl` says. What is not installed is told as such, by a test of its own.
+//! with it, which says what the real `systemctl` says. What is not installed is told as such, by a test of its own, and
+//! counted as not tried.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nd_e2e::{Daemon, Docker, Options, Outcome, Programs, Result, Site, Typed, WAIT, runs_as_root, until};
+use nd_e2e::{
+    Daemon, Docker, Options, Outcome, Programs, Result, Site, Typed, WAIT, has, runs_as_root, until,
+};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -22,17 +25,6 @@ fn check(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> Result<Ou
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Whether a command is installed; says aloud where it is not.
-#[allow(clippy::print_stderr, reason = "what was not tried is said")]
-fn has(program: &str, why: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
-    if !found {
-        eprintln!("not tried: {program} is not in PATH ({why})");
-    }
-    found
 }
 
 /// A container of the test application that is gone with the test.
@@ -161,7 +153,7 @@ fn a_loop_looks_again_until_it_is_interrupted() -> Result {
 
 #[test]
 fn a_container_that_was_killed_is_restarted_by_docker() -> Result {
-    if !has("docker", "its engine answers, and its command is another package") {
+    if !has("docker", "check of containers") {
         return Ok(());
     }
     let container = Container::new("killed", &json!({"HostConfig": {"NetworkMode": "none"}}))?;
@@ -185,7 +177,7 @@ fn a_container_that_was_killed_is_restarted_by_docker() -> Result {
 
 #[test]
 fn a_url_that_does_not_answer_has_its_target_restarted() -> Result {
-    if !has("docker", "its engine answers, and its command is another package") {
+    if !has("docker", "check of containers") {
         return Ok(());
     }
     let container = Container::new("url", &json!({"HostConfig": {"NetworkMode": "none"}}))?;
@@ -209,8 +201,11 @@ fn a_url_that_does_not_answer_has_its_target_restarted() -> Result {
 
 #[test]
 fn services_of_a_compose_file_are_brought_up_again() -> Result {
-    let standalone = has("docker-compose", "tried as `docker compose` too");
-    if !standalone && run("docker", &["compose", "version"]).is_err() {
+    let standalone = run("docker-compose", &["version"]).is_ok();
+    if !standalone
+        && run("docker", &["compose", "version"]).is_err()
+        && !has("docker-compose", "check of Compose services")
+    {
         return Ok(());
     }
     let image = Container::new("compose", &Value::Null)?;
@@ -266,7 +261,7 @@ impl Drop for Down {
 
 #[test]
 fn a_process_of_pm2_is_restarted_by_pm2() -> Result {
-    if !(has("pm2", "npm install -g pm2") && has("node", "PM2 runs on it")) {
+    if !(has("node", "check of PM2's processes") && has("pm2", "check of PM2's processes")) {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
@@ -342,7 +337,10 @@ fn a_manager_that_cannot_be_asked_says_why() -> Result {
         assert!(absent.stdout.contains(&text), "{text} in\n{}", absent.stdout);
     }
     // On a machine that was not booted with systemd, the real command says so; as another user, whatever it says counts.
-    if runs_as_root() && !Path::new("/run/systemd/system").exists() && has("systemctl", "package systemd") {
+    if runs_as_root()
+        && !Path::new("/run/systemd/system").exists()
+        && has("systemctl", "check of units where systemd does not run")
+    {
         let refused = check(folder.path(), &["systemd:nginx", "--once"], &[])?.expect_code(8)?;
         assert!(refused.stdout.contains("systemd"), "{}", refused.stdout);
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nd_e2e::{Daemon, Options, Programs, Result, Typed, WAIT};
+use nd_e2e::{Daemon, Options, Programs, Result, Typed, WAIT, has};
 
 fn daemon() -> Result<Daemon> {
     Daemon::start(&Programs::from_env()?, Options::default())
@@ -92,6 +92,24 @@ fn a_javascript_file_is_run_by_the_users_node_after_saying_so() -> Result {
     assert!(done.stdout.contains("written: api, worker"), "{}", done.stdout);
     let without = run("/nowhere")?.expect_code(2)?;
     assert!(without.stderr.contains("install node"), "{}", without.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_javascript_file_is_what_the_real_node_makes_of_it() -> Result {
+    if !has("node", "import of a JavaScript file") {
+        return Ok(());
+    }
+    let daemon = daemon()?;
+    let program = daemon.programs().testapp.display().to_string();
+    let text = format!(
+        "const port = 3000 + 80;\nmodule.exports = {{ apps: [{{ name: 'made', script: {program:?}, env: {{ SUM: `${{port}}` }} }}] }};\n"
+    );
+    file(&daemon, "ecosystem.config.js", &text)?;
+    let done = daemon.cli("import pm2 ecosystem.config.js --force")?.ok()?;
+    assert!(done.stdout.contains("written: made"), "{}", done.stdout);
+    let written = std::fs::read_to_string(daemon.site().folder().join("nextdeploy.yml"))?;
+    assert!(written.contains("made") && written.contains("3080"), "{written}");
     Ok(())
 }
 

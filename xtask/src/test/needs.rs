@@ -1,21 +1,24 @@
 //! What the tests need besides Rust, and how this machine gets it.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use super::engine::{self, Engine};
 use crate::workspace::Workspace;
-use crate::{Result, process};
+use crate::{Result, pm2, process};
 
-/// Something the tests need: how to see it, what brings it on Debian, and what for.
+/// Something the tests use: how to see it, what brings it on Debian, and what for.
 struct Need {
     what: &'static str,
     there: fn() -> bool,
+    /// Packages; of `a|b` the first that this Debian has.
     packages: &'static [&'static str],
     why: &'static str,
 }
 
+/// Nothing goes without these.
 const NEEDS: [Need; 2] = [
     Need {
         what: "a C compiler with its static C library",
@@ -31,29 +34,113 @@ const NEEDS: [Need; 2] = [
     },
 ];
 
-/// Provides all that is missing; gives the engine that the tests use.
-pub(super) fn provide(workspace: &Workspace) -> Result<Engine> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.there)()).collect();
-    if !missing.is_empty() {
-        install(&missing)?;
-    }
-    Engine::provide(&workspace.target.join("xtask").join("engine"))
+/// Without these some tests try less, and say so at the end.
+const WANTS: [Need; 3] = [
+    Need {
+        what: "the docker command",
+        there: || process::in_path("docker"),
+        packages: &["docker-cli|docker.io"],
+        why: "`check docker:…` restarts through it",
+    },
+    Need {
+        what: "Docker Compose",
+        there: || process::in_path("docker-compose"),
+        packages: &["docker-compose"],
+        why: "`check compose:…` restarts through it",
+    },
+    Need {
+        what: "Node.js with npm",
+        there: || process::in_path("node") && (process::in_path("npm") || process::in_path("pm2")),
+        packages: &["nodejs", "npm"],
+        why: "PM2 runs on it, and it evaluates an ecosystem.config.js",
+    },
+];
+
+/// What was provided; an engine of our own ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Provided {
+    _engine: Engine,
+    /// `PATH` of the tests.
+    pub(super) path: OsString,
+    /// What was not to be had, and why.
+    pub(super) missing: Vec<String>,
 }
 
-fn install(missing: &[&Need]) -> Result {
-    for need in missing {
+/// Provides all that is missing, as far as it is to be had.
+pub(super) fn provide(workspace: &Workspace) -> Result<Provided> {
+    let (needs, wants) = (absent(&NEEDS), absent(&WANTS));
+    for need in needs.iter().chain(&wants) {
         println!("   missing: {} ({})", need.what, need.why);
     }
-    let packages: Vec<&str> = missing.iter().flat_map(|need| need.packages).copied().collect();
-    let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    if !(is_debian(&os_release) && is_root() && process::in_path("apt-get")) {
-        return Err(advice(&packages).into());
+    match (may_install(), needs.is_empty(), wants.is_empty()) {
+        (_, true, true) => {}
+        (true, ..) => apt_get(&["update"], &[])?,
+        (false, true, _) => {}
+        (false, false, _) => return Err(advice(&packages(&needs)).into()),
     }
-    apt_get(&["update"], &[])?;
+    for need in needs {
+        install(need)?;
+    }
+    let mut missing = Vec::new();
+    for want in wants {
+        if let Err(error) = install(want) {
+            println!("   not to be had: {}: {error}", want.what);
+            missing.push(format!("{}, which is not here: {}", want.what, want.why));
+        }
+    }
+    let mut folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    match pm2::provide(workspace) {
+        Ok(folder) if folders.contains(&folder) => {}
+        Ok(folder) => folders.push(folder),
+        Err(error) => {
+            println!("   not to be had: PM2: {error}");
+            missing.push("PM2, which is not here: `check pm2:…` restarts through it".to_owned());
+        }
+    }
+    let engine = Engine::provide(&workspace.target.join("xtask").join("engine"))?;
+    Ok(Provided { _engine: engine, path: env::join_paths(folders)?, missing })
+}
+
+fn absent(needs: &'static [Need]) -> Vec<&'static Need> {
+    needs.iter().filter(|need| !(need.there)()).collect()
+}
+
+/// Whether this may install packages here.
+fn may_install() -> bool {
+    let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    is_debian(&os_release) && is_root() && process::in_path("apt-get")
+}
+
+/// The packages that bring them, to be typed.
+fn packages(needs: &[&Need]) -> Vec<&'static str> {
+    let packages = needs.iter().flat_map(|need| need.packages);
+    packages.map(|package| package.split('|').next().unwrap_or(package)).collect()
+}
+
+fn install(need: &Need) -> Result {
+    if !may_install() {
+        let by_hand = packages(&[need]).join(" ");
+        return Err(format!("only root on Debian or Ubuntu gets it installed from here: {by_hand}").into());
+    }
+    let packages: Vec<&str> = need.packages.iter().map(|packages| choose(packages)).collect();
     apt_get(&["install", "-y", "--no-install-recommends"], &packages)?;
-    match missing.iter().find(|need| !(need.there)()) {
-        Some(need) => Err(format!("{} is still missing after its installation", need.what).into()),
-        None => Ok(()),
+    if (need.there)() {
+        return Ok(());
+    }
+    Err(format!("{} is still missing after its installation", need.what).into())
+}
+
+/// The first of these packages that is to be had.
+fn choose(packages: &'static str) -> &'static str {
+    let is_there = |package: &&str| {
+        let mut command = Command::new("apt-cache");
+        command.args(["show", package]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let mut names = packages.split('|');
+    match names.clone().count() {
+        1 => packages,
+        _ => names.find(is_there).unwrap_or(packages),
     }
 }
 
