@@ -19,21 +19,21 @@ mod watchdog;
 mod wiring;
 mod workers;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use options::RunOptions;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
-    match args.get(1).map(OsString::as_os_str) {
+    match args.get(1) {
         Some(mode) if mode == "shim" => nd_process::shim_main(),
         Some(mode) if mode == "run" => run_daemon(args.iter().take(1).chain(args.iter().skip(2))),
         Some(mode) if mode == "install" => install::install(args.into_iter().skip(1)),
         Some(mode) if mode == "uninstall" => install::uninstall(args.into_iter().skip(1)),
-        first if first.is_none_or(is_daemon_flag) => run_daemon(args.iter()),
+        _ if means_run(&args) => run_daemon(args.iter()),
         _ => nd_cli::run("nextdeployd"),
     }
 }
@@ -48,7 +48,44 @@ fn run_daemon<'a>(args: impl Iterator<Item = &'a OsString>) -> ExitCode {
     }
 }
 
-/// `nextdeployd --dev` means `nextdeployd run --dev`.
-fn is_daemon_flag(arg: &OsStr) -> bool {
-    arg.to_str().is_some_and(|arg| arg.starts_with("--") && !matches!(arg, "--help" | "--version"))
+/// Whether a line without `run` means it: `nextdeployd`, `nextdeployd --dev`, `nextdeployd --env prod`. A line that only
+/// begins with a flag of the commands, as `nextdeployd --env prod list` does, is a command.
+fn means_run(args: &[OsString]) -> bool {
+    let Some(first) = args.get(1).and_then(|first| first.to_str()) else { return args.len() == 1 };
+    let Some(flag) = first.strip_prefix("--") else { return false };
+    let flag = flag.split('=').next().unwrap_or(flag);
+    let run = RunOptions::command();
+    let is_its_own = run.get_arguments().any(|arg| arg.get_long() == Some(flag)) && !SHARED.contains(&flag);
+    is_its_own || RunOptions::try_parse_from(args).is_ok()
+}
+
+/// Flags that the daemon and the commands have, each for something of its own.
+const SHARED: [&str; 2] = ["config", "env"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(line: &str) -> bool {
+        means_run(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn flags_of_the_daemon_alone_mean_run() {
+        for line in ["--dev", "--data-dir=/tmp/x --dev", "--env prod", "--config f.toml --listen 127.0.0.1:1"]
+        {
+            assert!(runs(&format!("nextdeployd {line}")), "{line}");
+        }
+        // What it does not know is said by the daemon's own help.
+        assert!(runs("nextdeployd --dev --typo") && runs("nextdeployd"));
+    }
+
+    #[test]
+    fn flags_before_a_command_belong_to_the_command() {
+        for line in
+            ["--host http://h list", "--env prod list", "--json list", "--config f.yml deploy", "--help"]
+        {
+            assert!(!runs(&format!("nextdeployd {line}")), "{line}");
+        }
+    }
 }

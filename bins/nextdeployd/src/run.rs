@@ -101,6 +101,8 @@ async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<
     }
     let held = activation::control_socket().map_err(system("take the socket that systemd holds"))?;
     let is_held = held.is_some();
+    let socket = held.as_ref().and_then(activation::path).unwrap_or_else(|| paths.socket.clone());
+    let paths = &Paths { socket, ..paths.clone() };
     let unix = Listener::unix(match held {
         Some(held) => held,
         None => unix_listener(&paths.socket, group_id(GROUP))?,

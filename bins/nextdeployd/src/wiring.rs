@@ -1,6 +1,6 @@
 //! The adapters of this daemon, and the engine on top of them. The only place that names two of them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use nd_bluegreen::{BlueGreen, Recreate};
@@ -68,37 +68,18 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
 fn process_runtime(chosen: &Chosen, paths: &Paths) -> Result<ProcessRuntime, RunError> {
     let program =
         std::env::current_exe().map_err(|error| start_failed("find this program's own file", &error))?;
-    let shim = shim_command(program, std::env::var_os("INVOCATION_ID").is_some());
+    let shim = ShimCommand { program, args: vec!["shim".into()], as_unit: is_service() };
     let settings: nd_process::Settings = adapter(chosen, "process")?;
     ProcessRuntime::new(&settings, paths.data.join("units"), paths.run.clone(), shim)
         .map_err(|error| start_failed("set up plain processes", &error))
 }
 
-/// How a shim is started. As a service of the system it is started by systemd, in a unit of its own: the sandbox of the
-/// daemon's unit is not for apps, and its end is not theirs. Elsewhere a shim is a plain child.
-fn shim_command(program: PathBuf, is_service: bool) -> ShimCommand {
-    let is_root = rustix::process::geteuid().is_root();
-    if !(is_service && is_root && Path::new("/run/systemd/system").is_dir()) {
-        return ShimCommand { program, args: vec!["shim".into()] };
-    }
-    let mut args: Vec<String> = TRANSIENT.iter().map(ToString::to_string).collect();
-    args.extend(["--".into(), program.display().to_string(), "shim".into()]);
-    ShimCommand { program: "/usr/bin/systemd-run".into(), args }
+/// Whether this is a service of the system that may start others. Then each shim is one too: the sandbox of the daemon's
+/// unit is not for apps, and its end is not theirs.
+fn is_service() -> bool {
+    let by_systemd = std::env::var_os("INVOCATION_ID").is_some() && Path::new("/run/systemd/system").is_dir();
+    by_systemd && rustix::process::geteuid().is_root()
 }
-
-/// The unit of one plain process: its shim may make control groups below it, what runs out of memory takes nothing else
-/// along, and it goes when it has ended.
-const TRANSIENT: [&str; 9] = [
-    "--quiet",
-    "--collect",
-    "--pipe",
-    "--slice=nextdeploy.slice",
-    "--description=NextDeploy app",
-    "--property=Delegate=yes",
-    "--property=OOMPolicy=continue",
-    "--property=LimitNOFILE=1048576",
-    "--property=TasksMax=infinity",
-];
 
 fn docker_settings(chosen: &Chosen) -> Result<nd_docker::Settings, RunError> {
     let written = &chosen.settings.docker;

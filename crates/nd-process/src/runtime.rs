@@ -5,6 +5,7 @@ mod hints;
 mod io;
 mod notes;
 mod shims;
+mod spawn;
 mod units;
 
 use std::collections::HashMap;
@@ -46,6 +47,9 @@ pub struct ShimCommand {
     pub program: PathBuf,
     /// Its arguments: `shim`.
     pub args: Vec<String>,
+    /// Whether systemd starts each one, in a unit of its own, which needs root and a system that systemd runs. Otherwise it
+    /// is a child of this process, and all that binds this process binds it too.
+    pub as_unit: bool,
 }
 
 /// Shims that are asked at once.

@@ -35,7 +35,7 @@ const NEEDS: [Need; 2] = [
 ];
 
 /// Without these some tests try less, and say so at the end.
-const WANTS: [Need; 3] = [
+const WANTS: [Need; 4] = [
     Need {
         what: "the docker command",
         there: || process::in_path("docker"),
@@ -53,6 +53,12 @@ const WANTS: [Need; 3] = [
         there: || process::in_path("node") && (process::in_path("npm") || process::in_path("pm2")),
         packages: &["nodejs", "npm"],
         why: "PM2 runs on it, and it evaluates an ecosystem.config.js",
+    },
+    Need {
+        what: "systemd in a container",
+        there: || process::in_path("systemd-nspawn"),
+        packages: &["systemd-container"],
+        why: "the daemon is installed as a service of a real systemd",
     },
 ];
 

@@ -1,5 +1,7 @@
 //! Which steps an installation has.
 
+use std::fs;
+
 use super::Site;
 use super::step::{Source, Step};
 
@@ -17,15 +19,26 @@ const FILES: [(&str, &str); 4] = [
 /// What is kept of the apps and their daemon.
 const DATA: [&str; 3] = ["var/lib/nextdeploy", "etc/nextdeploy", "run/nextdeploy"];
 
-/// What the unit is for another user than root. Only root may ask systemd for units of their own, so that plain processes
-/// are children of the daemon here, and what would bind them is taken back.
-fn as_user(user: &str) -> String {
+/// What is added to the units where the daemon runs as another user than root.
+const USER_FILES: [&str; 2] = ["nextdeployd.service.d/user.conf", "nextdeployd.socket.d/user.conf"];
+
+/// The content of [`USER_FILES`]: the user may use the socket too, and its group may go on using it.
+fn user_files(user: &str) -> [String; 2] {
+    let socket = format!("# Written by `nextdeployd install --user {user}`.\n[Socket]\nSocketUser={user}\n");
+    [service_as_user(user), socket]
+}
+
+/// Only root may ask systemd for units of their own, so that plain processes are children of the daemon here, and what
+/// would bind them is taken back.
+fn service_as_user(user: &str) -> String {
     format!(
         "# Written by `nextdeployd install --user {user}`.\n\
          [Service]\n\
          User={user}\n\
          SupplementaryGroups=-docker\n\
          Environment=NEXTDEPLOY_DATA_DIR=/var/lib/nextdeploy\n\
+         # Its sockets are with its data; the directory of the control socket stays root's, and the socket its group's.\n\
+         RuntimeDirectory=\n\
          AmbientCapabilities=CAP_NET_BIND_SERVICE\n\
          CapabilityBoundingSet=\n\
          CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n\
@@ -60,11 +73,17 @@ pub(super) fn install(site: &Site, user: Option<&str>, start: bool) -> Vec<Step>
         let path = site.root.join(UNITS).join(name);
         steps.push(Step::Place { path, source: Source::Text(text.to_owned()) });
     }
-    let drop_in = site.root.join(UNITS).join("nextdeployd.service.d/user.conf");
-    match user {
-        Some(user) => steps.push(Step::Place { path: drop_in, source: Source::Text(as_user(user)) }),
-        None if drop_in.exists() => steps.push(Step::Remove(drop_in)),
-        None => {}
+    let mut wanted = user.map(user_files).map_or([None, None], |texts| texts.map(Some)).into_iter();
+    let mut other_user = false;
+    for name in USER_FILES {
+        let path = site.root.join(UNITS).join(name);
+        let (is, wanted) = (fs::read_to_string(&path).ok(), wanted.next().flatten());
+        other_user |= is != wanted;
+        match wanted {
+            Some(text) => steps.push(Step::Place { path, source: Source::Text(text) }),
+            None if is.is_some() => steps.push(Step::Remove(path)),
+            None => {}
+        }
     }
     if site.live {
         steps.push(Step::Group("nextdeploy"));
@@ -76,9 +95,14 @@ pub(super) fn install(site: &Site, user: Option<&str>, start: bool) -> Vec<Step>
         steps.push(Step::run(&["systemctl", "enable", "nextdeployd.socket", "nextdeployd.service"]));
     }
     if site.systemd && start {
-        steps.push(Step::run(&["systemctl", "start", "nextdeployd.socket"]));
-        // Apps run on meanwhile; one that runs already becomes the one that was installed.
-        steps.push(Step::run(&["systemctl", "restart", "nextdeployd.service"]));
+        // Apps run on meanwhile; a daemon that runs already becomes the one that was installed.
+        if other_user {
+            steps.push(Step::run(&["systemctl", "restart", "nextdeployd.socket", "nextdeployd.service"]));
+        } else {
+            // The socket stays, so that who asks meanwhile waits.
+            steps.push(Step::run(&["systemctl", "start", "nextdeployd.socket"]));
+            steps.push(Step::run(&["systemctl", "restart", "nextdeployd.service"]));
+        }
     }
     steps
 }
@@ -101,7 +125,7 @@ pub(super) fn uninstall(site: &Site, purge: bool) -> Vec<Step> {
         steps.push(Step::try_run(&["systemctl", "disable", "nextdeployd.socket", "nextdeployd.service"]));
     }
     let unit = |name: &str| Step::Remove(site.root.join(UNITS).join(name));
-    steps.push(unit("nextdeployd.service.d/user.conf"));
+    steps.extend(USER_FILES.map(unit));
     steps.extend(FILES.iter().map(|(name, _)| unit(name)));
     if site.systemd {
         steps.push(Step::run(&["systemctl", "daemon-reload"]));

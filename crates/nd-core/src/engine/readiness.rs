@@ -183,6 +183,10 @@ impl Wait<'_> {
                 self.evidence(&ProbeTarget::Tcp, &outcome, target)
                     .map(|evidence| self.report(Some(target), evidence))
             }
+            ProbeKind::Command(_) if target.is_none() && self.expects_port() => {
+                self.last = Some("it listens on no port".to_owned());
+                None
+            }
             ProbeKind::Command(argv) => self.ask_command(argv.clone(), target).await,
         }
     }

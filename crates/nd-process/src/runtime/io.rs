@@ -76,9 +76,12 @@ impl Inner {
             return Err(ProcessError::NotRunning(unit.clone()));
         }
         let (record, argv) = (self.record(unit).await?, argv.to_vec());
-        let found = blocking("find a program", move || launch::of_record(&record, &argv)).await?;
-        match found {
-            Ok(launch) => self.shims.exec(unit, launch, deadline).await,
+        let found = blocking("find a program", move || {
+            let launch = launch::of_record(&record, &argv);
+            launch.map(|launch| (record, launch))
+        });
+        match found.await? {
+            Ok((record, launch)) => self.shims.exec(&record, launch, deadline).await,
             // As a shell in a container would answer.
             Err(
                 error @ (ProcessError::NotInPath { .. }

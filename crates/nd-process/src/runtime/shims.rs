@@ -1,10 +1,7 @@
 //! Talking to shims, and starting them.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +11,10 @@ use nd_supervise::blocking;
 use nd_types::{ExitStatus, UnitId};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::ShimCommand;
+use super::spawn::Start;
 use crate::cgroup::{self, Group, Places};
 use crate::error::ProcessError;
 use crate::files::UnitDir;
@@ -204,20 +201,18 @@ impl Shims {
     /// Runs a command to its end.
     pub(super) async fn exec(
         &self,
-        unit: &UnitId,
+        record: &UnitRecord,
         launch: Launch,
         deadline: Duration,
     ) -> Result<ExecOutcome, ProcessError> {
+        let unit = &record.id;
         let program = launch.argv.first().cloned().unwrap_or_default();
         let task = Task::Exec(ExecTask { launch, deadline });
         let failed = |source| ProcessError::Shim { what: "run a command", unit: unit.clone(), source };
+        let start = Start { unit, task: &task, socket: &record.socket, log: None };
         let run = async {
-            let mut child = self.spawn(&task, unit, Stdio::null()).await?;
             let mut report = Vec::new();
-            if let Some(stdout) = child.stdout.take() {
-                stdout.take(MAX_REPORT).read_to_end(&mut report).await?;
-            }
-            child.wait().await?;
+            start.spawn(&self.command).await?.take(MAX_REPORT).read_to_end(&mut report).await?;
             let end = report.iter().position(|byte| *byte == b'\n').ok_or(io::ErrorKind::UnexpectedEof)?;
             let output = report.split_off(end + 1);
             Ok::<_, io::Error>((protocol::from_line::<ExecReport>(&report)?, output))
@@ -249,16 +244,19 @@ impl Shims {
             idle: IDLE,
         });
         let failed = |source| ProcessError::Shim { what: "start the shim", unit: record.id.clone(), source };
-        let log =
-            OpenOptions::new().append(true).create(true).mode(0o600).open(dir.shim_log()).map_err(failed)?;
+        let log = dir.shim_log();
+        let start = Start { unit: &record.id, task: &task, socket: &record.socket, log: Some(&log) };
         let started = async {
-            let mut child = self.spawn(&task, &record.id, log.into()).await?;
             let mut answer = Vec::new();
-            if let Some(stdout) = child.stdout.take() {
-                BufReader::new(stdout).take(MAX_REPORT).read_until(b'\n', &mut answer).await?;
-            }
+            BufReader::new(start.spawn(&self.command).await?)
+                .take(MAX_REPORT)
+                .read_until(b'\n', &mut answer)
+                .await?;
             match answer.is_empty() {
-                true => Err(io::Error::other(format!("it said nothing and ended: {}", child.wait().await?))),
+                true => Err(io::Error::other(format!(
+                    "it ended and said nothing but what is in {}",
+                    log.display()
+                ))),
                 false => protocol::from_line::<Answer>(&answer),
             }
         };
@@ -274,22 +272,6 @@ impl Shims {
             Answer::Status(_) => Ok(()),
             Answer::Refused(refusal) => Err(refusal.into()),
         }
-    }
-
-    /// Starts a shim and hands it its task. Nobody has to wait for the child: the runtime reaps it when it ends, and it
-    /// outlives the daemon.
-    async fn spawn(&self, task: &Task, unit: &UnitId, stderr: Stdio) -> io::Result<Child> {
-        let mut command = Command::new(&self.command.program);
-        // What `ps` shows.
-        command.arg0(format!("nextdeployd-shim[{unit}]")).args(&self.command.args);
-        // The daemon's own variables are not the shim's business.
-        command.env_clear().current_dir("/");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(&protocol::to_line(task)?).await?;
-            stdin.shutdown().await?;
-        }
-        Ok(child)
     }
 }
 

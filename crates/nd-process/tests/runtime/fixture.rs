@@ -32,7 +32,7 @@ impl Fixture {
     /// A second runtime on the same directory.
     pub(crate) fn open(&self) -> Result<Arc<ProcessRuntime>, Box<dyn Error>> {
         let exe = std::env::current_exe()?;
-        self.open_with(ShimCommand { program: exe, args: vec!["shim".to_owned()] })
+        self.open_with(ShimCommand { program: exe, args: vec!["shim".to_owned()], as_unit: false })
     }
 
     /// As [`Fixture::open`], with a shim that is started in another way.
@@ -139,7 +139,8 @@ pub(crate) fn spec(argv: &[&str]) -> AppSpec {
 impl RuntimeFixture for Fixture {
     async fn new() -> Result<Self, Box<dyn Error>> {
         let dir = tempfile::tempdir()?;
-        let shim = ShimCommand { program: std::env::current_exe()?, args: vec!["shim".to_owned()] };
+        let shim =
+            ShimCommand { program: std::env::current_exe()?, args: vec!["shim".to_owned()], as_unit: false };
         let (units, run) = (dir.path().join("units"), dir.path().join("run"));
         let runtime = Arc::new(ProcessRuntime::new(&Settings::default(), units, run, shim)?);
         Ok(Self { dir, daemon: DaemonId::random()?, runtime })

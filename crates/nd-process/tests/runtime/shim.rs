@@ -158,7 +158,8 @@ async fn a_unit_holds_no_file_that_its_daemon_had_open(fixture: &Fixture) -> Con
     let unit = fixture.created("exec ls -l /proc/self/fd").await?;
     let exe = std::env::current_exe()?.to_string_lossy().into_owned();
     let script = "exec 9</etc/passwd; exec \"$0\" shim".to_owned();
-    let leaky = ShimCommand { program: "/bin/sh".into(), args: vec!["-c".to_owned(), script, exe] };
+    let leaky =
+        ShimCommand { program: "/bin/sh".into(), args: vec!["-c".to_owned(), script, exe], as_unit: false };
     let runtime = fixture.open_with(leaky)?;
     runtime.start(&unit).await?;
     let shim = shim_of(fixture, &unit)?.as_raw_nonzero();
@@ -179,7 +180,8 @@ async fn a_unit_holds_no_file_that_its_daemon_had_open(fixture: &Fixture) -> Con
 
 async fn a_long_data_directory_is_no_obstacle(fixture: &Fixture) -> ContractResult {
     let units = fixture.scratch().join("x".repeat(120));
-    let shim = ShimCommand { program: std::env::current_exe()?, args: vec!["shim".to_owned()] };
+    let shim =
+        ShimCommand { program: std::env::current_exe()?, args: vec!["shim".to_owned()], as_unit: false };
     let run = fixture.scratch().join("run");
     let runtime =
         nd_process::ProcessRuntime::new(&nd_process::Settings::default(), units, run.clone(), shim)?;
