@@ -58,7 +58,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("app.domain.dns", NoEffectYet),
     ("app.domain.zone", NoEffectYet),
     ("app.environment", Now),
-    ("app.deletion_protection", NoEffectYet),
+    ("app.deletion_protection", Now),
     ("app.cdn_enabled", Never),
     ("app.resources", Now),
     ("app.resources.cpu_quota", Now),

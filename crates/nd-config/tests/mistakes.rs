@@ -171,8 +171,12 @@ mistakes! {
         with("cwd: /srv\n") =>
         "warning[ND0232] nextdeploy.yml:4:6: cwd has no effect on a container, which runs in a directory of its own; help: write `working_dir: /…`, a directory inside the container";
     a_port_without_the_proxy_is_a_feature_of_a_later_version:
-        with("proxy: {enabled: false}\n") =>
-        "error[ND0202] nextdeploy.yml:4:18: `proxy.enabled: false` is not supported yet by this version; help: leave it out: the proxy owns host ports and swaps versions behind them without a gap";
+        with("proxy: {enabled: false, body_limit: 1M}\nscale: {instances: 2}\ndeployment: {container: {ports: [\"5432:5432\"]}}\n") =>
+        "error[ND0123] nextdeploy.yml:4:25: `proxy.body_limit` is of the proxy, and `proxy.enabled: false` leaves that out; help: keep one of them"
+        "error[ND0123] nextdeploy.yml:5:20: two instances cannot have one port of the host; help: leave out `ports`, `scale.instances` or `proxy.enabled`";
+    a_plain_process_without_the_proxy_has_one_number_for_its_port:
+        "app: {name: shop}\ncommand: ./shop\nproxy: {enabled: false}\ndeployment: {container: {ports: [\"8080:80\"]}}\n" =>
+        "error[ND0123] nextdeploy.yml:4:34: a plain process listens on 8080 itself, and not on 80; help: write \"8080:8080\"; it is told the port in PORT";
     a_policy_is_no_limit:
         with("restart: always\n") =>
         "error[ND0120] nextdeploy.yml:4:10: restart holds limits, found always; help: write the policy as `deployment.container.restart: always`";

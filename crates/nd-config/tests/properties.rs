@@ -109,7 +109,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         of(prop_oneof![Just(Instances::Max), (1u16..=1000).prop_filter_map("in range", Instances::count)]),
         vec("/[a-z]{1,6}", 0..3),
         vec("[a-z]{1,5}:/[a-z]{1,5}(:ro)?", 0..2),
-        of(Just(true)),
+        of(any::<bool>()),
     );
     (app, run, restart, rest).prop_filter_map("every part is valid by itself", |(app, run, restart, rest)| {
         let mut m = Manifest::new("shop".parse().ok()?);
@@ -140,6 +140,10 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         let volumes: Result<Vec<_>, _> = rest.4.into_iter().take(1).map(String::try_into).collect();
         m.deployment.container.volumes = volumes.ok()?;
         m.proxy.enabled = rest.5;
+        if m.proxy.enabled == Some(false) {
+            m.app.domain = None;
+            m.proxy.routes.clear();
+        }
         Some(m)
     })
 }

@@ -22,16 +22,17 @@ pub struct AppRoutes {
 }
 
 impl AppRoutes {
-    /// The routes of `app` as `spec` declares them. `<app>.localhost` always leads to it (RFC 6761, section 6.3: such
-    /// names resolve to the loopback address).
+    /// The routes of `app` as `spec` declares them; none for one that has its ports itself. `<app>.localhost` leads to
+    /// every other one (RFC 6761, section 6.3: such names resolve to the loopback address).
     #[must_use]
     pub fn new(app: &AppName, release: &ReleaseId, spec: &AppSpec, availability: Availability) -> Self {
-        let own = local_host(app).into_iter().map(|host| (host, PathPrefix::root()));
+        let own = local_host(app).filter(|_| !spec.direct).into_iter().map(|host| (host, PathPrefix::root()));
         let declared = spec.routes.iter().map(|route| (route.host.clone(), route.path.clone()));
         let routes = own.chain(declared).map(|(host, path)| Route { host, path, app: app.clone() }).collect();
         let host_ports = spec
             .host_ports
             .iter()
+            .filter(|_| !spec.direct)
             .map(|port| HostPort { bind: port.bind, app: app.clone(), protocol: port.protocol })
             .collect();
         let service = Service {

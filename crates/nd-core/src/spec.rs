@@ -35,6 +35,8 @@ pub struct AppSpec {
     pub routes: Vec<RouteSpec>,
     /// Listeners of the host that lead to the app.
     pub host_ports: Vec<HostPortSpec>,
+    /// Whether the app has its host ports itself, without the proxy in front: then no route leads to it either.
+    pub direct: bool,
     /// Directories that outlive a unit.
     pub volumes: Vec<VolumeSpec>,
     /// Limits of one unit.
@@ -67,6 +69,7 @@ impl AppSpec {
             port: None,
             routes: Vec::new(),
             host_ports: Vec::new(),
+            direct: false,
             volumes: Vec::new(),
             resources: Resources::default(),
             readiness: ReadinessSpec::default(),
@@ -85,6 +88,11 @@ impl AppSpec {
 
     /// Releases kept for a rollback, as in Kamal.
     pub const KEEP_RELEASES: u16 = 5;
+
+    /// The ports of the host that the app has itself; only one unit at a time can have them.
+    pub fn own_ports(&self) -> impl Iterator<Item = SocketAddr> {
+        self.host_ports.iter().filter(|_| self.direct).map(|port| port.bind)
+    }
 
     /// The runtime that runs the workload.
     #[must_use]
@@ -114,4 +122,16 @@ pub struct HostPortSpec {
     pub port: NonZeroU16,
     /// What is spoken.
     pub protocol: HostPortProtocol,
+}
+
+impl HostPortSpec {
+    /// Where it is reached, for people: `http://127.0.0.1:3000`, `tcp://0.0.0.0:5432`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = match self.protocol {
+            HostPortProtocol::Http => "http",
+            HostPortProtocol::Tcp => "tcp",
+        };
+        format!("{scheme}://{}", self.bind)
+    }
 }

@@ -84,6 +84,7 @@ fn the_record_of_an_app_is_kept() -> Outcome {
         restart_before: Some(at(2)?),
         restart_gently: false,
         fixed_port: NonZeroU16::new(3000),
+        protected: false,
         bake: Some(BakeRecord {
             deployment: "dpl_7e2j1z9".parse()?,
             previous: "7e2j1z".parse()?,
@@ -186,7 +187,7 @@ fn the_record_of_a_release_with_keys_of_later_versions_is_kept() -> Outcome {
         aliases: vec!["my_shop".to_owned()],
         ..ImageSpec::new("shop:2")
     };
-    let mut spec = AppSpec::new(Workload::Image(image));
+    let mut spec = AppSpec { direct: true, ..AppSpec::new(Workload::Image(image)) };
     spec.readiness.kind = ProbeKind::Http(HttpProbe {
         path: "/health".to_owned(),
         headers: BTreeMap::from([("Host".to_owned(), "shop.example.com".to_owned())]),

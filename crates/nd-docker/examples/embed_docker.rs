@@ -86,7 +86,7 @@ async fn deploy_and_ask(engine: &EngineHandle, image: &str) -> Result<String, Bo
         None => Ok(tokio::time::timeout(PATIENCE, first_page(engine.http_addr(), "hello.localhost")).await??),
     };
     // Whatever came of it, nothing is left behind.
-    let revision = engine.remove(&hello, "example").await?;
+    let revision = engine.remove(&hello, false, "example").await?;
     engine.settled(&hello, revision, PATIENCE).await?;
     Ok(page?)
 }

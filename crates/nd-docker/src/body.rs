@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
-    Mount, MountType, MountVolumeOptions, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+    Mount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use nd_core::ports::UnitSpec;
 use nd_core::spec::{ImageSpec, ReadinessSpec, Resources, VolumeSource, VolumeSpec};
@@ -43,6 +44,7 @@ pub(crate) fn body(
                 endpoint(address, names(unit, image)),
             )])),
         }),
+        exposed_ports: Some(own_ports(unit).into_keys().collect()).filter(|ports: &Vec<_>| !ports.is_empty()),
         labels: Some(labels),
         ..Default::default()
     }
@@ -102,6 +104,8 @@ fn host_config(unit: &UnitSpec, network: &str, labels: &HashMap<String, String>)
             ])),
         }),
         network_mode: Some(network.to_owned()),
+        port_bindings: Some(own_ports(unit).into_iter().map(|(port, binds)| (port, Some(binds))).collect())
+            .filter(|bindings: &HashMap<_, _>| !bindings.is_empty()),
         memory,
         // Equal to the memory: no swap, so that a limit is a limit.
         memory_swap: memory,
@@ -110,6 +114,19 @@ fn host_config(unit: &UnitSpec, network: &str, labels: &HashMap<String, String>)
         mounts: Some(unit.spec.volumes.iter().map(|volume| mount(volume, labels)).collect()),
         ..Default::default()
     }
+}
+
+/// The container's ports that are published without the proxy in front, as the engine writes them: `5432/tcp`.
+fn own_ports(unit: &UnitSpec) -> BTreeMap<String, Vec<PortBinding>> {
+    let mut ports: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();
+    for port in unit.spec.host_ports.iter().filter(|_| unit.spec.direct) {
+        let binding = PortBinding {
+            host_ip: Some(port.bind.ip().to_string()),
+            host_port: Some(port.bind.port().to_string()),
+        };
+        ports.entry(format!("{}/tcp", port.port)).or_default().push(binding);
+    }
+    ports
 }
 
 /// A mount, and not a `bind`: that would make a missing directory of the host, as root, where a typing mistake has to
@@ -155,8 +172,8 @@ mod tests {
     use std::sync::Arc;
 
     use nd_core::ports::Prepared;
-    use nd_core::spec::{AppSpec, Workload};
-    use nd_types::ByteSize;
+    use nd_core::spec::{AppSpec, HostPortSpec, Workload};
+    use nd_types::{ByteSize, HostPortProtocol};
 
     use super::*;
 
@@ -202,6 +219,26 @@ mod tests {
         let address = endpoint.ipam_config.as_ref().unwrap().ipv4_address.as_deref();
         assert_eq!(address, Some("10.83.0.7"));
         assert_eq!(endpoint.aliases.as_deref(), Some(["shop".to_owned()].as_slice()));
+    }
+
+    #[test]
+    fn only_an_app_without_the_proxy_has_ports_of_the_host() {
+        let port = HostPortSpec {
+            bind: "127.0.0.1:15432".parse().unwrap(),
+            port: 5432.try_into().unwrap(),
+            protocol: HostPortProtocol::Tcp,
+        };
+        let behind = unit(|spec, _| spec.host_ports = vec![port.clone()]);
+        assert_eq!(body_of(&behind, true).host_config.unwrap().port_bindings, None);
+        let direct = unit(|spec, _| (spec.host_ports, spec.direct) = (vec![port.clone()], true));
+        let body = body_of(&direct, true);
+        assert_eq!(body.exposed_ports, Some(vec!["5432/tcp".to_owned()]));
+        let bindings = body.host_config.unwrap().port_bindings.unwrap();
+        let binding = &bindings.get("5432/tcp").unwrap().as_ref().unwrap()[0];
+        assert_eq!(
+            (binding.host_ip.as_deref(), binding.host_port.as_deref()),
+            (Some("127.0.0.1"), Some("15432"))
+        );
     }
 
     #[test]

@@ -6,6 +6,9 @@ use nd_core::ports::{PortError, PortErrorKind};
 
 use crate::engine::EngineError;
 
+const HOST_PORT: &str =
+    "end what listens on that port (`ss -ltnp` names it), or choose another one in `ports`";
+
 /// What of the engine's words tells which failure it is: the words in lower case, the kind, and what the user can do.
 /// The first row that fits wins.
 const WORDS: &[(&str, PortErrorKind, Option<&str>)] = &[
@@ -56,7 +59,8 @@ const WORDS: &[(&str, PortErrorKind, Option<&str>)] = &[
         Some("create the directory, or correct `volumes:`"),
     ),
     ("no such image", PortErrorKind::NotFound, Some("deploy again, so that the image is fetched again")),
-    ("port is already allocated", PortErrorKind::Conflict, None),
+    ("port is already allocated", PortErrorKind::Conflict, Some(HOST_PORT)),
+    ("bind: address already in use", PortErrorKind::Conflict, Some(HOST_PORT)),
     ("address already in use", PortErrorKind::Conflict, None),
     ("pool overlaps", PortErrorKind::Conflict, Some("choose another `subnet` for the docker runtime")),
     (

@@ -56,7 +56,9 @@ async fn run(shared: &Arc<Shared>, container: &str) -> Result<(), EngineError> {
 }
 
 fn lost_its_place(error: &EngineError) -> bool {
-    error.says("address already in use") || (error.says("network") && error.says("not found"))
+    // A port of the host is taken in words that look alike.
+    let host_port = error.says("external connectivity") || error.says("bind");
+    (error.says("address already in use") && !host_port) || (error.says("network") && error.says("not found"))
 }
 
 /// Whether we created it: only then is its place on our network.

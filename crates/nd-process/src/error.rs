@@ -1,6 +1,7 @@
 //! What can go wrong, and what the core gets to see of it.
 
 use std::io;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,19 @@ pub enum ProcessError {
         /// The last port of the range.
         last: u16,
     },
+    /// A port that an app insists on is one of those that are leased.
+    #[error("take host port {port}: ports {first} to {last} are leased to instances")]
+    PortLeased {
+        /// The port.
+        port: NonZeroU16,
+        /// The first port of the range.
+        first: u16,
+        /// The last port of the range.
+        last: u16,
+    },
+    /// Somebody else listens on the port that the app insists on.
+    #[error("start on host port {0}: somebody else listens there")]
+    PortTaken(NonZeroU16),
     /// The release runs something else than a command.
     #[error("run unit {0} as a process: its release is no command")]
     NoCommand(UnitId),
@@ -153,8 +167,10 @@ impl ProcessError {
             | Self::NoProgram { .. }
             | Self::Directory { .. }
             | Self::NoSuch { .. } => PortErrorKind::NotFound,
-            Self::NoCommand(_) | Self::EmptyCommand | Self::PortRange { .. } => PortErrorKind::Invalid,
-            Self::NotRunning(_) => PortErrorKind::Conflict,
+            Self::NoCommand(_) | Self::EmptyCommand | Self::PortRange { .. } | Self::PortLeased { .. } => {
+                PortErrorKind::Invalid
+            }
+            Self::NotRunning(_) | Self::PortTaken(_) => PortErrorKind::Conflict,
             Self::NotExecutable { .. } | Self::OtherUser(_) => PortErrorKind::Denied,
             Self::NoPort { .. } => PortErrorKind::Exhausted,
             Self::Timeout { .. } | Self::ExecTimeout { .. } => PortErrorKind::Timeout,
@@ -182,6 +198,12 @@ impl ProcessError {
             }
             Self::NoPort { .. } => {
                 "widen `first_port` and `last_port` under `[process]` in nextdeployd.toml".to_owned()
+            }
+            Self::PortLeased { .. } => "choose another port in `ports`".to_owned(),
+            Self::PortTaken(port) => {
+                format!(
+                    "end what listens there (`ss -ltnp 'sport = :{port}'` names it), or choose another port"
+                )
             }
             Self::NoSuch { kind, .. } => {
                 format!("name a {kind} of /etc/passwd and /etc/group, or write its number")

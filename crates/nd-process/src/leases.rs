@@ -95,6 +95,18 @@ impl LeaseBook {
         Ok(found)
     }
 
+    /// Makes sure that a port which one app insists on is never leased to another.
+    ///
+    /// # Errors
+    /// [`ProcessError::PortLeased`] when it is one of those that are.
+    pub(crate) fn stays_away_from(&self, port: NonZeroU16) -> Result<(), ProcessError> {
+        let (first, last) = (self.first, self.last);
+        if (first..=last).contains(&port.get()) {
+            return Err(ProcessError::PortLeased { port, first, last });
+        }
+        Ok(())
+    }
+
     /// Takes a port back; it stays in quarantine for a while.
     pub(crate) fn release(&mut self, port: NonZeroU16, now: Timestamp) {
         if self.leased.remove(&port.get()) {

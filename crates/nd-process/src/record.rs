@@ -19,6 +19,9 @@ pub(crate) struct UnitRecord {
     pub(crate) daemon: DaemonId,
     /// The port that was leased for it.
     pub(crate) port: NonZeroU16,
+    /// Whether it must have that port and no other: it is one of the host's that the app has itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) own_port: bool,
     /// Where its shim listens.
     pub(crate) socket: PathBuf,
     /// Program and arguments as they were written.
@@ -48,11 +51,17 @@ impl UnitRecord {
     ) -> Self {
         let CommandSpec { argv, cwd, user, path } = command.clone();
         let limits = Limits::from(&spec.resources);
-        Self { id, daemon, port, socket, argv, cwd, user, path, env: spec.env.clone(), limits }
+        let own_port = own_port(spec).is_some();
+        Self { id, daemon, port, own_port, socket, argv, cwd, user, path, env: spec.env.clone(), limits }
     }
 
     /// Variables by which processes of the unit are found when nothing else knows them any more.
     pub(crate) fn marks(&self) -> [(&'static str, String); 2] {
         [("NEXTDEPLOY_UNIT", self.id.to_string()), ("NEXTDEPLOY_DAEMON", self.daemon.to_string())]
     }
+}
+
+/// The first port of the host that the app has itself.
+pub(crate) fn own_port(spec: &AppSpec) -> Option<NonZeroU16> {
+    spec.own_ports().next().and_then(|bind| NonZeroU16::new(bind.port()))
 }

@@ -32,7 +32,7 @@ use crate::launch;
 use crate::leases::{LeaseBook, is_free};
 use crate::limits::Limits;
 use crate::protocol::{Phase, Request, Status};
-use crate::record::UnitRecord;
+use crate::record::{UnitRecord, own_port};
 use crate::settings::Settings;
 use changes::Changes;
 use hints::Hints;
@@ -176,7 +176,10 @@ impl Inner {
         let socket = self.units.socket(&unit.id)?;
         let (inner, unit, command) = (Arc::clone(self), unit.clone(), command.clone());
         let record = blocking("create a unit", move || {
-            let port = inner.leases.lock().lease(Timestamp::now(), is_free)?;
+            let port = match own_port(&unit.spec) {
+                Some(port) => inner.leases.lock().stays_away_from(port).map(|()| port)?,
+                None => inner.leases.lock().lease(Timestamp::now(), is_free)?,
+            };
             let record = UnitRecord::new(unit.id, unit.daemon, port, socket, &unit.spec, &command);
             inner
                 .units
@@ -217,6 +220,9 @@ impl Inner {
         blocking("look at a port", move || {
             if is_free(record.port.get()) {
                 return Ok(record);
+            }
+            if record.own_port {
+                return Err(ProcessError::PortTaken(record.port));
             }
             let port = inner.leases.lock().replace(record.port, Timestamp::now(), is_free)?;
             tracing::warn!(unit = %record.id, taken = %record.port, %port, "the unit gets another port: its own is in use");

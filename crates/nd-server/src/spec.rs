@@ -41,6 +41,7 @@ pub(crate) struct Context<'c> {
 pub(crate) struct Built {
     pub(crate) spec: AppSpec,
     pub(crate) replicas: Option<u16>,
+    pub(crate) protected: Option<bool>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -53,13 +54,14 @@ pub(crate) fn build(manifest: &Manifest, context: &Context<'_>) -> Result<Built,
     };
     let mut notes = Vec::new();
     environment(manifest, &mut spec);
-    workload::resources(manifest, &mut spec, &mut notes);
+    workload::resources(manifest, &mut spec);
     workload::volumes(manifest, context, &mut spec)?;
     traffic::apply(manifest, &mut spec, &mut notes)?;
     policy::readiness(manifest, &mut spec);
     policy::restart(manifest, &mut spec, &mut notes)?;
     policy::rollout(manifest, &mut spec);
-    Ok(Built { spec, replicas: manifest.scale.instances.map(instances), notes })
+    let replicas = manifest.scale.instances.map(instances);
+    Ok(Built { spec, replicas, protected: manifest.app.deletion_protection, notes })
 }
 
 /// How many instances a word or number means on this host.

@@ -35,6 +35,12 @@ pub struct AppConfigView {
     /// Ports of the host that lead to it, as in `127.0.0.1:3000→3000`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_ports: Vec<String>,
+    /// Whether it has these ports itself, without the proxy in front; then no route leads to it either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direct: bool,
+    /// Whether destroying it needs force.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deletion_protection: bool,
     /// What is mounted into it, as in `data:/data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,

@@ -53,6 +53,7 @@ fn what_runs(view: &AppView, rows: &mut Rows<'_>) {
     rows.row("variables", config.variables.join(" "));
     rows.row("volumes", config.volumes.join(", "));
     rows.row("limits", limits(&config.limits));
+    rows.row("protected", config.deletion_protection.then(|| "destroy needs --force".to_owned()));
     let kept: Vec<_> = config.kept_releases.iter().map(ToString::to_string).collect();
     rows.row("kept", kept.join(" "));
 }
@@ -64,6 +65,7 @@ fn how_it_is_reached(view: &AppView, rows: &mut Rows<'_>) {
     rows.row("port", view.port.map(|port| port.to_string()));
     let Some(config) = &view.config else { return };
     rows.row("host ports", config.host_ports.join(", "));
+    rows.row("proxy", config.direct.then(|| "off: its ports are its own".to_owned()));
     rows.row("to containers", config.names.join(", "));
     let strategy =
         config.strategy.map_or_else(|| "chosen at each deployment".to_owned(), |name| name.to_string());

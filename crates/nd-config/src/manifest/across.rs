@@ -1,6 +1,7 @@
 //! What concerns several sections at once.
 
 use nd_api::Manifest;
+use nd_api::manifest::Instances;
 use nd_types::{HostPortProtocol, RuntimeKind};
 
 use super::Workload;
@@ -67,7 +68,42 @@ pub(super) fn check(root: &Field<'_>, manifest: &Manifest, d: &mut Decoder) {
         let message = format!("{} has no effect on a plain process", field.path.last);
         d.say(Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) }.help(help));
     }
-    port_routes(container("ports"), manifest, d);
+    if manifest.proxy.enabled == Some(false) {
+        without_proxy(root, process, manifest, d);
+    } else {
+        port_routes(container("ports"), manifest, d);
+    }
+}
+
+/// An app that has its ports itself has no route, and one instance.
+fn without_proxy(root: &Field<'_>, process: bool, manifest: &Manifest, d: &mut Decoder) {
+    let here = root.dig(&["proxy", "enabled"]).and_then(|field| field.node.span.clone());
+    let through = [&["app", "domain"][..], &["proxy", "routes"], &["proxy", "body_limit"]];
+    for field in through.into_iter().filter_map(|path| root.dig(path)) {
+        let message =
+            format!("`{}` is of the proxy, and `proxy.enabled: false` leaves that out", field.path.dotted);
+        let mistake = field.mistake(Code::Conflict, message).at(field.key_span.clone());
+        d.say(mistake.also(here.clone(), "it is left out here").help("keep one of them"));
+    }
+    let ports = &manifest.deployment.container.ports;
+    let several = manifest.scale.instances.is_some_and(|instances| Instances::count(1) != Some(instances));
+    if let Some(field) = root.dig(&["scale", "instances"]).filter(|_| several && !ports.is_empty()) {
+        let message = "two instances cannot have one port of the host";
+        let mistake = field.mistake(Code::Conflict, message).also(here.clone(), "the proxy would share it");
+        d.say(mistake.help("leave out `ports`, `scale.instances` or `proxy.enabled`"));
+    }
+    let items =
+        root.dig(&["deployment", "container", "ports"]).map(|field| field.items(d)).unwrap_or_default();
+    for (mapping, item) in ports.iter().zip(items).filter(|(mapping, _)| mapping.host != mapping.container) {
+        if process {
+            let message = format!(
+                "a plain process listens on {} itself, and not on {}",
+                mapping.host, mapping.container
+            );
+            let help = format!("write \"{}:{}\"; it is told the port in PORT", mapping.host, mapping.host);
+            d.say(item.mistake(Code::Conflict, message).also(here.clone(), "without the proxy").help(help));
+        }
+    }
 }
 
 /// What a client has to do before it sends a manifest, because only it has the files.

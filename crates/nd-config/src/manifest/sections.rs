@@ -149,24 +149,12 @@ pub(super) fn scale(field: &Field<'_>, d: &mut Decoder) -> Scale {
 pub(super) fn proxy(field: &Field<'_>, d: &mut Decoder) -> Proxy {
     let Some(mut keys) = field.keys(d) else { return Proxy::default() };
     let proxy = Proxy {
-        enabled: keys.get("enabled").and_then(|field| enabled(&field, d)),
+        enabled: keys.get("enabled").and_then(|field| field.flag(d)),
         routes: keys.get("routes").map(|field| routes(&field, d)).unwrap_or_default(),
         body_limit: keys.get("body_limit").and_then(|field| field.size(LEAST_BODY, d)),
     };
     keys.finish(d);
     proxy
-}
-
-/// A host port without the proxy in front of it cannot be handed from one version to the next without a gap; until that
-/// is built, only `true` is served.
-fn enabled(field: &Field<'_>, d: &mut Decoder) -> Option<bool> {
-    let enabled = field.flag(d)?;
-    if !enabled {
-        let message = "`proxy.enabled: false` is not supported yet by this version";
-        let help = "leave it out: the proxy owns host ports and swaps versions behind them without a gap";
-        d.say(field.mistake(Code::NotYet, message).help(help));
-    }
-    Some(enabled)
 }
 
 fn routes(field: &Field<'_>, d: &mut Decoder) -> Vec<ProxyRoute> {

@@ -173,7 +173,6 @@ fn rows(page: &str) -> Vec<(String, String)> {
 /// A value that the key would take.
 fn example_of(key: &str) -> &'static str {
     match key {
-        "app.deletion_protection" => "true",
         "app.resources.memory_high" => "64M",
         "wait_ready" => "true",
         _ => "1",

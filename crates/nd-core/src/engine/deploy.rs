@@ -30,6 +30,8 @@ pub struct DeployRequest {
     pub spec: AppSpec,
     /// How many instances; as many as before, or one, when absent.
     pub replicas: Option<u16>,
+    /// Whether the app is protected from removal; as before when absent.
+    pub protected: Option<bool>,
     /// A login for the registry of the image.
     pub auth: Option<RegistryAuth>,
     /// Who asks.
@@ -56,6 +58,7 @@ impl DeployRequest {
             app: app.clone(),
             spec,
             replicas: None,
+            protected: None,
             auth: None,
             actor: actor.to_owned(),
             message: None,
@@ -140,12 +143,23 @@ fn choose_strategy(
         Some(bluegreen) => DeployStrategy::check(&**bluegreen, spec, runtime.caps(), fixed_port),
         None => Err("it is not part of this daemon".to_owned()),
     };
+    let before = status.and_then(|status| status.spec.as_deref());
+    let checked = checked.and_then(|()| match before.and_then(|before| before.own_ports().next()) {
+        Some(bind) => {
+            Err(format!("the version before has host port {bind} itself, and gives it back when it stops"))
+        }
+        None => Ok(()),
+    });
     match (spec.strategy, checked) {
         (Some(StrategyName::Recreate), _) => Ok((StrategyName::Recreate, None)),
         (Some(StrategyName::BlueGreen), Err(reason)) => Err(EngineError::Strategy(reason)),
         (None, Err(reason)) => {
             let gap = if status.is_some_and(|status| status.release.is_some()) {
-                "; requests wait while the old version stops and the new one starts"
+                if spec.direct {
+                    "; nothing answers while the old version stops and the new one starts"
+                } else {
+                    "; requests wait while the old version stops and the new one starts"
+                }
             } else {
                 ""
             };
@@ -287,6 +301,7 @@ impl Shared {
             deployment,
             release: new.map(|release| ReleaseRecord { deployment: Some(id), ..release }),
             replicas: request.replicas,
+            protected: request.protected,
             deadline: later(now, limit),
         })
     }

@@ -151,12 +151,12 @@ impl EngineHandle {
         self.edit(app, Edit::Scale(replicas), actor).await
     }
 
-    /// Removes the app with its instances and releases.
+    /// Removes the app with its instances and releases; one that is protected only with `force`.
     ///
     /// # Errors
     /// When the app is unknown.
-    pub async fn remove(&self, app: &AppName, actor: &str) -> Result<u64, EngineError> {
-        self.edit(app, Edit::Remove, actor).await
+    pub async fn remove(&self, app: &AppName, force: bool, actor: &str) -> Result<u64, EngineError> {
+        self.edit(app, Edit::Remove { force }, actor).await
     }
 
     /// The app as it is now.
@@ -257,7 +257,7 @@ impl EngineHandle {
     }
 
     /// The address under which users reach the app: its first domain, else its first host port, else
-    /// `<app>.localhost`. `None` for an app without a port.
+    /// `<app>.localhost`. `None` for an app without a port, and for one to which no route leads.
     #[must_use]
     pub fn url(&self, status: &AppStatus) -> Option<String> {
         let spec = status.spec.as_ref()?;
@@ -273,7 +273,10 @@ impl EngineHandle {
             return Some(format!("http://{}{suffix}{path}", route.host));
         }
         if let Some(host_port) = spec.host_ports.first() {
-            return Some(format!("http://{}", host_port.bind));
+            return Some(host_port.url());
+        }
+        if spec.direct {
+            return None;
         }
         local_host(&status.app).map(|host| format!("http://{host}{suffix}"))
     }

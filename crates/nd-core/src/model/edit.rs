@@ -1,5 +1,6 @@
 //! What users ask for: edits of desired state, checked against what is under way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nd_types::{DeploymentId, Timestamp};
@@ -12,6 +13,7 @@ use crate::records::{
     AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord, RolloutRecord, RolloutStage,
     RunIntent,
 };
+use crate::spec::AppSpec;
 
 /// One wish.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +33,10 @@ pub enum Edit {
     /// Have so many instances, at least one.
     Scale(u16),
     /// Vanish.
-    Remove,
+    Remove {
+        /// Also where the app is protected.
+        force: bool,
+    },
 }
 
 /// A deployment that was checked and is to begin.
@@ -43,6 +48,8 @@ pub struct DeployEdit {
     pub release: Option<ReleaseRecord>,
     /// How many instances it is to have; as many as before when absent.
     pub replicas: Option<u16>,
+    /// Whether the app is protected from removal; as before when absent.
+    pub protected: Option<bool>,
     /// When the attempt is given up.
     pub deadline: Timestamp,
 }
@@ -68,6 +75,12 @@ pub enum EditError {
     /// Fewer than one instance.
     #[error("an app has at least one instance; `stop` stops it")]
     NoInstances,
+    /// More than one instance of an app that has its host ports itself.
+    #[error("an app that has its host ports itself (`proxy.enabled: false`) has one instance, not {0}")]
+    OnlyOne(u16),
+    /// It is protected.
+    #[error("app is protected from removal (`app.deletion_protection`)")]
+    Protected,
     /// The app is being removed.
     #[error("app is being removed")]
     Removing,
@@ -107,7 +120,7 @@ impl AppModel {
     /// [`EditError`] says what stands in the way.
     pub fn edit(&self, edit: Edit, now: Now) -> Result<Edited, EditError> {
         let mut record = self.record.clone();
-        if record.run == RunIntent::Removed && !matches!(edit, Edit::Deploy(_) | Edit::Remove) {
+        if record.run == RunIntent::Removed && !matches!(edit, Edit::Deploy(_) | Edit::Remove { .. }) {
             return Err(EditError::Removing);
         }
         if matches!(&edit, Edit::Scale(0))
@@ -124,10 +137,14 @@ impl AppModel {
             Edit::Cancel(id) => self.edit_cancel(&id, &mut edited)?,
             Edit::Start => self.edit_start(now, &mut edited)?,
             Edit::Stop => self.edit_stop(RunIntent::Stopped, "stop", now, &mut edited),
-            Edit::Remove => self.edit_stop(RunIntent::Removed, "remove", now, &mut edited),
+            Edit::Remove { force: false } if self.record.protected => return Err(EditError::Protected),
+            Edit::Remove { .. } => self.edit_stop(RunIntent::Removed, "remove", now, &mut edited),
             Edit::Restart => self.edit_restart(false, now, &mut edited)?,
             Edit::Reload => self.edit_restart(true, now, &mut edited)?,
             Edit::Scale(replicas) => {
+                let release = self.record.rollout.as_ref().map(|rollout| &rollout.release);
+                let spec = release.or(self.record.active.as_ref()).and_then(|release| self.spec_of(release));
+                only_one(spec.map(Arc::as_ref), replicas)?;
                 edited.record.replicas = replicas;
                 if let Some(rollout) = &mut edited.record.rollout {
                     rollout.replicas = replicas;
@@ -168,7 +185,7 @@ impl AppModel {
         if let Some(rollout) = &self.record.rollout {
             return Err(EditError::Busy(rollout.deployment.clone()));
         }
-        let DeployEdit { mut deployment, release: new, replicas, deadline } = deploy;
+        let DeployEdit { mut deployment, release: new, replicas, protected, deadline } = deploy;
         let release = deployment.release.clone();
         let again = self.record.run == RunIntent::Removed;
         if new.is_none() && (again || !self.releases.contains_key(&release)) {
@@ -189,6 +206,9 @@ impl AppModel {
         deployment.previous.clone_from(&record.active);
         deployment.revision = record.revision;
         let replicas = replicas.unwrap_or(record.replicas);
+        let spec = new.as_ref().map(|new| AppSpec::from(&new.spec));
+        only_one(spec.as_ref().or_else(|| self.spec_of(&release).map(Arc::as_ref)), replicas)?;
+        record.protected = protected.unwrap_or(record.protected);
         let from_stopped = record.run == RunIntent::Stopped;
         record.run = RunIntent::Running;
         record.run_asked_at = record.updated_at;
@@ -263,6 +283,12 @@ impl AppModel {
             });
         }
     }
+}
+
+/// Two units cannot have one port.
+fn only_one(spec: Option<&AppSpec>, replicas: u16) -> Result<(), EditError> {
+    let own_ports = spec.is_some_and(|spec| spec.own_ports().next().is_some());
+    if own_ports && replicas > 1 { Err(EditError::OnlyOne(replicas)) } else { Ok(()) }
 }
 
 /// What a deployment that begins, or that an edit has ended, is announced with.

@@ -1,5 +1,7 @@
 //! Which units the routes should lead to, and asking the ingress for it.
 
+use std::collections::BTreeSet;
+
 use nd_types::{Availability, ReleaseId, UnitId};
 
 use super::action::Action;
@@ -89,7 +91,20 @@ impl AppModel {
         for unit in units {
             routes.add(unit, self.units.get(unit).and_then(|unit| unit.address));
         }
+        if routes.units.is_empty() {
+            let taken = self.own_ports_of_rollout();
+            routes.host_ports.retain(|port| !taken.contains(&port.bind.port()));
+        }
         Some(routes)
+    }
+
+    /// The ports that one of the releases of the deployment under way has itself: in the gap between the two nobody else
+    /// may have them.
+    fn own_ports_of_rollout(&self) -> BTreeSet<u16> {
+        let Some(rollout) = &self.record.rollout else { return BTreeSet::new() };
+        let releases = [Some(rollout.release.clone()), self.release_before(&rollout.release)];
+        let specs = releases.iter().flatten().filter_map(|release| self.spec_of(release));
+        specs.flat_map(|spec| spec.own_ports().map(|bind| bind.port())).collect()
     }
 
     /// Refused at once when no unit may start again by itself soon; otherwise requests wait for the next one.

@@ -81,6 +81,8 @@ pub struct AppStatus {
     pub kept: Vec<ReleaseId>,
     /// The port the app insists on although another one was leased to it.
     pub fixed_port: Option<NonZeroU16>,
+    /// Whether only a wish that insists removes it.
+    pub protected: bool,
     /// Its units that exist, in the order of their ids.
     pub units: Vec<UnitView>,
     /// When its intent last changed.
@@ -135,6 +137,7 @@ impl AppModel {
             deployment: self.deployment.clone(),
             kept: record.kept.clone(),
             fixed_port: record.fixed_port,
+            protected: record.protected,
             units: self
                 .units
                 .iter()

@@ -35,6 +35,9 @@ pub struct AppRecord {
     pub restart_gently: bool,
     /// The fixed port that the app listens on although another one was leased to it.
     pub fixed_port: Option<NonZeroU16>,
+    /// Whether only a wish that insists removes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
     /// The release on probation, and what to go back to.
     pub bake: Option<BakeRecord>,
     /// When the intent last changed.
@@ -57,6 +60,7 @@ impl AppRecord {
             restart_before: None,
             restart_gently: false,
             fixed_port: None,
+            protected: false,
             bake: None,
             updated_at: now,
         }

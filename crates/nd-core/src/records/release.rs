@@ -57,6 +57,8 @@ pub struct SpecV1 {
     port: Option<NonZeroU16>,
     routes: Vec<RouteV1>,
     host_ports: Vec<HostPortV1>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    direct: bool,
     volumes: Vec<VolumeV1>,
     resources: ResourcesV1,
     readiness: ReadinessV1,
@@ -156,6 +158,7 @@ impl From<&AppSpec> for SpecV1 {
                 .iter()
                 .map(|p| HostPortV1 { bind: p.bind, port: p.port, protocol: p.protocol })
                 .collect(),
+            direct: spec.direct,
             volumes: spec.volumes.iter().map(VolumeV1::from).collect(),
             resources: ResourcesV1 {
                 cpu_millis: spec.resources.cpu_millis,
@@ -191,6 +194,7 @@ impl From<&SpecV1> for AppSpec {
                 .iter()
                 .map(|p| HostPortSpec { bind: p.bind, port: p.port, protocol: p.protocol })
                 .collect(),
+            direct: stored.direct,
             volumes: stored.volumes.iter().map(VolumeSpec::from).collect(),
             resources: Resources {
                 cpu_millis: stored.resources.cpu_millis,

@@ -107,7 +107,7 @@ async fn a_stray_unit_of_a_removed_app_is_removed_and_one_of_another_daemon_is_l
     let (world, shop) = (World::new(), app("shop"));
     let daemon = world.daemon().await?;
     let serving = unit(&shop, &daemon.serve(&shop, web("")).await?, 1);
-    let revision = daemon.engine.remove(&shop, "tester").await?;
+    let revision = daemon.engine.remove(&shop, false, "tester").await?;
     assert_eq!(daemon.engine.settled(&shop, revision, PATIENCE).await?, None);
     daemon.shut_down().await?;
 
@@ -182,7 +182,7 @@ async fn a_removal_goes_on_with_the_next_daemon() -> TestResult {
     for _ in 0..2 {
         daemon.deploy_as(replicas(2, request(&shop, web("stop-takes:5s")))).await?;
     }
-    daemon.engine.remove(&shop, "tester").await?;
+    daemon.engine.remove(&shop, false, "tester").await?;
     pass(Duration::from_secs(1)).await;
     daemon.kill();
     let daemon = world.daemon().await?;

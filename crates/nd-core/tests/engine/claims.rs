@@ -92,7 +92,7 @@ async fn a_domain_is_free_again_once_its_app_is_gone_or_moved() -> TestResult {
     daemon.serve(&shop, at("example.com", web(""))).await?;
     daemon.serve(&shop, at("shop.example.com", web(""))).await?;
     daemon.serve(&blog, at("example.com", web(""))).await?;
-    let revision = daemon.engine.remove(&blog, "tester").await?;
+    let revision = daemon.engine.remove(&blog, false, "tester").await?;
     daemon.engine.settled(&blog, revision, PATIENCE).await?;
     daemon.serve(&news, at("example.com", web(""))).await?;
     Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nd_core::engine::{EngineError, RollbackRequest, RollbackTarget};
 use nd_core::events::Event;
 use nd_core::model::AppPhase;
+use nd_core::model::edit::EditError;
 use nd_core::plan::Step;
 use nd_core::ports::UnitStatus;
 use nd_core::records::DeploymentStatus;
@@ -27,6 +28,47 @@ async fn a_deployed_app_serves() -> TestResult {
     assert_eq!(status.release, Some(ended.release));
     assert_eq!(daemon.engine.url(&status).as_deref(), Some("http://shop.localhost"));
     assert_eq!(daemon.engine.list().len(), 1);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_goes_from_the_proxy_to_the_app_and_back_and_nobody_else_has_it_in_between() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    let swaps = [
+        (false, StrategyName::BlueGreen),
+        (true, StrategyName::Recreate),
+        (true, StrategyName::Recreate),
+        (false, StrategyName::Recreate),
+    ];
+    for (direct, strategy) in swaps {
+        let ended = daemon.deploy(&shop, on_host_port(direct)).await?;
+        assert_eq!((ended.status, ended.strategy), (DeploymentStatus::Succeeded, strategy), "{ended:?}");
+        let state = world.ingress.state();
+        assert_eq!((state.host_ports.is_empty(), state.routes.is_empty()), (direct, direct));
+    }
+    let history = world.ingress.history();
+    let without_units = |state: &&std::sync::Arc<nd_types::EdgeState>| {
+        state.services.iter().all(|service| service.backends.is_empty())
+    };
+    let gaps: Vec<_> = history.iter().filter(without_units).collect();
+    assert!(gaps.len() > swaps.len() - 1 && gaps.iter().all(|gap| gap.host_ports.is_empty()), "{gaps:?}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_with_a_port_of_its_own_has_one_instance() -> TestResult {
+    let (world, db) = (World::new(), app("db"));
+    let daemon = world.daemon().await?;
+    let two = daemon.engine.deploy(replicas(2, request(&db, on_host_port(true)))).await;
+    assert!(matches!(refusal(two), EngineError::Edit(EditError::OnlyOne(2))));
+    daemon.serve(&db, on_host_port(true)).await?;
+    let status = daemon.engine.status(&db).unwrap();
+    assert_eq!(daemon.engine.url(&status).as_deref(), Some("http://127.0.0.1:3000"));
+    assert!(matches!(
+        refusal(daemon.engine.scale(&db, 2, "tester").await),
+        EngineError::Edit(EditError::OnlyOne(2))
+    ));
     Ok(())
 }
 

@@ -103,7 +103,7 @@ async fn a_deployment_that_a_stop_or_a_removal_ends_comes_to_its_end_for_followe
         let end = async {
             pass(Duration::from_secs(5)).await;
             match removed {
-                true => daemon.engine.remove(&shop, "tester").await,
+                true => daemon.engine.remove(&shop, false, "tester").await,
                 false => daemon.engine.stop(&shop, "tester").await,
             }
         };

@@ -108,7 +108,7 @@ async fn a_removal_goes_on_wherever_the_daemon_was_killed_and_leaves_only_a_tomb
         daemon.serve(&shop, web("")).await?;
         daemon.serve(&shop, web("")).await?;
         armed.store(true, Ordering::SeqCst);
-        daemon.engine.remove(&shop, "tester").await?;
+        daemon.engine.remove(&shop, false, "tester").await?;
         within(cable.until_cut()).await.map_err(|_| format!("{step} never came"))?;
         let next = world.daemon().await?;
         let gone = async {

@@ -29,7 +29,7 @@ async fn a_wish_that_cannot_be_stored_is_refused_and_changes_nothing() -> TestRe
         daemon.engine.scale(&shop, 3, "tester").await,
         daemon.engine.stop(&shop, "tester").await,
         daemon.engine.restart(&shop, "tester").await,
-        daemon.engine.remove(&shop, "tester").await,
+        daemon.engine.remove(&shop, false, "tester").await,
     ] {
         let EngineError::Store(error) = refusal(refused) else { return Err("another refusal".into()) };
         assert_eq!(error.kind, PortErrorKind::Exhausted);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nd_core::engine::EngineError;
+use nd_core::engine::{DeployRequest, EngineError};
 use nd_core::events::Event;
 use nd_core::model::AppPhase;
 use nd_core::model::edit::EditError;
@@ -98,11 +98,30 @@ async fn a_removed_app_leaves_nothing_and_its_name_is_free_again() -> TestResult
     for _ in 0..3 {
         daemon.serve(&shop, web("")).await?;
     }
-    let revision = daemon.engine.remove(&shop, "tester").await?;
+    let revision = daemon.engine.remove(&shop, false, "tester").await?;
     assert_eq!(daemon.engine.settled(&shop, revision, PATIENCE).await?, None);
     assert!(world.docker.units().is_empty() && world.ingress.service(&shop).is_none());
     assert!(daemon.engine.status(&shop).is_none() && daemon.engine.list().is_empty());
     daemon.serve(&shop, web("")).await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_protected_app_is_removed_by_force_or_when_a_deployment_lifts_that() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    let protect = |protected| DeployRequest { protected, ..request(&shop, web("")) };
+    for (protected, kept) in [(Some(true), true), (None, true), (Some(false), false), (Some(true), true)] {
+        let accepted = daemon.engine.deploy(protect(protected)).await?;
+        daemon.settled(&shop, accepted.revision).await?;
+        assert_eq!(daemon.engine.status(&shop).unwrap().protected, kept, "{protected:?}");
+    }
+    let refused = refusal(daemon.engine.remove(&shop, false, "tester").await);
+    assert!(matches!(refused, EngineError::Edit(EditError::Protected)), "{refused}");
+    let revision = daemon.engine.remove(&shop, true, "tester").await?;
+    assert_eq!(daemon.engine.settled(&shop, revision, PATIENCE).await?, None);
+    daemon.serve(&shop, web("")).await?;
+    daemon.engine.remove(&shop, false, "tester").await?;
     Ok(())
 }
 
@@ -113,7 +132,7 @@ async fn a_wish_for_an_unknown_app_is_refused() -> TestResult {
     for refused in [
         daemon.engine.start(&shop, "tester").await,
         daemon.engine.scale(&shop, 2, "tester").await,
-        daemon.engine.remove(&shop, "tester").await,
+        daemon.engine.remove(&shop, false, "tester").await,
     ] {
         assert!(matches!(refusal(refused), EngineError::UnknownApp(name) if name == shop));
     }

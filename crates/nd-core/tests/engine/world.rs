@@ -10,12 +10,12 @@ use nd_core::events::{Event, StoredEvent};
 use nd_core::model::AppStatus;
 use nd_core::ports::{HistoryQuery, StateStore};
 use nd_core::records::{DeploymentRecord, DeploymentStatus};
-use nd_core::spec::{AppSpec, CommandSpec, ImageSpec, VolumeSource, VolumeSpec, Workload};
+use nd_core::spec::{AppSpec, CommandSpec, HostPortSpec, ImageSpec, VolumeSource, VolumeSpec, Workload};
 use nd_core::{Engine, Registry};
 use nd_supervise::{CancellationToken, TaskHandle, TaskSet};
 use nd_testkit::fake::{Behaviour, Cable, FakeIngress, FakeNetwork, FakeProbe, FakeRuntime};
 use nd_testkit::{MemoryStore, TestClock};
-use nd_types::{AppName, ReleaseId, RuntimeKind, UnitId};
+use nd_types::{AppName, HostPortProtocol, ReleaseId, RuntimeKind, UnitId};
 
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -199,6 +199,16 @@ pub(crate) fn command(script: &str) -> AppSpec {
 pub(crate) fn with_volume(spec: AppSpec) -> AppSpec {
     let source = VolumeSource::Named("data".to_owned());
     AppSpec { volumes: vec![VolumeSpec { source, target: "/data".to_owned(), read_only: false }], ..spec }
+}
+
+/// An app on port 3000 of the host, which it has itself if `direct` says so.
+pub(crate) fn on_host_port(direct: bool) -> AppSpec {
+    let port = HostPortSpec {
+        bind: "127.0.0.1:3000".parse().unwrap(),
+        port: "3000".parse().unwrap(),
+        protocol: HostPortProtocol::Http,
+    };
+    AppSpec { host_ports: vec![port], direct, ..web("") }
 }
 
 pub(crate) fn request(app: &AppName, spec: AppSpec) -> DeployRequest {

@@ -188,7 +188,7 @@ fn a_removed_app_leaves_nothing_but_its_tombstone() -> Law {
     sim.deploy(Nature::Good, BLUE, 2)?;
     sim.settle()?;
     sim.world.request(0);
-    sim.wish_for(&Edit::Remove)?;
+    sim.wish_for(&Edit::Remove { force: false })?;
     sim.settle()?;
     sim.check_goal()?;
     let run = sim.world.stored.app.as_ref().map(|app| app.run);
@@ -200,7 +200,7 @@ fn a_removed_app_leaves_nothing_but_its_tombstone() -> Law {
 fn an_app_that_is_deployed_again_after_its_removal_begins_anew() -> Law {
     for nature in [Nature::Good, Nature::NeverReady] {
         let (mut sim, old) = running(Nature::Good, BLUE, 2)?;
-        sim.wish_for(&Edit::Remove)?;
+        sim.wish_for(&Edit::Remove { force: false })?;
         let new = sim.deploy(nature, BLUE, 1)?;
         sim.settle()?;
         sim.check_goal()?;

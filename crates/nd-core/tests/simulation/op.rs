@@ -151,7 +151,7 @@ impl Wish {
             Self::Restart => Some(Edit::Restart),
             Self::Reload => Some(Edit::Reload),
             Self::Scale(replicas) => Some(Edit::Scale(*replicas)),
-            Self::Remove => Some(Edit::Remove),
+            Self::Remove => Some(Edit::Remove { force: false }),
         };
         match edit {
             Some(edit) if lives => sim.ask(edit).map(|_| ()),

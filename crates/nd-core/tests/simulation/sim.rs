@@ -252,6 +252,8 @@ impl Sim {
                 | EditError::ServesAlready(_)
                 | EditError::NotUnderWay(_)
                 | EditError::NoInstances
+                | EditError::OnlyOne(_)
+                | EditError::Protected
                 | EditError::Removing,
             ) => Ok(false),
         }
@@ -310,7 +312,13 @@ impl Sim {
             notes: Vec::new(),
         };
         let deadline = wall.saturating_add(DEADLINE).map_err(|error| error.to_string())?;
-        Ok(Edit::Deploy(Box::new(DeployEdit { deployment, release: record, replicas, deadline })))
+        Ok(Edit::Deploy(Box::new(DeployEdit {
+            deployment,
+            release: record,
+            replicas,
+            protected: None,
+            deadline,
+        })))
     }
 
     fn name<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, prefix: &str) -> Result<T, String> {

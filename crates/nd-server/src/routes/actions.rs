@@ -7,6 +7,7 @@ use axum::extract::{Path, Request, State};
 use axum::{Extension, Json};
 use nd_api::v1::{DestroyQuery, OperationView, ScaleBody, WaitQuery};
 use nd_core::engine::EngineError;
+use nd_core::model::edit::EditError;
 use nd_types::AppName;
 
 use crate::body::{app_name, json, query};
@@ -86,9 +87,14 @@ pub(super) async fn destroy(
 ) -> Answer {
     let app = app_name(&app)?;
     let (parts, _) = request.into_parts();
-    let wait = query::<DestroyQuery>(&parts)?.wait_ms;
-    let revision = api.engine().remove(&app, &caller.actor()).await?;
-    settle(&api, app, "destroy", revision, wait.map(Duration::from_millis)).await
+    let DestroyQuery { force, wait_ms } = query(&parts)?;
+    let revision = api.engine().remove(&app, force, &caller.actor()).await.map_err(|error| match error {
+        EngineError::Edit(EditError::Protected) => {
+            Refusal::from(error).fix(format!("nextdeploy destroy {app} --force"))
+        }
+        error => error.into(),
+    })?;
+    settle(&api, app, "destroy", revision, wait_ms.map(Duration::from_millis)).await
 }
 
 fn named(app: &str, request: &Request) -> Result<(AppName, Option<Duration>), Refusal> {

@@ -102,6 +102,7 @@ pub(super) async fn begin(
         app: body.manifest.app.name,
         spec: built.spec,
         replicas: built.replicas,
+        protected: built.protected,
         auth: body.registry_auth.map(login).transpose()?,
         actor: caller.actor(),
         message: body.message,

@@ -19,6 +19,8 @@ pub(crate) fn changes(old: &AppSpec, new: &AppSpec) -> Vec<String> {
     let ports =
         |spec: &AppSpec| list(spec.host_ports.iter().map(|port| format!("{}→{}", port.bind, port.port)));
     line("host ports", &ports(old), &ports(new), &mut lines);
+    let proxy = |spec: &AppSpec| if spec.direct { "off" } else { "on" };
+    line("proxy", proxy(old), proxy(new), &mut lines);
     let other = [
         ("volumes", differs(&old.volumes, &new.volumes)),
         ("limits", differs(&old.resources, &new.resources)),

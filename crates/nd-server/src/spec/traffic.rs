@@ -4,13 +4,16 @@ use std::num::NonZeroU16;
 
 use nd_api::Manifest;
 use nd_api::manifest::PortMapping;
-use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec};
+use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
 use nd_types::{HostPattern, HostPortProtocol, PathPrefix};
 
 use super::mistake;
 use crate::refusal::Refusal;
 
 pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) -> Result<(), Refusal> {
+    if let Some(enabled) = manifest.proxy.enabled {
+        spec.direct = !enabled;
+    }
     ports(manifest, spec, notes);
     routes(manifest, spec)?;
     if let Some(limit) = manifest.proxy.body_limit {
@@ -28,9 +31,13 @@ fn ports(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
     if mappings.is_empty() {
         return;
     }
-    spec.host_ports = mappings.iter().filter(|mapping| !is_web(mapping)).filter_map(host_port).collect();
-    let unsaid = mappings.iter().any(|mapping| !is_web(mapping) && mapping.address.is_none());
-    if unsaid {
+    let direct = spec.direct;
+    let own = |mapping: &&PortMapping| direct || !is_web(mapping);
+    spec.host_ports = mappings.iter().filter(own).filter_map(|mapping| host_port(mapping, direct)).collect();
+    // A plain process without the proxy listens where it likes.
+    let listens_itself = direct && matches!(spec.workload, Workload::Command(_));
+    let unsaid = mappings.iter().filter(own).any(|mapping| mapping.address.is_none());
+    if unsaid && !listens_itself {
         notes.push(
             "host ports listen on 127.0.0.1; write 0.0.0.0:HOST:CONTAINER to reach them from elsewhere"
                 .into(),
@@ -43,9 +50,10 @@ fn is_web(mapping: &PortMapping) -> bool {
     matches!(mapping.host.get(), 80 | 443) && mapping.protocol != Some(HostPortProtocol::Tcp)
 }
 
-fn host_port(mapping: &PortMapping) -> Option<HostPortSpec> {
+fn host_port(mapping: &PortMapping, direct: bool) -> Option<HostPortSpec> {
     let port = NonZeroU16::new(mapping.container.get())?;
-    let protocol = mapping.protocol.unwrap_or(HostPortProtocol::Http);
+    let usual = if direct { HostPortProtocol::Tcp } else { HostPortProtocol::Http };
+    let protocol = mapping.protocol.unwrap_or(usual);
     Some(HostPortSpec { bind: mapping.bind(), port, protocol })
 }
 

@@ -120,7 +120,7 @@ fn user(manifest: &Manifest, context: &Context<'_>) -> Result<Option<String>, Re
     }
 }
 
-pub(super) fn resources(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
+pub(super) fn resources(manifest: &Manifest, spec: &mut AppSpec) {
     let written = &manifest.app.resources;
     if let Some(quota) = written.cpu_quota {
         spec.resources.cpu_millis = NonZeroU32::new(quota.percent().saturating_mul(10));
@@ -130,10 +130,6 @@ pub(super) fn resources(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec
     }
     if let Some(pids) = written.pids {
         spec.resources.pids = NonZeroU32::new(pids);
-    }
-    let limited = written.cpu_quota.is_some() || written.memory_max.is_some() || written.pids.is_some();
-    if limited && matches!(spec.workload, Workload::Command(_)) {
-        notes.push("app.resources has no effect yet on a plain process in this version".to_owned());
     }
 }
 

@@ -7,7 +7,7 @@ use nd_api::v1::{
 use nd_core::events::RestartReason;
 use nd_core::model::{AppPhase, AppStatus, UnitView};
 use nd_core::records::RunIntent;
-use nd_core::spec::{AppSpec, RestartPolicy, Workload};
+use nd_core::spec::{AppSpec, HostPortSpec, RestartPolicy, Workload};
 use nd_types::{ExitStatus, RuntimeKind, Timestamp, format_duration};
 
 use crate::server::Api;
@@ -217,10 +217,10 @@ fn urls(api: &Api, status: &AppStatus) -> Vec<String> {
         .routes
         .iter()
         .map(|route| format!("http://{}{suffix}{}", route.host, route.path.as_str().trim_end_matches('/')));
-    let ports = spec.host_ports.iter().map(|host_port| format!("http://{}", host_port.bind));
-    let local = format!("http://{}.localhost{suffix}", status.app);
+    let ports = spec.host_ports.iter().map(HostPortSpec::url);
+    let local = (!spec.direct).then(|| format!("http://{}.localhost{suffix}", status.app));
     let mut urls = vec![first];
-    for url in routes.chain(ports).chain([local]) {
+    for url in routes.chain(ports).chain(local) {
         if !urls.contains(&url) {
             urls.push(url);
         }

@@ -30,6 +30,8 @@ pub(crate) fn config(api: &Api, status: &AppStatus) -> Option<AppConfigView> {
         restart: restart(&spec.restart),
         health: health(&spec.readiness),
         stop: StopView { signal: spec.stop.signal, grace_ms: millis(spec.stop.grace) },
+        deletion_protection: status.protected,
+        direct: spec.direct,
         host_ports: spec.host_ports.iter().map(|port| format!("{}→{}", port.bind, port.port)).collect(),
         volumes: spec.volumes.iter().map(volume).collect(),
         strategy: spec.strategy,

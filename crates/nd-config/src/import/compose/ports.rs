@@ -8,6 +8,12 @@ use crate::node::{Node, Value};
 /// The widest range of ports that is written out one by one.
 const WIDEST: u16 = 64;
 
+/// Ports on which databases, queues, mail and shells listen, which speak no HTTP.
+const RAW: [u16; 31] = [
+    21, 22, 25, 53, 110, 143, 389, 465, 587, 636, 993, 995, 1025, 1433, 1521, 1883, 2181, 3306, 4222, 5432,
+    5672, 6379, 7687, 8883, 9042, 9092, 11211, 26257, 27017, 33060, 61616,
+];
+
 /// A published port, as far as Compose's forms go.
 #[derive(Debug, Default, PartialEq)]
 struct Published {
@@ -76,8 +82,13 @@ fn publish(service: &mut Service<'_>, port: &Published, at: &Origin) {
     // Without an address Compose listens on every one, NextDeploy on 127.0.0.1.
     let address = port.address.as_deref().unwrap_or("0.0.0.0");
     let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-    let protocol = if port.http { "/http" } else { "" };
     for (host, container) in (from..=to).zip(first..=last) {
+        // Compose passes bytes; the proxy speaks HTTP unless it is told to do the same.
+        let protocol = match (port.http, RAW.contains(&container)) {
+            (true, _) => "/http",
+            (false, true) => "/tcp",
+            (false, false) => "",
+        };
         let text = format!("{address}:{host}:{container}{protocol}");
         service.app.push("deployment.container.ports", Out::text(text), at);
     }
