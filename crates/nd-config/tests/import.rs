@@ -92,6 +92,27 @@ fn a_job_that_others_wait_for_is_awaited_to_its_end() -> Outcome {
 }
 
 #[test]
+fn what_another_service_brought_is_switched_off_and_a_name_leads_to_one_app() -> Outcome {
+    let text = "services:\n  \
+                web: {image: a, networks: {default: {aliases: [site]}}, healthcheck: {test: [CMD, up], interval: 9s}}\n  \
+                job: {extends: web, healthcheck: {disable: true}}\n  \
+                db: {image: postgres, ports: [\"5432:5432\"], env_file: [{path: none.env, required: false}, {path: a.env}]}\n";
+    let around = Surroundings { project: "p", lookup: &|_| None, read: &|_| None, profiles: &[] };
+    let imported = compose(text, "compose.yml", &around)?;
+    let job = imported.yaml.split("\n  job:").nth(1).ok_or("no job")?;
+    let job = job.split("\n  db:").next().ok_or("no job")?;
+    assert!(!job.contains("healthcheck:") && !job.contains("- site"), "{job}");
+    assert!(imported.yaml.contains("- 0.0.0.0:5432:5432/tcp"), "{}", imported.yaml);
+    assert!(imported.yaml.contains("- a.env") && !imported.yaml.contains("- none.env"), "{}", imported.yaml);
+    let lost: Vec<String> =
+        imported.lost.iter().map(|lost| format!("{} {}", lost.key, lost.reason)).collect();
+    for expected in ["aliases[0] the name `site` leads to another app already", "none.env is not there"] {
+        assert!(lost.iter().any(|lost| lost.contains(expected)), "{expected}: {lost:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_no_ecosystem_file_is_refused_at_its_place() {
     for (text, expected) in [
         ("", "error[ND0120] e.json:1:1: an ecosystem file lists apps, found nothing"),

@@ -9,6 +9,8 @@ mod ports;
 mod service;
 mod volumes;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::Imported;
@@ -53,6 +55,10 @@ struct Context<'c> {
     jobs: Vec<String>,
     /// The names that services give to others.
     links: Vec<names::Link>,
+    /// The names beside those of apps that lead to one already.
+    named: RefCell<BTreeSet<String>>,
+    /// The content of a file beside the Compose file.
+    read: &'c dyn Fn(&str) -> Option<String>,
 }
 
 /// Reads a Compose file. Each service becomes an app; those of profiles that are off are left out.
@@ -100,6 +106,8 @@ pub fn compose(text: &str, name: &str, around: &Surroundings<'_>) -> Result<Impo
         services: on.iter().map(|entry| entry.key.clone()).collect(),
         jobs: jobs(&on),
         links: names::links(&on),
+        named: RefCell::default(),
+        read: around.read,
     };
     draft.dropped.extend(beside(&root));
     for entry in &on {

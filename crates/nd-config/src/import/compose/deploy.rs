@@ -101,7 +101,10 @@ fn restart(service: &mut Service<'_>, node: &Node, at: &Origin) {
 
 pub(super) fn healthcheck(service: &mut Service<'_>, node: &Node, at: &Origin) {
     let Value::Map(entries) = &node.value else { return service.app.lose(at, "it is no map") };
-    for entry in entries {
+    // What is switched off may have been taken over from another service.
+    let disabled =
+        entries.iter().find(|entry| entry.key == "disable" && scalar(&entry.value) == Some("true"));
+    for entry in entries.iter().filter(|entry| disabled.is_none_or(|disable| entry.key == disable.key)) {
         let below = at.below(entry);
         let path = format!("deployment.container.healthcheck.{}", entry.key);
         match entry.key.as_str() {

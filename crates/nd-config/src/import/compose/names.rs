@@ -94,8 +94,13 @@ pub(super) fn container_name(service: &mut Service<'_>, node: &Node, at: &Origin
 
 fn alias(service: &mut Service<'_>, name: &str, origin: &Origin) {
     // A name that another service has leads there.
-    let taken = service.context.services.iter().any(|other| app_of(other) == name);
-    if !taken && !service.app.names(name) {
+    let is_app = service.context.services.iter().any(|other| app_of(other) == name);
+    if is_app || service.app.names(name) {
+        return;
+    }
+    if service.context.named.borrow_mut().insert(name.to_owned()) {
         service.app.push("deployment.container.aliases", Out::Text(literal(name)), origin);
+    } else {
+        service.app.lose(origin, format!("the name `{name}` leads to another app already"));
     }
 }

@@ -187,19 +187,26 @@ impl Service<'_> {
                 }
                 continue;
             };
-            for entry in entries {
-                let at = at.below(entry);
-                match entry.key.as_str() {
-                    "path" => {
-                        if let Some(path) = self.text(&entry.value, &at) {
-                            self.app.push("deployment.container.env_file", Out::Text(literal(&path)), &at);
-                        }
-                    }
-                    "required" if scalar(&entry.value) == Some("true") => {}
-                    "required" => self.app.lose(&at, "a file of variables must be there"),
-                    _ => self.app.lose(&at, "files of variables are read as dotenv tools read them"),
-                }
+            self.env_file(entries, &at);
+        }
+    }
+
+    /// One that need not be there is kept where it is there now.
+    fn env_file(&mut self, keys: &[Entry], at: &Origin) {
+        let key = |name: &str| keys.iter().find(|entry| entry.key == name);
+        let optional = key("required").is_some_and(|required| scalar(&required.value) == Some("false"));
+        if let Some(entry) = key("path")
+            && let Some(path) = self.text(&entry.value, at)
+        {
+            if optional && (self.context.read)(&path).is_none() {
+                self.app.lose(at, format!("{path} is not there, and here a file of variables must be"));
+            } else {
+                let path = Out::Text(literal(&path));
+                self.app.push("deployment.container.env_file", path, &at.below(entry));
             }
+        }
+        for entry in keys.iter().filter(|entry| !matches!(entry.key.as_str(), "path" | "required")) {
+            self.app.lose(&at.below(entry), "files of variables are read as dotenv tools read them");
         }
     }
 
