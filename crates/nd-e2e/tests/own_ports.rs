@@ -110,3 +110,24 @@ fn a_container_publishes_its_port_and_has_its_names_and_its_directory() -> Resul
     docker.remove_image(&format!("{name}:{tag}"));
     outcome
 }
+
+#[test]
+fn a_port_that_somebody_else_has_is_named_with_what_to_do() -> Result {
+    let (daemon, docker, port) = (daemon()?, engine()?, free_port()?);
+    let _somebody = TcpListener::bind(("0.0.0.0", port))?;
+    process(&daemon, port, "v1", true)?;
+    let refused = daemon.cli("deploy")?;
+    let said = format!("{}{}", refused.stdout, refused.stderr);
+    assert!(refused.ok().is_err() && said.contains("ss -ltnp") && said.contains(&port.to_string()), "{said}");
+
+    let name = format!("nd-taken-port-{}", std::process::id());
+    docker.import(&name, "1", &daemon.programs().testapp, &[])?;
+    let ports = format!("deployment: {{container: {{ports: [\"0.0.0.0:{port}:3000\"]}}}}\n");
+    let text = format!("app: {{name: db, port: 3000}}\nimage: {name}:1\nproxy: {{enabled: false}}\n{ports}");
+    let refused = write(&daemon, &text).and_then(|()| daemon.cli("deploy"));
+    docker.remove_image(&format!("{name}:1"));
+    let refused = refused?;
+    let said = format!("{}{}", refused.stdout, refused.stderr);
+    assert!(refused.ok().is_err() && said.contains("ss -ltnp"), "{said}");
+    Ok(())
+}

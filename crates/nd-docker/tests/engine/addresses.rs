@@ -19,6 +19,13 @@ async fn address(bench: &Bench, container: &str) -> String {
     networks[&bench.settings.network].ipam_config.clone().unwrap().ipv4_address.unwrap()
 }
 
+/// Whether other containers still reach the unit by the name of its app.
+async fn is_named(bench: &Bench, container: &str) -> bool {
+    let container = bench.docker.inspect_container(container, None).await.unwrap();
+    let networks = container.network_settings.unwrap().networks.unwrap();
+    networks[&bench.settings.network].aliases.iter().flatten().any(|name| name == "shop")
+}
+
 #[tokio::test]
 async fn units_that_are_created_at_once_get_addresses_of_their_own() {
     with_engine(async |bench| {
@@ -80,6 +87,7 @@ async fn a_unit_whose_address_was_taken_while_it_was_stopped_starts_at_another()
         let started = bench.runtime.start(&unit).await.unwrap();
         assert!(started.status.is_running());
         assert_ne!(started.ip.unwrap().to_string(), taken);
+        assert!(is_named(&bench, unit.as_str()).await);
         let answer = get((started.ip.unwrap(), 3000).into(), "/").await;
         assert!(answer.contains(unit.as_str()), "{answer}");
     })
@@ -96,6 +104,7 @@ async fn a_network_that_was_removed_is_made_again() {
         let started = bench.runtime.start(&unit).await.unwrap();
         let answer = get((started.ip.expect("it has an address"), 3000).into(), "/").await;
         assert!(answer.contains(unit.as_str()), "{answer}");
+        assert!(is_named(&bench, unit.as_str()).await);
     })
     .await;
 }
