@@ -69,12 +69,13 @@ impl Shims {
         let until = Instant::now() + REBIND_LIMIT;
         let mut asked = false;
         while self.is_held(record).await? {
+            // One that has started since the last try listens by now.
+            if let Some(watch) = Watch::open(record, request).await? {
+                return Ok(Some(watch));
+            }
             let late = Instant::now() >= until;
             if !asked || late {
                 asked = self.signal_holder(record, if late { Signal::KILL } else { Signal::USR1 }).await?;
-            }
-            if let Some(watch) = Watch::open(record, request).await? {
-                return Ok(Some(watch));
             }
             tokio::time::sleep(RETRY).await;
         }
@@ -113,10 +114,14 @@ impl Shims {
         request: &Request,
     ) -> Result<Option<Status>, ProcessError> {
         let asked = async {
-            match self.open(record, request).await? {
-                Some(mut connection) => connection.next().await,
-                None => Ok(None),
+            while let Some(mut connection) = self.open(record, request).await? {
+                if let Some(status) = connection.next().await? {
+                    return Ok(Some(status));
+                }
+                // It has ended, or was asked for a new socket while this waited at the old one.
+                tokio::time::sleep(RETRY).await;
             }
+            Ok(None)
         };
         let limit = if matches!(request, Request::Status) { STATUS_LIMIT } else { ANSWER_LIMIT };
         in_time(limit, "the state", record, asked).await

@@ -109,7 +109,12 @@ impl Shim {
             Event::Rebind => {
                 self.signals.clear_rebind();
                 match bind(&self.socket) {
-                    Ok(listener) => self.listener = listener,
+                    Ok(listener) => {
+                        // Whoever waits at the old socket is not sent away.
+                        let waiting = std::iter::from_fn(|| Client::accept(&self.listener));
+                        self.clients.extend(waiting.take(MAX_CLIENTS));
+                        self.listener = listener;
+                    }
                     Err(error) => note(&format!("listen at {} again: {error}", self.socket.display())),
                 }
             }
