@@ -65,6 +65,9 @@ pub enum Event {
         diagnosis: Diagnosis,
         /// Whether what served before still does.
         old_serves: bool,
+        /// Whether something served when it began, and nothing does any more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lost: bool,
     },
     /// A release failed during its probation and is replaced by the one before.
     DeployRolledBack {
@@ -270,10 +273,10 @@ impl Event {
             Self::DeploySucceeded { release, took_ms } => {
                 format!("release {release} serves after {took_ms} ms")
             }
-            Self::DeployFailed { diagnosis, old_serves: true } => {
+            Self::DeployFailed { diagnosis, old_serves: true, .. } => {
                 format!("deployment failed, the old release serves on: {}", diagnosis.what)
             }
-            Self::DeployFailed { diagnosis, old_serves: false } => {
+            Self::DeployFailed { diagnosis, old_serves: false, .. } => {
                 format!("deployment failed: {}", diagnosis.what)
             }
             Self::DeployRolledBack { to, reason } => format!("going back to release {to}: {reason}"),

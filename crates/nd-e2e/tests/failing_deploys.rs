@@ -77,6 +77,27 @@ fn a_failed_deployment_keeps_its_diagnosis() -> Result {
     Ok(())
 }
 
+#[test]
+fn where_nothing_served_before_a_failure_is_not_a_loss() -> Result {
+    let daemon = Daemon::start(&Programs::from_env()?, Options::default())?;
+    let user: &[&str] = if runs_as_root() { &["--user", "root"] } else { &[] };
+    let deploy = |app: &str, command: &str| {
+        let words = ["deploy", "--name", app, "--restart=on-failure"];
+        daemon.cli_words(&[&words[..], user, &["--", "sh", "-c", command]].concat())
+    };
+    // A job that is done has nothing to lose.
+    deploy("job", "exit 0")?.ok()?;
+    daemon.wait_phase("job", "stopped")?;
+    let failed = deploy("job", "exit 3")?.expect_code(1)?;
+    assert!(failed.stderr.contains("job was not deployed\n"), "{}", failed.stderr);
+    // Neither has an app that its user has stopped.
+    daemon.deploy("shop", "v1", &[])?;
+    daemon.cli("stop shop")?.ok()?;
+    deploy("shop", "exit 3")?.expect_code(1)?;
+    daemon.wait_phase("shop", "stopped")?;
+    Ok(())
+}
+
 /// A container of the test application with these variables fails, and the answer says all of `words`; how long that
 /// took.
 fn container_fails(test: &str, variables: &[(&str, &str)], words: &[&str]) -> Result<Duration> {

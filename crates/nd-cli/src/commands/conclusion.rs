@@ -42,16 +42,16 @@ fn succeeded(begun: &DeploymentView, record: &StepRecord, output: &Output) {
 
 fn failed(begun: &DeploymentView, record: &StepRecord) -> Failure {
     let app = &begun.app;
-    let old_serves = record.data.as_ref().and_then(|data| data.get("old_serves")?.as_bool());
-    let lost = old_serves == Some(false) && record.previous.is_some();
+    let says = |what: &str| record.data.as_ref().and_then(|data| data.get(what)?.as_bool());
+    let lost = says("lost") == Some(true);
     let exit = if lost { Exit::Lost } else { Exit::Failed };
     let title = match (record.status, &record.previous) {
         (Some(DeploymentStatus::Cancelled), _) => format!("{} was cancelled", begun.id),
-        (_, Some(_)) if lost => {
-            format!("{app} was not deployed, and what served before does not serve any more")
+        _ if lost => format!("{app} was not deployed, and what served before does not serve any more"),
+        (_, Some(previous)) if says("old_serves") != Some(false) => {
+            format!("{app} was not deployed; traffic stayed on release {previous}")
         }
-        (_, Some(previous)) => format!("{app} was not deployed; traffic stayed on release {previous}"),
-        (_, None) => format!("{app} was not deployed"),
+        _ => format!("{app} was not deployed"),
     };
     let mut failure = match &record.error {
         Some(error) => Failure::deployment(title, error.clone(), exit),
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_release_that_took_the_old_one_with_it_is_exit_code_10() {
         let last = record(
-            r#"{"seq":9,"ts":"2026-01-01T00:00:02Z","step":"done","state":"fail","status":"failed","previous":"aaaaaa","data":{"old_serves":false}}"#,
+            r#"{"seq":9,"ts":"2026-01-01T00:00:02Z","step":"done","state":"fail","status":"failed","previous":"aaaaaa","data":{"old_serves":false,"lost":true}}"#,
         );
         assert_eq!(failed(&begun(), &last).exit.code(), 10);
     }

@@ -220,6 +220,7 @@ impl AppModel {
             replicas,
             old_replicas: record.replicas,
             from_stopped,
+            from_idle: self.serves_nothing(),
             deadline,
             stage: RolloutStage::Advancing,
         });
@@ -298,5 +299,5 @@ fn first_or_last_event(deployment: &DeploymentRecord) -> Option<Event> {
         return Some(Event::DeployStarted { release, strategy });
     }
     let diagnosis = deployment.error.clone().filter(|_| deployment.finished_at.is_some())?;
-    Some(Event::DeployFailed { diagnosis, old_serves: false })
+    Some(Event::DeployFailed { diagnosis, old_serves: false, lost: false })
 }

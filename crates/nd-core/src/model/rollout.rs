@@ -191,7 +191,10 @@ impl AppModel {
         self.steps.finish(now, &mut self.facts, &rollout.deployment);
         let old_serves = self.served.as_ref().is_some_and(|served| !served.units.is_empty());
         self.settle_deployment(status, Some(diagnosis.clone()), now);
-        self.fact(None, Event::DeployFailed { diagnosis, old_serves });
+        self.fact(
+            None,
+            Event::DeployFailed { diagnosis, old_serves, lost: !old_serves && !rollout.from_idle },
+        );
         if rollout.from_stopped {
             self.record.run = RunIntent::Stopped;
         }
@@ -251,6 +254,7 @@ impl AppModel {
             replicas: self.record.replicas,
             old_replicas: self.record.replicas,
             from_stopped: false,
+            from_idle: false,
             deadline: now.wall.saturating_add(UNDO_LIMIT).unwrap_or(now.wall),
             stage: RolloutStage::Advancing,
         });

@@ -185,6 +185,11 @@ impl AppModel {
         self.units.iter().filter(serving).map(|(id, _)| id)
     }
 
+    /// Whether nothing of the app serves, as far as that is known.
+    pub(super) fn serves_nothing(&self) -> bool {
+        self.record.active.is_none() || (self.observed && self.serving_units().next().is_none())
+    }
+
     fn wanted_units(&self) -> impl Iterator<Item = &Unit> {
         let record = &self.record;
         self.units

@@ -95,6 +95,9 @@ pub struct RolloutRecord {
     /// The user had stopped the app: the release before stays stopped, and the app with it if the attempt fails.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_stopped: bool,
+    /// Nothing served when it began: the app was stopped, had ended or had failed, so that nothing can be lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_idle: bool,
     /// When the attempt is given up; on the way back, when that is.
     pub deadline: Timestamp,
     /// Forward or back.

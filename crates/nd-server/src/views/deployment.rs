@@ -50,11 +50,11 @@ pub(crate) fn step_record(api: &Api, seq: u64, event: &StoredEvent) -> Option<St
         Event::DeploySucceeded { took_ms, .. } => {
             StepRecord { ms: Some(*took_ms), ..done(StepState::Ok, DeploymentStatus::Succeeded) }
         }
-        Event::DeployFailed { diagnosis: why, old_serves } => StepRecord {
+        Event::DeployFailed { diagnosis: why, old_serves, lost } => StepRecord {
             message: headline(event, *old_serves),
             error: Some(diagnosis(why.clone())),
             fix: why.fix.clone(),
-            data: Some(serde_json::json!({ "old_serves": old_serves })),
+            data: Some(serde_json::json!({ "old_serves": old_serves, "lost": lost })),
             ..done(StepState::Fail, ended(api, event).unwrap_or(DeploymentStatus::Failed))
         },
         Event::DeployStarted { release, strategy } => StepRecord {
