@@ -93,7 +93,7 @@ impl Host for DaemonHost {
 
     async fn reload(&self) -> Result<Vec<String>, String> {
         let Some(path) = self.config.clone() else {
-            return Err("this daemon was started without a settings file".to_owned());
+            return Ok(vec!["there is no settings file, flags and defaults stay".to_owned()]);
         };
         let read = nd_supervise::blocking("read the settings", move || read_file(&path)).await;
         let fresh = read.map_err(|failure| failure.to_string())?.map_err(|error| error.to_string())?;

@@ -134,7 +134,6 @@ async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<
     };
     tracing::info!("Received {signal}, starting graceful shutdown...");
     notify(&[NotifyState::Stopping]);
-    tracing::info!("{}", server.statistics());
     api.cancel();
     server.close();
     if chosen.stop_apps {
@@ -150,6 +149,7 @@ async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<
     if !is_held {
         std::fs::remove_file(&paths.socket).ok();
     }
+    tracing::info!("{}", server.statistics());
     tracing::info!("ended; {}", if chosen.stop_apps { "apps are stopped" } else { "apps go on running" });
     Ok(())
 }

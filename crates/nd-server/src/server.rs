@@ -137,14 +137,20 @@ impl Server {
         }
     }
 
-    /// How the daemon fares, in one line: `Daemon Stats: {uptime: 1h42m, restarts: 3, crashes: 2, status: ok}`.
+    /// The line of statistics, whose rest is JSON as in eternal mode:
+    /// `Daemon Stats: {"uptime":"1h42m","restarts":3,"crashes":2,"status":"running"}`. What it counts are apps.
     #[must_use]
     pub fn statistics(&self) -> String {
-        let (uptime, counts) = (format_duration(self.api.uptime()), self.api.tally.daemon());
-        let status = if self.api.services.supervisor.is_healthy() { "ok" } else { "degraded" };
+        let uptime = format_duration(Duration::from_secs(self.api.uptime().as_secs().max(1)));
+        let counts = self.api.tally.daemon();
         let (restarts, crashes) = (counts.restarts, counts.crashes);
+        let status = match self.api.services.supervisor.is_healthy() {
+            _ if self.api.closing.is_cancelled() => "stopped",
+            true => "running",
+            false => "degraded",
+        };
         format!(
-            "Daemon Stats: {{uptime: {uptime}, restarts: {restarts}, crashes: {crashes}, status: {status}}}"
+            r#"Daemon Stats: {{"uptime":"{uptime}","restarts":{restarts},"crashes":{crashes},"status":"{status}"}}"#
         )
     }
 
