@@ -136,7 +136,8 @@ pub struct Restarted {
 
 impl Finding {
     /// One of which no more is known.
-    pub(crate) fn new(kind: Kind, name: impl Into<String>, health: Health, state: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn new(kind: Kind, name: impl Into<String>, health: Health, state: impl Into<String>) -> Self {
         Self {
             kind,
             name: name.into(),

@@ -106,7 +106,8 @@ fn disks(mounts: &str) -> Vec<Disk> {
     for line in mounts.lines() {
         let mut fields = line.split(' ').skip(1);
         let (Some(mount), Some(kind)) = (fields.next(), fields.next()) else { continue };
-        if NO_DISK.contains(&kind) {
+        // An overlay over `/` is where this runs; any other one is a container's, on a disk that is there already.
+        if NO_DISK.contains(&kind) || (kind == "overlay" && mount != "/") {
             continue;
         }
         // Blanks in a path are written in octal (getmntent(3)).

@@ -114,7 +114,10 @@ fn note(finding: &Finding) -> Text {
     match &finding.restarted {
         Some(restarted) if restarted.ok => Text(format!("was {}; restarted", restarted.before), Tone::Odd),
         Some(restarted) => match &restarted.error {
-            Some(error) => Text(format!("restart failed: {error}"), Tone::Bad),
+            Some(error) => {
+                let reason = if reason.is_empty() { reason } else { format!("{reason}; ") };
+                Text(format!("{reason}restart failed: {error}"), Tone::Bad)
+            }
             None => Text(format!("restarted, and still not up: {reason}"), Tone::Bad),
         },
         None if finding.health.is_problem() => Text(reason, Tone::Bad),
@@ -198,31 +201,13 @@ mod tests {
 
     use super::*;
 
-    fn finding(kind: Kind, name: &str, health: Health, state: &str) -> Finding {
-        Finding {
-            kind,
-            name: name.to_owned(),
-            health,
-            state: state.to_owned(),
-            reason: None,
-            uptime_ms: None,
-            restarts: None,
-            pid: None,
-            cpu_percent: None,
-            memory: None,
-            ports: Vec::new(),
-            restarted: None,
-            parts: Vec::new(),
-        }
-    }
-
     fn targets() -> Vec<Finding> {
         let instance = Finding {
             uptime_ms: Some(3_600_000),
             restarts: Some(0),
             pid: Some(812),
             ports: vec!["127.0.0.1:20001".to_owned()],
-            ..finding(Kind::Instance, "shop-8f3k2a-1", Health::Well, "ready")
+            ..Finding::new(Kind::Instance, "shop-8f3k2a-1", Health::Well, "ready")
         };
         let shop = Finding {
             reason: Some("https://app.example.com".to_owned()),
@@ -231,7 +216,7 @@ mod tests {
             ports: vec!["3000".to_owned()],
             restarts: Some(3),
             parts: vec![instance],
-            ..finding(Kind::App, "shop", Health::Well, "running 1/1")
+            ..Finding::new(Kind::App, "shop", Health::Well, "running 1/1")
         };
         let was = |ok, error: Option<&str>| {
             let error = error.map(ToOwned::to_owned);
@@ -241,15 +226,15 @@ mod tests {
             shop,
             Finding {
                 restarted: was(true, None),
-                ..finding(Kind::Docker, "docker:db", Health::Well, "running")
+                ..Finding::new(Kind::Docker, "docker:db", Health::Well, "running")
             },
             Finding {
                 restarted: was(false, Some("it is masked")),
-                ..finding(Kind::Systemd, "systemd:x", Health::Failed, "failed")
+                ..Finding::new(Kind::Systemd, "systemd:x", Health::Failed, "failed")
             },
             Finding {
                 reason: Some("`pm2` is not installed here".to_owned()),
-                ..finding(Kind::Pm2, "pm2:api", Health::Unasked, "not asked")
+                ..Finding::new(Kind::Pm2, "pm2:api", Health::Unasked, "not asked")
             },
         ]
     }
@@ -270,8 +255,8 @@ mod tests {
             ports: (8_000..8_008).map(|port| open(port, "nextdeployd")).collect(),
         };
         let workers = vec![
-            finding(Kind::Worker, "nextdeployd", Health::Well, "ok"),
-            finding(Kind::Worker, "logs", Health::Well, "running"),
+            Finding::new(Kind::Worker, "nextdeployd", Health::Well, "ok"),
+            Finding::new(Kind::Worker, "logs", Health::Well, "running"),
         ];
         let report = Report { at: Timestamp::UNIX_EPOCH, problems: 3, targets: targets(), workers, host };
         let shown = table(&report, 160, &Output::default());
