@@ -33,8 +33,11 @@ fn show(plan: &PlanView, output: &Output) {
     if let Some(reason) = &plan.reason {
         output.result(&format!("  because {reason}"));
     }
-    if plan.unchanged {
-        output.result("  nothing would change");
+    match (plan.unchanged, plan.steps.is_empty()) {
+        (true, true) => output.result("  nothing would change"),
+        // Behind a tag or a command there may be other code than the last time.
+        (true, false) => output.result("  as it is deployed; its image or code is taken anew"),
+        (false, _) => {}
     }
     for change in &plan.changes {
         output.result(&format!("  {} {change}", output.odd("~")));

@@ -182,7 +182,8 @@ fn planned(
     {
         changes.push(format!("instances {} → {replicas}", status.replicas));
     }
-    let stages = planned.plan.stages.iter().zip(1u32..);
+    let does_nothing = !body.force && deploy::unchanged(api, body, &built).is_some();
+    let stages = planned.plan.stages.iter().zip(1u32..).filter(|_| !does_nothing);
     let steps = stages.flat_map(|(stage, number)| {
         stage.iter().map(move |step| PlanStep { stage: number, text: step.to_string() })
     });
