@@ -135,7 +135,9 @@ impl Keys {
     fn new() -> std::io::Result<Self> {
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = i32::try_from(flags.bits()).map_err(std::io::Error::other)?;
-        let terminal = File::options().read(true).custom_flags(flags).open("/dev/tty")?;
+        let open = |path: &str| File::options().read(true).custom_flags(flags).open(path);
+        // A terminal that controls no session, as some tools give to what they run, has no other name.
+        let terminal = open("/dev/tty").or_else(|_| open("/dev/stdin"))?;
         let keys = Self { before: tcgetattr(&terminal)?, from: Receiver::from_file_unchecked(terminal)? };
         let mut each = keys.before.clone();
         each.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nd_e2e::{Daemon, Options, Programs, Result, Typed, WAIT, until};
+use nd_e2e::{Daemon, Options, Programs, Result, Terminal, Typed, WAIT, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -176,5 +176,37 @@ fn a_watched_list_is_printed_anew_where_there_is_no_terminal() -> Result {
     nd_e2e::kill(watching.pid(), Signal::INT);
     watching.wait(WAIT)?.expect_code(130)?;
     assert!(!shown().contains('\u{1b}'), "{}", shown());
+    Ok(())
+}
+
+#[test]
+fn on_a_terminal_a_watched_list_is_drawn_in_its_place_until_somebody_ends_it() -> Result {
+    let daemon = daemon()?;
+    daemon.deploy("shop", "v1", &[])?;
+    let host = format!("unix://{}", daemon.site().socket().display());
+    for (key, code) in [(Some("q"), 0), (None, 130)] {
+        let words = ["ls", "--watch"];
+        let mut terminal =
+            Terminal::start(&daemon.programs().cli, &words, &[("NEXTDEPLOY_HOST", &host)], (24, 80))?;
+        terminal.wait_for("● running")?;
+        terminal.wait_for("every 2s, q ends")?;
+        daemon.cli("stop shop")?.ok()?;
+        terminal.wait_for("○ stopped")?;
+        assert_eq!(
+            terminal.screen().matches("Monitoring 1 applications").count(),
+            1,
+            "{}",
+            terminal.screen()
+        );
+        assert!(terminal.screen().lines().all(|line| line.chars().count() <= 80), "{}", terminal.screen());
+        daemon.cli("start shop")?.ok()?;
+        terminal.wait_for("● running")?;
+        match key {
+            Some(key) => terminal.press(key)?,
+            None => nd_e2e::kill(terminal.pid(), Signal::INT),
+        }
+        assert_eq!(terminal.wait_end(WAIT)?.code(), Some(code));
+        until("the terminal as it was", WAIT, || terminal.is_given_back())?;
+    }
     Ok(())
 }
