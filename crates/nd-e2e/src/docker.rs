@@ -132,8 +132,14 @@ impl Docker {
     pub fn run(&self, body: &Value) -> Result<String> {
         let made = self.call("POST", "/containers/create", Some(body))?.json()?;
         let id = made.get("Id").and_then(Value::as_str).ok_or("the engine gave no id")?.to_owned();
-        self.call("POST", &format!("/containers/{id}/start"), None)?;
-        Ok(id)
+        match self.call("POST", &format!("/containers/{id}/start"), None) {
+            Ok(_) => Ok(id),
+            Err(error) => {
+                // One that does not start is nobody's to remove.
+                self.remove(&id)?;
+                Err(error)
+            }
+        }
     }
 
     /// Sends SIGKILL to a container's main process.

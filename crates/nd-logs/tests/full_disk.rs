@@ -1,8 +1,6 @@
 //! A disk without space: lines are refused clearly, none that was taken is lost, and it goes on by itself.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use nd_core::ports::{LogEntry, LogFilter, LogLevel, LogStore, OutputStream, PortErrorKind};
 use nd_logs::{SegmentLog, Settings};
@@ -10,32 +8,16 @@ use nd_types::{ByteSize, Timestamp, UnitId};
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// Tells a copy of this test program which directory to use as a small disk.
-const DISK: &str = "ND_LOGS_TEST_DISK";
-
 /// Runs the test below in a mount namespace of its own, where everybody may mount.
 #[test]
 fn a_full_disk_refuses_lines_and_loses_none_that_were_taken() -> Result {
-    let dir = tempfile::tempdir()?;
-    let status = Command::new("unshare")
-        .args(["--map-root-user", "--mount"])
-        .arg(std::env::current_exe()?)
-        .args(["--exact", "on_a_small_disk", "--nocapture"])
-        .env(DISK, dir.path())
-        .status()
-        .map_err(|error| format!("unshare (util-linux): {error}"))?;
-    assert!(status.success(), "{status}");
-    Ok(())
+    nd_testkit::on_a_small_disk("on_a_small_disk")
 }
 
 /// Not a test by itself.
 #[tokio::test]
 async fn on_a_small_disk() -> Result {
-    let Some(dir) = std::env::var_os(DISK) else { return Ok(()) };
-    let dir = Path::new(&dir);
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(dir).status()?;
-    assert!(mounted.success(), "{mounted}");
+    let Some(dir) = nd_testkit::small_disk("512k")? else { return Ok(()) };
     fs::write(dir.join("other"), vec![b'x'; 256 << 10])?;
     let settings = Settings { segment_size: ByteSize(64 << 10), ..Settings::default() };
 

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 
 use nd_core::events::{Event, StoredEvent};
 use nd_core::ports::{HistoryQuery, PortErrorKind, StateStore};
@@ -13,31 +12,16 @@ use nd_types::Timestamp;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// Tells a copy of this test program which directory to use as a small disk.
-const DISK: &str = "ND_STORE_TEST_DISK";
-
 /// Runs the test below in a mount namespace of its own, where everybody may mount.
 #[test]
 fn a_full_disk_refuses_records_and_loses_none_that_were_acknowledged() -> Result {
-    let dir = tempfile::tempdir()?;
-    let status = Command::new("unshare")
-        .args(["--map-root-user", "--mount"])
-        .arg(std::env::current_exe()?)
-        .args(["--exact", "on_a_small_disk", "--nocapture"])
-        .env(DISK, dir.path())
-        .status()
-        .map_err(|error| format!("unshare (util-linux): {error}"))?;
-    assert!(status.success(), "{status}");
-    Ok(())
+    nd_testkit::on_a_small_disk("on_a_small_disk")
 }
 
 /// Not a test by itself.
 #[tokio::test]
 async fn on_a_small_disk() -> Result {
-    let Some(dir) = std::env::var_os(DISK) else { return Ok(()) };
-    let dir = Path::new(&dir);
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(dir).status()?;
-    assert!(mounted.success(), "{mounted}");
+    let Some(dir) = nd_testkit::small_disk("2m")? else { return Ok(()) };
     fs::write(dir.join("other"), vec![b'x'; 1 << 20])?;
     let path = dir.join("data/state.db");
 

@@ -3,6 +3,7 @@
 //! - [`contract`]: one suite per port, which every adapter and every stand-in has to pass.
 //! - [`fake`]: a runtime, an ingress and a probe in memory, with faults on demand.
 //! - [`MemoryStore`]: a `StateStore` that forgets when it is dropped, and can be told to be full.
+//! - [`on_a_small_disk`]: a test that runs on a disk which is soon full.
 //! - [`TestClock`]: time that goes by when the test says so.
 //!
 //! A dev-dependency only, used from `tests/` and examples. A broken expectation panics with what was expected, as a test
@@ -11,7 +12,9 @@
 mod clock;
 pub mod contract;
 pub mod fake;
+mod small_disk;
 mod store;
 
 pub use clock::TestClock;
+pub use small_disk::{on_a_small_disk, small_disk};
 pub use store::MemoryStore;
