@@ -75,6 +75,9 @@ pub struct Manifest {
     /// How it is rolled out and what its container looks like.
     #[serde(default, skip_serializing_if = "is_default")]
     pub deployment: Deployment,
+    /// Whether each instance of a plain process says itself when it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ready: Option<bool>,
     /// Limits of restarting; the policy itself is `deployment.container.restart`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub restart: RestartLimits,
@@ -113,6 +116,7 @@ impl Manifest {
             runtime: None,
             env: Env::default(),
             deployment: Deployment::default(),
+            wait_ready: None,
             restart: RestartLimits::default(),
             scale: Scale::default(),
             proxy: Proxy::default(),

@@ -110,7 +110,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("stop.kill_timeout", Now),
     ("stop_signal", Now),
     ("kill_timeout", Now),
-    ("wait_ready", Never),
+    ("wait_ready", Now),
     ("restart", Now),
     ("restart.max", Now),
     ("restart.max_restarts", Now),

@@ -164,9 +164,9 @@ mistakes! {
     a_time_to_the_kill_needs_a_unit:
         with("kill_timeout: 5000\n") =>
         "error[ND0121] nextdeploy.yml:4:15: duration needs a unit (other tools read 5000 as seconds or as milliseconds); help: write `5000s`";
-    waiting_for_readiness_needs_no_word:
+    a_container_says_by_its_health_check_that_it_is_ready:
         with("wait_ready: true\n") =>
-        "note[ND0232] nextdeploy.yml:4:13: wait_ready has no effect of its own: every instance is waited for until its health check passes, and a message such as `process.send('ready')` is not read";
+        "note[ND0232] nextdeploy.yml:4:13: wait_ready has no effect on a container, which is waited for until its health check passes";
     a_container_runs_where_its_image_says:
         with("cwd: /srv\n") =>
         "warning[ND0232] nextdeploy.yml:4:6: cwd has no effect on a container, which runs in a directory of its own; help: write `working_dir: /…`, a directory inside the container";

@@ -140,6 +140,7 @@ fn the_record_of_a_container_release_is_kept() -> Outcome {
             pids: NonZeroU32::new(100),
         },
         readiness: ReadinessSpec {
+            message: false,
             kind: ProbeKind::Http(HttpProbe::new("/health")),
             port: NonZeroU16::new(3001),
             timeout: Duration::from_secs(5),

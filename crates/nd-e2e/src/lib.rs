@@ -30,7 +30,7 @@ pub use http::{Answer, Connection, Target, get};
 pub use load::{Load, Tally};
 pub use machine::Machine;
 pub use processes::{children_of, cpu_time, descendants, has_ended, kill, resident_bytes};
-pub use programs::{Programs, has};
+pub use programs::{Programs, has, not_tried};
 pub use relay::Relay;
 pub use site::Site;
 pub use stub::Stub;

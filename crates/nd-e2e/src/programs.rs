@@ -28,23 +28,28 @@ impl Programs {
     }
 }
 
-/// Whether a command is in `PATH`. What is not tried without it is told where it is not: aloud, and in the file that
-/// `ND_NOT_TRIED` names, whose lines `cargo xtask test` shows at its end.
+/// Whether a command is in `PATH`. What is not tried without it is told where it is not.
 #[must_use]
-#[allow(clippy::print_stderr, reason = "the output of a test that tries less than it could")]
 pub fn has(program: &str, what: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     if env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
         return true;
     }
-    let line = format!("{what}: `{program}` is not in PATH\n");
+    not_tried(what, &format!("`{program}` is not in PATH"));
+    false
+}
+
+/// Tells what is not tried: aloud, and in the file that `ND_NOT_TRIED` names, whose lines `cargo xtask test` shows at its
+/// end.
+#[allow(clippy::print_stderr, reason = "the output of a test that tries less than it could")]
+pub fn not_tried(what: &str, why: &str) {
+    let line = format!("{what}: {why}\n");
     eprint!("not tried: {line}");
     if let Some(file) = env::var_os("ND_NOT_TRIED") {
         let told = File::options().create(true).append(true).open(file);
         // What cannot be counted was said aloud.
         told.and_then(|mut file| file.write_all(line.as_bytes())).ok();
     }
-    false
 }
 
 fn named(variable: &str) -> Result<PathBuf> {

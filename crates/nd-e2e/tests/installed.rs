@@ -1,6 +1,6 @@
 //! The daemon as a service of a real systemd, from `install` to `uninstall`.
 
-use nd_e2e::{Machine, Programs, Result, WAIT, until};
+use nd_e2e::{Machine, Programs, Result, WAIT, not_tried, until};
 use serde_json::Value;
 
 /// Writes its own directory and its user's name into it, and serves.
@@ -11,10 +11,9 @@ deployment: {container: {healthcheck: {cmd: ["test", "-f", "here"]}}}
 "#;
 
 /// A machine, where one can be had.
-#[allow(clippy::print_stderr, reason = "what was not tried is said")]
 fn machine() -> Result<Option<Machine>> {
     if let Some(lacks) = Machine::lacks() {
-        eprintln!("not tried: {lacks}");
+        not_tried("the daemon as a service of a real systemd", lacks);
         return Ok(None);
     }
     Machine::boot(&Programs::from_env()?).map(Some)

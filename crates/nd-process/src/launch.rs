@@ -53,7 +53,15 @@ pub(crate) fn of_record(record: &UnitRecord, argv: &[String]) -> Result<Launch, 
         set(name, value);
     }
     let identity = user.map(|user| user.identity);
-    Ok(Launch { program, argv: argv.to_vec(), cwd: record.cwd.clone(), env, identity, limits: record.limits })
+    Ok(Launch {
+        program,
+        argv: argv.to_vec(),
+        cwd: record.cwd.clone(),
+        env,
+        identity,
+        limits: record.limits,
+        wait_ready: record.wait_ready,
+    })
 }
 
 /// Finds the program of `argv`, and the `PATH` it was looked for in.

@@ -81,6 +81,9 @@ pub(crate) struct Launch {
     /// What the unit may use at most.
     #[serde(default, skip_serializing_if = "Limits::is_none")]
     pub(crate) limits: Limits,
+    /// Whether it is given ways to say that it is ready.
+    #[serde(default)]
+    pub(crate) wait_ready: bool,
 }
 
 /// Whom a program runs as.
@@ -165,7 +168,13 @@ pub(crate) enum Phase {
     /// Never started.
     Idle,
     /// It runs, or is being stopped.
-    Running { pid: u32, since: Timestamp },
+    Running {
+        pid: u32,
+        since: Timestamp,
+        /// It said that it is ready.
+        #[serde(default)]
+        ready: bool,
+    },
     /// It has ended, with everything it started.
     Ended { exit: ExitStatus, started: Option<Timestamp>, finished: Option<Timestamp> },
 }
@@ -265,6 +274,7 @@ mod tests {
                 env: BTreeMap::new(),
                 identity: None,
                 limits: Limits::default(),
+                wait_ready: false,
             },
             deadline: Duration::from_secs(1),
         });

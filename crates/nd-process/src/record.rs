@@ -37,6 +37,9 @@ pub(crate) struct UnitRecord {
     /// What it may use at most.
     #[serde(default, skip_serializing_if = "Limits::is_none")]
     pub(crate) limits: Limits,
+    /// Whether it says itself that it is ready.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) wait_ready: bool,
 }
 
 impl UnitRecord {
@@ -52,7 +55,8 @@ impl UnitRecord {
         let CommandSpec { argv, cwd, user, path } = command.clone();
         let limits = Limits::from(&spec.resources);
         let own_port = own_port(spec).is_some();
-        Self { id, daemon, port, own_port, socket, argv, cwd, user, path, env: spec.env.clone(), limits }
+        let (env, wait_ready) = (spec.env.clone(), spec.readiness.message);
+        Self { id, daemon, port, own_port, socket, argv, cwd, user, path, env, limits, wait_ready }
     }
 
     /// Variables by which processes of the unit are found when nothing else knows them any more.

@@ -364,8 +364,9 @@ fn exit_of(status: Option<&Status>) -> ExitStatus {
 fn observed(record: &UnitRecord, status: Option<&Status>) -> UnitObserved {
     let (status, pid) = match status.map(|status| &status.phase) {
         None | Some(Phase::Idle) => (UnitStatus::Created, None),
-        Some(Phase::Running { pid, since }) => {
-            (UnitStatus::Running { since: *since, healthy: None }, Some(*pid))
+        Some(Phase::Running { pid, since, ready }) => {
+            let healthy = record.wait_ready.then_some(*ready);
+            (UnitStatus::Running { since: *since, healthy }, Some(*pid))
         }
         Some(Phase::Ended { exit, started, finished }) => {
             (UnitStatus::Exited { exit: *exit, started: *started, finished: *finished }, None)

@@ -14,6 +14,7 @@ mod exec;
 mod identity;
 mod inherited;
 mod output;
+mod ready;
 mod serve;
 
 use std::fs::File;

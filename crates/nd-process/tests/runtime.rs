@@ -11,6 +11,8 @@ mod killed;
 mod limits;
 #[path = "runtime/output.rs"]
 mod output;
+#[path = "runtime/ready.rs"]
+mod ready;
 #[path = "runtime/shim.rs"]
 mod shim;
 #[path = "runtime/start.rs"]
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("shim") => nd_process::shim_main(),
         Some("serve") => fixture::serve(),
+        Some("notify") => ready::notify(),
         _ => {
             let contract = promises::<Fixture>()
                 .into_iter()
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
                 killed::tests(),
                 limits::tests(),
                 output::tests(),
+                ready::tests(),
                 shim::tests(),
                 start::tests(),
                 tree::tests(),

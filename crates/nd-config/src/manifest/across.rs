@@ -58,6 +58,11 @@ pub(super) fn check(root: &Field<'_>, manifest: &Manifest, d: &mut Decoder) {
         let mistake = Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) };
         d.say(mistake.help("write `working_dir: /…`, a directory inside the container"));
     }
+    if let Some(field) = root.dig(&["wait_ready"]).filter(|_| !process && manifest.wait_ready == Some(true)) {
+        let message =
+            "wait_ready has no effect on a container, which is waited for until its health check passes";
+        d.say(note(&field, Code::NoEffect, message));
+    }
     let of_containers = [
         (root.dig(&["entrypoint"]), "write the whole command in `command`"),
         (root.dig(&["working_dir"]), "write `cwd: …`, a directory of the host"),

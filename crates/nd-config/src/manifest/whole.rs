@@ -7,7 +7,7 @@ use nd_types::RuntimeKind;
 use super::{Workload, across, app, apps, container, sections};
 use crate::decode::{Decoder, Field};
 use crate::node::Value;
-use crate::report::{Code, Mistake, Severity};
+use crate::report::{Code, Mistake};
 use crate::suggest::closest;
 use crate::words;
 
@@ -33,9 +33,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let mut deployment =
         keys.get("deployment").map(|field| container::deployment(&field, d)).unwrap_or_default();
     sections::stop_at_top(&mut keys, &mut deployment.stop, d);
-    if let Some(field) = keys.get("wait_ready") {
-        wait_ready(&field, d);
-    }
+    let wait_ready = keys.get("wait_ready").and_then(|field| field.flag(d));
     let restart = keys.get("restart").map(|field| sections::restart(&field, d)).unwrap_or_default();
     let scale = keys.get("scale").map(|field| sections::scale(&field, d)).unwrap_or_default();
     let proxy = keys.get("proxy").map(|field| sections::proxy(&field, d)).unwrap_or_default();
@@ -51,7 +49,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     #[rustfmt::skip]
     let manifest = Manifest {
         version, target_type, app, image, command, entrypoint, cwd, working_dir, user, runtime, env, deployment,
-        restart, scale, proxy, depends_on,
+        wait_ready, restart, scale, proxy, depends_on,
     };
     across::check(root, &manifest, d);
     Some(manifest)
@@ -156,15 +154,6 @@ fn runtime(field: &Field<'_>, d: &mut Decoder) -> Option<RuntimeKind> {
         }
     }
     None
-}
-
-/// PM2's word. Every instance is waited for, whatever it says; its message to PM2 has no reader here.
-fn wait_ready(field: &Field<'_>, d: &mut Decoder) {
-    if field.flag(d).is_some() {
-        let message = "wait_ready has no effect of its own: every instance is waited for until its health check \
-                       passes, and a message such as `process.send('ready')` is not read";
-        d.say(Mistake { severity: Severity::Note, ..field.mistake(Code::NoEffect, message) });
-    }
 }
 
 fn env(field: &Field<'_>, d: &mut Decoder) -> Env {

@@ -111,6 +111,7 @@ fn the_full_example_has_every_key_that_is_served() {
         "stop.signal",
         "stop.stop_signal",
         "stop_signal",
+        "wait_ready",
     ];
     let (_, full) = EXAMPLES[2];
     let root = crate::yaml::read(full, &mut Vec::new()).unwrap();
@@ -199,8 +200,8 @@ fn file(key: &str, value: &str) -> String {
         };
         above = above.and_then(|section| section.rsplit_once('.')).map(|(section, _)| section);
     }
-    let image = if matches!(key, "image" | "cwd") { "" } else { "image: node:22\n" };
-    let command = if key == "cwd" { "command: node server.js\n" } else { "" };
+    let image = if matches!(key, "image" | "cwd" | "wait_ready") { "" } else { "image: node:22\n" };
+    let command = if matches!(key, "cwd" | "wait_ready") { "command: node server.js\n" } else { "" };
     let app = if key.starts_with("app.") { "" } else { "app: {name: shop}\n" };
     format!("{text}\n{image}{command}{app}")
 }

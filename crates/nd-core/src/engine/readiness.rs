@@ -159,6 +159,11 @@ impl Wait<'_> {
 
     /// Asks once; answers when the unit can serve.
     async fn ask(&mut self, seen: &UnitObserved, health: Option<bool>) -> Option<ReadyReport> {
+        let message = self.spec.readiness.message;
+        if message && health != Some(true) {
+            self.last = Some("it did not say that it is ready (`wait_ready`)".to_owned());
+            return None;
+        }
         let target = self.target(seen).await;
         match &self.spec.readiness.kind {
             ProbeKind::Auto if self.healthcheck => {
@@ -171,6 +176,9 @@ impl Wait<'_> {
             }
             ProbeKind::Auto => match target {
                 Some(target) => self.ask_port(target).await,
+                None if message && !self.expects_port() => {
+                    Some(self.report(None, "it said that it is ready".to_owned()))
+                }
                 None => self.is_worker().then(|| self.worker_report()),
             },
             ProbeKind::Http(http) => {

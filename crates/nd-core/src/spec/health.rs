@@ -8,6 +8,9 @@ use std::time::Duration;
 /// How readiness is found out, and how long that may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadinessSpec {
+    /// Whether a plain process says itself that it is ready, before anything is asked: by `READY=1` of sd_notify(3), or by
+    /// the message `ready` on the channel of Node.js.
+    pub message: bool,
     /// What is asked.
     pub kind: ProbeKind,
     /// The port that is asked; the app's own when absent.
@@ -28,6 +31,7 @@ impl Default for ReadinessSpec {
     /// No probe declared; 5 s a probe, 60 s to become ready, then every 10 s with 3 tries.
     fn default() -> Self {
         Self {
+            message: false,
             kind: ProbeKind::Auto,
             port: None,
             timeout: Duration::from_secs(5),

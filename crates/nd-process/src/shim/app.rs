@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, kill_process_group, prlimit};
 
 use super::output::Output;
+use super::ready::{Ears, Mouth, Source};
 use super::{children, identity, note};
 use crate::cgroup::{self, Group, Places};
 use crate::files::{UnitDir, create_private_dir};
@@ -32,6 +33,8 @@ pub(super) struct App {
     spool: SpoolWriter,
     stdout: Option<Output>,
     stderr: Option<Output>,
+    /// Where it may say that it is ready, if it is waited for.
+    ears: Option<Ears>,
     linger: Duration,
     end: End,
     /// Its name among the control groups.
@@ -75,6 +78,7 @@ impl App {
             spool,
             stdout: None,
             stderr: None,
+            ears: None,
             linger: task.linger,
             end: End::default(),
             group: None,
@@ -98,14 +102,18 @@ impl App {
         self.stderr = child.stderr.take().map(|pipe| Output::new(pipe.into(), OutputStream::Stderr));
         self.end = End::default();
         self.status.run += 1;
-        self.status.phase = Phase::Running { pid: child.id(), since: Timestamp::now() };
+        self.status.phase = Phase::Running { pid: child.id(), since: Timestamp::now(), ready: false };
         self.record();
         Ok(())
     }
 
     /// Starts the program within its limits: those of the whole unit by control groups, and of each process what is left.
     fn spawn(&mut self, launch: &Launch) -> Result<Child, Refusal> {
-        let start = || identity::spawn(launch, Stdio::piped(), Stdio::piped());
+        let refused = |error| Refusal::from_io("prepare to hear that the unit is ready", &error);
+        let (ears, mouth) = Ears::open(launch).map_err(refused)?.unzip();
+        self.ears = ears;
+        let further = mouth.as_ref().map(Mouth::variables).unwrap_or_default();
+        let start = || identity::spawn(launch, Stdio::piped(), Stdio::piped(), &further);
         if launch.limits.is_none() {
             return start();
         }
@@ -188,6 +196,20 @@ impl App {
         }
     }
 
+    /// What the unit may say that it is ready by.
+    pub(super) fn ears(&self) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
+        self.ears.iter().flat_map(Ears::sources)
+    }
+
+    /// Takes what was said there.
+    pub(super) fn hear(&mut self, source: Source) {
+        let heard = self.ears.as_mut().is_some_and(|ears| ears.hear(source));
+        if let (true, Phase::Running { ready: ready @ false, .. }) = (heard, &mut self.status.phase) {
+            *ready = true;
+            self.record();
+        }
+    }
+
     /// The pipe of one output, while it is open.
     pub(super) fn pipe(&self, stream: OutputStream) -> Option<BorrowedFd<'_>> {
         match stream {
@@ -217,6 +239,7 @@ impl App {
         self.spool.flush();
         let exit = self.told_by_its_group(exit);
         self.end = End::default();
+        self.ears = None;
         if let Phase::Running { since, .. } = self.status.phase {
             self.status.phase = Phase::Ended { exit, started: Some(since), finished: Some(Timestamp::now()) };
         }

@@ -33,7 +33,7 @@ pub(super) fn run(task: &ExecTask) -> io::Result<()> {
     // One pipe for both outputs keeps their order.
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     let second = write.try_clone()?;
-    let (report, output) = match identity::spawn(&task.launch, write.into(), second.into()) {
+    let (report, output) = match identity::spawn(&task.launch, write.into(), second.into(), &[]) {
         Ok(child) => follow(task, child.id(), read.into(), &signals)?,
         Err(refusal) => (ExecReport::Refused(refusal), Vec::new()),
     };

@@ -10,7 +10,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::protocol::{Identity, Launch, Refusal, RefusalKind};
 
-/// Executes `launch` in a process group of its own, without input, and with these outputs.
+/// Executes `launch` in a process group of its own, without input, and with these outputs and further variables.
 ///
 /// The standard library can change user and group of a child, but not its supplementary groups. So the shim itself,
 /// which is a single thread, becomes the user for the moment of the spawn and keeps root only as its saved id, to go
@@ -19,12 +19,22 @@ use crate::protocol::{Identity, Launch, Refusal, RefusalKind};
 ///
 /// # Errors
 /// What the system said about the program, or that the shim may not become this user.
-pub(super) fn spawn(launch: &Launch, stdout: Stdio, stderr: Stdio) -> Result<Child, Refusal> {
+pub(super) fn spawn(
+    launch: &Launch,
+    stdout: Stdio,
+    stderr: Stdio,
+    further: &[(&str, String)],
+) -> Result<Child, Refusal> {
     let mut command = Command::new(&launch.program);
     if let Some(name) = launch.argv.first() {
         command.arg0(name);
     }
-    command.args(launch.argv.iter().skip(1)).env_clear().envs(&launch.env).current_dir(&launch.cwd);
+    command
+        .args(launch.argv.iter().skip(1))
+        .env_clear()
+        .envs(&launch.env)
+        .envs(further.iter().cloned())
+        .current_dir(&launch.cwd);
     command.process_group(0).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     as_identity(launch.identity.as_ref(), || {
         // Told apart here, since the system reports either one as missing.

@@ -17,6 +17,7 @@ use super::app::App;
 use super::children::Signals;
 use super::clients::{Client, MAX_CLIENTS};
 use super::note;
+use super::ready::Source;
 use crate::files::create_private_dir;
 use crate::protocol::{Answer, Request, Status};
 
@@ -47,6 +48,7 @@ enum Event {
     Rebind,
     Connection,
     Output(OutputStream),
+    Ready(Source),
     Client(usize),
 }
 
@@ -120,6 +122,7 @@ impl Shim {
             }
             Event::Connection => self.clients.extend(Client::accept(&self.listener)),
             Event::Output(stream) => self.app.read(stream, buffer),
+            Event::Ready(source) => self.app.hear(source),
             Event::Client(index) => self.serve_client(index),
         }
     }
@@ -189,6 +192,7 @@ impl Shim {
         for stream in [OutputStream::Stdout, OutputStream::Stderr] {
             watched.extend(self.app.pipe(stream).map(|pipe| readable(Event::Output(stream), pipe)));
         }
+        watched.extend(self.app.ears().map(|(source, fd)| readable(Event::Ready(source), fd)));
         watched.push(readable(Event::Children, self.signals.children()));
         watched.push(readable(Event::End, self.signals.end()));
         watched.push(readable(Event::Rebind, self.signals.rebind()));

@@ -8,7 +8,7 @@ use nd_api::manifest::{
 };
 use nd_core::spec::{
     AppSpec, Condition, Dependency, HttpProbe, InvalidSchedule, ProbeKind, RestartPolicy, Schedule,
-    StatusRange, Statuses,
+    StatusRange, Statuses, Workload,
 };
 
 use super::mistake;
@@ -17,6 +17,9 @@ use crate::refusal::Refusal;
 pub(super) fn readiness(manifest: &Manifest, spec: &mut AppSpec) {
     let written = &manifest.deployment.container.healthcheck;
     let readiness = &mut spec.readiness;
+    if let Some(message) = manifest.wait_ready {
+        readiness.message = message && matches!(spec.workload, Workload::Command(_));
+    }
     if let Some(tcp) = written.tcp {
         readiness.kind = ProbeKind::Tcp;
         if let TcpProbe::Port(port) = tcp {

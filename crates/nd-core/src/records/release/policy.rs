@@ -49,6 +49,8 @@ pub(super) struct HttpProbeV1 {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ReadinessV1 {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    message: bool,
     probe: ProbeV1,
     port: Option<NonZeroU16>,
     timeout: Duration,
@@ -117,6 +119,7 @@ impl From<&ReadinessSpec> for ReadinessV1 {
             ProbeKind::Command(argv) => ProbeV1::Command { argv },
         };
         Self {
+            message: spec.message,
             probe,
             port: spec.port,
             timeout: spec.timeout,
@@ -137,6 +140,7 @@ impl From<&ReadinessV1> for ReadinessSpec {
             ProbeV1::Command { argv } => ProbeKind::Command(argv),
         };
         Self {
+            message: stored.message,
             kind,
             port: stored.port,
             timeout: stored.timeout,
