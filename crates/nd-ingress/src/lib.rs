@@ -1,7 +1,10 @@
 //! The `Ingress` adapters: what brings requests to units, as the core asks for it.
 //!
-//! [`EmbeddedIngress`] drives the data plane inside this process. Must never know runtimes.
+//! [`EmbeddedIngress`] drives the data plane inside this process, [`ProcessIngress`] in processes of its own, which go on
+//! without this one. Must never know runtimes.
 
 mod embedded;
+mod process;
 
 pub use embedded::EmbeddedIngress;
+pub use process::{Launch, LaunchError, ProcessIngress, proxy_main};

@@ -24,6 +24,15 @@ pub(crate) enum Command {
     Pause { app: AppName, max: Option<Duration>, done: oneshot::Sender<()> },
     /// Empty these units.
     Drain { units: Arc<[UnitId]>, patience: Duration, done: oneshot::Sender<DrainReport> },
-    /// End.
-    Shutdown { grace: Duration },
+    /// Finish what is in flight for at most `grace`, and end.
+    End { how: Ending, grace: Duration },
+}
+
+/// How a worker ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nobody serves after it: clients hear so soon.
+    Shutdown,
+    /// Another process serves on the same sockets already: clients go over with their next request.
+    Handover,
 }

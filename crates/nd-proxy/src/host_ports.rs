@@ -1,11 +1,13 @@
 //! Which host ports are open: opened and closed as states name them, without touching the others.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use nd_types::{AppName, HostPort};
 
-use crate::net::bind::bind_set;
+use crate::net::bind::BindError;
+use crate::net::sockets::SocketSet;
 
 /// A host port that could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +23,23 @@ pub struct BindFault {
 /// The open host ports.
 #[derive(Debug)]
 pub(crate) struct HostPorts {
-    open: HashSet<SocketAddr>,
+    open: HashMap<SocketAddr, SocketSet>,
+    /// Open already, by a process before this one; nobody has asked for them yet.
+    inherited: HashMap<SocketAddr, SocketSet>,
     workers: usize,
 }
 
 impl HostPorts {
-    pub(crate) fn new(workers: usize) -> Self {
-        Self { open: HashSet::new(), workers }
+    pub(crate) fn new(workers: usize, inherited: Vec<SocketSet>) -> Self {
+        // A set for another number of workers would have sockets that nobody accepts on.
+        let inherited = inherited.into_iter().filter(|set| set.len() == workers);
+        let inherited = inherited.map(|set| (set.address(), set)).collect();
+        Self { open: HashMap::new(), inherited, workers }
+    }
+
+    /// What is open, to be handed on.
+    pub(crate) fn all(&self) -> io::Result<Vec<SocketSet>> {
+        self.open.values().map(SocketSet::try_clone).collect()
     }
 
     /// Binds what is wanted and not open yet: one socket for each worker.
@@ -37,12 +49,12 @@ impl HostPorts {
     ) -> (Vec<(SocketAddr, Vec<TcpListener>)>, Vec<BindFault>) {
         let (mut opened, mut faults) = (Vec::new(), Vec::new());
         for port in wanted {
-            if self.open.contains(&port.bind) {
+            if self.open.contains_key(&port.bind) {
                 continue;
             }
-            match bind_set(port.bind, self.workers) {
-                Ok(listeners) => {
-                    self.open.insert(port.bind);
+            match self.sockets(port.bind) {
+                Ok((ours, listeners)) => {
+                    self.open.insert(port.bind, ours);
                     opened.push((port.bind, listeners));
                 }
                 Err(error) => {
@@ -54,11 +66,22 @@ impl HostPorts {
         (opened, faults)
     }
 
+    /// The sockets of an address twice: to keep, and to listen on.
+    fn sockets(&mut self, bind: SocketAddr) -> Result<(SocketSet, Vec<TcpListener>), BindError> {
+        let set = match self.inherited.remove(&bind) {
+            Some(set) => set,
+            None => SocketSet::bind(bind, self.workers)?,
+        };
+        let again = set.try_clone().map_err(|source| BindError { address: bind, holder: None, source })?;
+        Ok((set, again.into_listeners()))
+    }
+
     /// Forgets what is open and not wanted; returns what must be closed.
     pub(crate) fn close(&mut self, wanted: &[HostPort]) -> Vec<SocketAddr> {
         let wanted: HashSet<SocketAddr> = wanted.iter().map(|port| port.bind).collect();
-        let gone: Vec<SocketAddr> = self.open.difference(&wanted).copied().collect();
-        self.open.retain(|bind| wanted.contains(bind));
+        let gone: Vec<SocketAddr> = self.open.keys().filter(|bind| !wanted.contains(bind)).copied().collect();
+        self.open.retain(|bind, _| wanted.contains(bind));
+        self.inherited.clear();
         gone
     }
 }

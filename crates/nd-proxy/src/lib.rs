@@ -30,6 +30,7 @@ mod worker;
 
 pub use host_ports::BindFault;
 pub use net::bind::BindError;
+pub use net::sockets::SocketSet;
 pub use proxy::{Applied, ApplyError, Proxy, StartError, WorkerLost};
 pub use settings::{InvalidNetwork, Network, Settings};
 pub use stats::{AppTraffic, ProxyStats};

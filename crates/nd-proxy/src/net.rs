@@ -5,4 +5,5 @@ pub(crate) mod buffers;
 pub(crate) mod deadline;
 pub(crate) mod holder;
 pub(crate) mod pump;
+pub(crate) mod sockets;
 pub(crate) mod wire;

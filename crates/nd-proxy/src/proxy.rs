@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nd_supervise::{TaskEnd, TaskSet, ThreadHandle, blocking, thread};
@@ -13,10 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use crate::command::Command;
+use crate::command::{Command, Ending};
 use crate::edition::Edition;
 use crate::host_ports::{BindFault, HostPorts};
-use crate::net::bind::{BindError, bind_set};
+use crate::net::bind::BindError;
+use crate::net::sockets::SocketSet;
 use crate::request_id::IdSource;
 use crate::settings::Settings;
 use crate::stats::{ProxyStats, Stats};
@@ -42,6 +43,8 @@ struct Inner {
     workers: Vec<mpsc::Sender<Command>>,
     threads: Mutex<Vec<ThreadHandle>>,
     serving: AtomicU64,
+    /// Another process serves on the same sockets.
+    hands_over: AtomicBool,
     tasks: TaskSet,
     /// Held while a state is being applied.
     ports: tokio::sync::Mutex<HostPorts>,
@@ -105,12 +108,35 @@ impl Proxy {
     /// # Errors
     /// [`StartError`], which names the holder of a taken port where the system tells.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
-        let count = settings.worker_count();
-        let listeners = bind_set(settings.http, count)?;
-        let http = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(settings.http);
+        let sockets = SocketSet::bind(settings.http, settings.worker_count())?;
+        Self::start_workers(settings, sockets, Vec::new(), true)
+    }
+
+    /// Starts a worker on each of `main`, instead of binding `settings.http`: sockets that another process listens on, or
+    /// did until now. Those of `host_ports` that the first state names are used, and not opened again. Accepts nothing before
+    /// the first [`Proxy::apply`]: until then connections wait in the kernel, or go to the other process.
+    ///
+    /// # Errors
+    /// As [`Proxy::start`].
+    pub fn start_on(
+        settings: Settings,
+        main: SocketSet,
+        host_ports: Vec<SocketSet>,
+    ) -> Result<Self, StartError> {
+        Self::start_workers(settings, main, host_ports, false)
+    }
+
+    fn start_workers(
+        settings: Settings,
+        main: SocketSet,
+        host_ports: Vec<SocketSet>,
+        at_once: bool,
+    ) -> Result<Self, StartError> {
+        let (http, count) = (main.address(), main.len());
         let (settings, stats) = (Arc::new(settings), Arc::new(Stats::new(count)));
         let (mut workers, mut threads) = (Vec::new(), Vec::new());
-        for ((index, listener), counters) in listeners.into_iter().enumerate().zip(&stats.workers) {
+        for ((index, listener), counters) in main.into_listeners().into_iter().enumerate().zip(&stats.workers)
+        {
             let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
             let seed = Seed {
                 index,
@@ -119,15 +145,24 @@ impl Proxy {
                 counters: Arc::clone(counters),
                 ids: IdSource::new().map_err(StartError::Random)?,
                 listener,
+                at_once,
                 commands,
             };
             threads.push(start_worker(seed).map_err(|source| StartError::Worker { worker: index, source })?);
             workers.push(sender);
         }
-        let ports = tokio::sync::Mutex::new(HostPorts::new(count));
-        let (threads, serving, tasks) =
-            (Mutex::new(threads), AtomicU64::new(0), TaskSet::new("proxy control"));
-        Ok(Self { inner: Arc::new(Inner { http, stats, workers, threads, serving, tasks, ports }) })
+        let ports = tokio::sync::Mutex::new(HostPorts::new(count, host_ports));
+        let inner = Inner {
+            http,
+            stats,
+            workers,
+            threads: Mutex::new(threads),
+            serving: AtomicU64::new(0),
+            hands_over: AtomicBool::new(false),
+            tasks: TaskSet::new("proxy control"),
+            ports,
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Where the main port is really bound.
@@ -170,7 +205,10 @@ impl Proxy {
             return Err(ApplyError::Outdated { refused: generation, serving });
         }
         let edition = Arc::new(Edition::new(Arc::clone(&state), &self.inner.stats));
-        let (opened, faults) = ports.open(&state.host_ports);
+        // They are another process's already.
+        let hands_over = self.inner.hands_over.load(Ordering::Acquire);
+        let wanted = if hands_over { &[] } else { state.host_ports.as_slice() };
+        let (opened, faults) = ports.open(wanted);
         self.all(|done| Command::Install { edition: Arc::clone(&edition), done }).await?;
         for (bind, listeners) in opened {
             let mut listeners = listeners.into_iter();
@@ -221,12 +259,34 @@ impl Proxy {
     /// Stops accepting, answers kept-alive clients with `Connection: close`, says goodbye to WebSockets (1001), waits
     /// for what is in flight for at most `grace`, and ends the workers.
     pub async fn shutdown(&self, grace: Duration) {
+        self.end(Ending::Shutdown, grace).await;
+    }
+
+    /// Ends as [`Proxy::shutdown`] does, beside another process that serves on the same sockets already: kept-alive clients
+    /// may go on until their next answer, which says `Connection: close`, and WebSockets are closed one after the other
+    /// (1012). Meanwhile states are still applied and units drained.
+    pub async fn hand_over(&self, grace: Duration) {
+        self.end(Ending::Handover, grace).await;
+    }
+
+    /// The sockets of every open host port, once more, to be handed to another process.
+    ///
+    /// # Errors
+    /// When there are no file descriptors left.
+    pub async fn host_ports(&self) -> std::io::Result<Vec<SocketSet>> {
+        self.inner.ports.lock().await.all()
+    }
+
+    async fn end(&self, how: Ending, grace: Duration) {
+        self.inner.hands_over.store(how == Ending::Handover, Ordering::Release);
         for worker in &self.inner.workers {
-            if timeout(OBEY_WITHIN, worker.send(Command::Shutdown { grace })).await.is_err() {
+            if timeout(OBEY_WITHIN, worker.send(Command::End { how, grace })).await.is_err() {
                 tracing::error!("a proxy worker does not take the order to end");
             }
         }
-        self.inner.tasks.shutdown(SLACK).await;
+        if how == Ending::Shutdown {
+            self.inner.tasks.shutdown(SLACK).await;
+        }
         let threads = std::mem::take(&mut *self.inner.threads.lock());
         let joined = blocking("proxy shutdown", move || {
             threads.into_iter().map(ThreadHandle::join).collect::<Vec<_>>()
@@ -236,6 +296,7 @@ impl Proxy {
             Ok(ends) => tracing::error!(?ends, "a proxy worker ended badly"),
             Err(_) => tracing::error!("a proxy worker does not end"),
         }
+        self.inner.tasks.shutdown(SLACK).await;
     }
 
     async fn all(&self, command: impl Fn(oneshot::Sender<()>) -> Command) -> Result<(), WorkerLost> {

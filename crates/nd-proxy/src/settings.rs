@@ -65,7 +65,8 @@ impl Default for Settings {
 
 impl Settings {
     /// How many workers to start.
-    pub(crate) fn worker_count(&self) -> usize {
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
         match self.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,

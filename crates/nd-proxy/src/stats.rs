@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use nd_types::{AppName, Generation};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 /// What the data plane has done since it started, and what it is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyStats {
     /// The state that every worker serves.
     pub generation: Generation,
@@ -25,7 +26,7 @@ pub struct ProxyStats {
 }
 
 /// The traffic of one app.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppTraffic {
     /// Requests so far, those in flight included.
     pub requests: u64,

@@ -28,7 +28,7 @@ use nd_types::{AppName, UnitId};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
-use crate::command::Command;
+use crate::command::{Command, Ending};
 use crate::net::buffers::Buffers;
 use crate::request_id::IdSource;
 use crate::settings::Settings;
@@ -58,6 +58,8 @@ pub(crate) struct Seed {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) ids: IdSource,
     pub(crate) listener: std::net::TcpListener,
+    /// Whether it accepts before there is a table.
+    pub(crate) at_once: bool,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
@@ -88,7 +90,7 @@ struct Listening {
 
 /// Runs a worker until it is told to end, or nobody is left to tell it.
 pub(crate) async fn run(seed: Seed) {
-    let Seed { index, settings, stats, counters, ids, listener, mut commands } = seed;
+    let Seed { index, settings, stats, counters, ids, listener, at_once, mut commands } = seed;
     let worker = Rc::new(Worker {
         index,
         max_connections: settings.connections_per_worker(stats.workers.len()),
@@ -105,20 +107,26 @@ pub(crate) async fn run(seed: Seed) {
         closing_at: Cell::new(None),
         something_idle: Notify::new(),
     });
-    let main = match worker.listen(listener, Rc::new(Entry::Main)) {
-        Ok(listening) => listening,
-        Err(error) => return tracing::error!(%error, "serve the main listener"),
-    };
+    let (mut listener, mut main) = (Some(listener), None);
     worker.tasks.spawn("sweep", sweep(Rc::clone(&worker)));
-    let mut grace = Duration::ZERO;
-    while let Some(command) = commands.recv().await {
-        if let Command::Shutdown { grace: asked } = command {
-            grace = asked;
+    let mut ending = (Ending::Shutdown, Duration::ZERO);
+    let mut has_table = at_once;
+    loop {
+        if let Some(listener) = listener.take_if(|_| has_table) {
+            match worker.listen(listener, Rc::new(Entry::Main)) {
+                Ok(listening) => main = Some(listening),
+                Err(error) => return tracing::error!(%error, "serve the main listener"),
+            }
+        }
+        let Some(command) = commands.recv().await else { break };
+        has_table |= matches!(command, Command::Install { .. });
+        if let Command::End { how, grace } = command {
+            ending = (how, grace);
             break;
         }
         worker.obey(command).await;
     }
-    worker.end(main, grace).await;
+    worker.end(main, ending.0, ending.1, &mut commands).await;
 }
 
 impl Worker {
@@ -151,7 +159,7 @@ impl Worker {
                     done.send(drain::run(&worker, &units, patience).await).ok(); // as above
                 });
             }
-            Command::Shutdown { .. } => {}
+            Command::End { .. } => {}
         }
     }
 
@@ -170,18 +178,43 @@ impl Worker {
     }
 
     /// Stops accepting, lets everything finish, cuts what has not finished in time.
-    async fn end(self: &Rc<Self>, main: Listening, grace: Duration) {
+    /// Whoever has requests in flight here still takes new tables and empties units.
+    async fn end(
+        self: &Rc<Self>,
+        main: Option<Listening>,
+        how: Ending,
+        grace: Duration,
+        commands: &mut mpsc::Receiver<Command>,
+    ) {
         let until = Instant::now() + grace;
-        self.closing_at.set(Some(Instant::now() + LAST_CALL.min(grace)));
+        let last_call = match how {
+            Ending::Shutdown => LAST_CALL.min(grace),
+            Ending::Handover => grace,
+        };
+        self.closing_at.set(Some(Instant::now() + last_call));
         let ports: Vec<Listening> = self.ports.borrow_mut().drain().map(|(_, listening)| listening).collect();
-        for listening in ports.into_iter().chain([main]) {
+        for listening in ports.into_iter().chain(main) {
             listening.close().await;
         }
-        for signal in self.signals.all() {
-            signal.say_goodbye(Instant::now(), GOING_AWAY);
-            signal.wake();
+        let signals = self.signals.all();
+        match how {
+            Ending::Shutdown => signals.iter().for_each(|one| one.say_goodbye(Instant::now(), GOING_AWAY)),
+            Ending::Handover => drain::say_goodbye_to_sockets(self, signals.clone(), grace),
         }
-        if tokio::time::timeout_at(until, self.signals.emptied()).await.is_err() {
+        signals.iter().for_each(|signal| signal.wake());
+        let obey = async {
+            while let Some(command) = commands.recv().await {
+                self.obey(command).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let finished = async {
+            tokio::select! {
+                () = self.signals.emptied() => {}
+                () = obey => {}
+            }
+        };
+        if tokio::time::timeout_at(until, finished).await.is_err() {
             tracing::info!(
                 worker = self.index,
                 connections = self.signals.count(),

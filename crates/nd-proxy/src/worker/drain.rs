@@ -77,6 +77,11 @@ pub(crate) async fn run(worker: &Worker, units: &[UnitId], patience: Duration) -
     report
 }
 
+/// Tells the WebSockets among these clients that the service restarts, one after the other.
+pub(super) fn say_goodbye_to_sockets(worker: &Worker, clients: Vec<Rc<Signal>>, patience: Duration) {
+    say_goodbye(&of_kind(clients, Kind::WebSocket), worker.settings.worker_count(), patience);
+}
+
 /// Spreads the goodbyes; each worker has its share of the clients.
 fn say_goodbye(sockets: &[Rc<Signal>], workers: usize, patience: Duration) {
     let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);

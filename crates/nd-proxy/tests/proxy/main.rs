@@ -3,6 +3,7 @@
 mod bodies;
 mod drain;
 mod faults;
+mod handover;
 mod headers;
 mod hold;
 mod host_ports;
