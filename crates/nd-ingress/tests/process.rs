@@ -380,11 +380,14 @@ async fn other_settings() -> Result<()> {
     let (next, _) = ProcessIngress::start(Launch { settings, ..launch(&plane.dir)? }).await?;
     assert_eq!(next.serving().await?, Generation(7));
     let head = format!("GET / HTTP/1.1\r\nHost: app.test\r\nLong: {}\r\n\r\n", "x".repeat(10_000));
-    let mut stream = TcpStream::connect(next.http_addr())?;
-    stream.write_all(head.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok();
-    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let refused = || -> Result<bool> {
+        let mut stream = TcpStream::connect(next.http_addr())?;
+        stream.write_all(head.as_bytes())?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(status == *b"HTTP/1.1 431")
+    };
+    until("the new settings count", || refused().is_ok_and(|refused| refused)).await?;
     load.goes_on().await?;
     load.end();
     next.stop(Duration::ZERO).await;
