@@ -57,6 +57,8 @@ pub struct AppStatus {
     pub app: AppName,
     /// The newest wish it knows.
     pub revision: u64,
+    /// Whether its units have been looked at since the daemon began: until then, none is known to serve.
+    pub observed: bool,
     /// Whether everything is as wished, or will not get any closer by itself.
     pub settled: bool,
     /// Summary.
@@ -125,6 +127,7 @@ impl AppModel {
         AppStatus {
             app: record.app.clone(),
             revision: record.revision,
+            observed: self.observed,
             settled: self.is_settled(),
             phase,
             reason,
@@ -260,7 +263,8 @@ impl AppModel {
                 self.port_faults.first().map(|fault| format!("cannot listen on {fault}")),
             );
         }
-        let reason = self.hindrance().or_else(|| self.unit_trouble());
+        let unseen = || (!self.observed).then(|| "the daemon has just started and looks at it".to_owned());
+        let reason = self.hindrance().or_else(|| self.unit_trouble()).or_else(unseen);
         let hopeless = self.wanted_units().all(|unit| {
             matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent)
                 && matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final)

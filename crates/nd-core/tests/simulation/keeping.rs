@@ -63,6 +63,16 @@ fn the_second_crash_in_a_row_waits_and_the_daemon_wakes_for_it() -> Law {
 }
 
 #[test]
+fn a_daemon_that_has_just_started_calls_nothing_failed_that_it_has_not_looked_at() -> Law {
+    let (mut sim, _) = running(Nature::Good, BLUE, 1)?;
+    sim.kill(0, true, true)?;
+    let status = sim.model.status();
+    assert_eq!((status.phase, status.observed), (AppPhase::Degraded, false));
+    assert!(status.reason.is_some_and(|reason| reason.contains("just started")));
+    Ok(())
+}
+
+#[test]
 fn a_crash_loop_ends_in_failure_and_one_more_try_after_the_cooldown() -> Law {
     let (mut sim, release) = running(Nature::DiesServing, BLUE, 1)?;
     let unit = sim.unit(&release, 1);

@@ -174,10 +174,10 @@ pub(crate) fn phase(phase: AppPhase) -> Phase {
     }
 }
 
-/// One of four words. An app of which nothing serves is in error even while it is started again; one that ended well
+/// One of four words. An app of which nothing serves, as far as was looked, is in error even while it is started again; one that ended well
 /// and is not to be started again has stopped.
 fn word(status: &AppStatus) -> Status {
-    if status.phase == AppPhase::Degraded && status.ready == 0 {
+    if status.phase == AppPhase::Degraded && status.ready == 0 && status.observed {
         return Status::Error;
     }
     let ended = !status.units.is_empty()
