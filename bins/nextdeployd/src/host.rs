@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use nd_api::v1::{PressureStall, PressureView};
 use nd_config::DaemonSettings;
-use nd_proxy::{AppTraffic, Proxy};
+use nd_proxy::AppTraffic;
 use nd_server::{AppFigures, Figures, Host, HostSample};
 use parking_lot::Mutex;
 
 use crate::options::{Chosen, read_file};
 use crate::paths::Paths;
+use crate::proxy::DataPlane;
 
 /// This process and the host it runs on.
 pub(crate) struct DaemonHost {
@@ -18,11 +19,11 @@ pub(crate) struct DaemonHost {
     settings: Mutex<DaemonSettings>,
     notes: Vec<String>,
     metrics: nd_metrics::HostMetrics,
-    proxy: Proxy,
+    proxy: DataPlane,
 }
 
 impl DaemonHost {
-    pub(crate) fn new(chosen: &Chosen, paths: &Paths, notes: Vec<String>, proxy: Proxy) -> Self {
+    pub(crate) fn new(chosen: &Chosen, paths: &Paths, notes: Vec<String>, proxy: DataPlane) -> Self {
         Self {
             config: chosen.config.clone(),
             settings: Mutex::new(chosen.settings.clone()),
@@ -70,7 +71,7 @@ impl Host for DaemonHost {
     }
 
     async fn exposition(&self, figures: Figures) -> String {
-        let traffic = self.proxy.stats();
+        let traffic = self.proxy.stats().await;
         let snapshot = nd_metrics::Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: figures.uptime,

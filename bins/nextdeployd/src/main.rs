@@ -30,6 +30,9 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     match args.get(1) {
         Some(mode) if mode == "shim" => nd_process::shim_main(),
+        Some(mode) if mode == "proxy" => {
+            proxy::main(args.get(2).and_then(|mode| mode.to_str()).unwrap_or_default())
+        }
         Some(mode) if mode == "run" => run_daemon(args.iter().take(1).chain(args.iter().skip(2))),
         Some(mode) if mode == "install" => install::install(args.into_iter().skip(1)),
         Some(mode) if mode == "uninstall" => install::uninstall(args.into_iter().skip(1)),

@@ -1,30 +1,139 @@
-//! Where the proxy listens.
+//! The data plane of this daemon: inside this process, or in processes of its own.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use nd_proxy::{Proxy, Settings, StartError};
+use nd_config::LogSettings;
+use nd_core::ports::Ingress;
+use nd_ingress::{EmbeddedIngress, Launch, ProcessIngress, proxy_main};
+use nd_proxy::{Proxy, ProxyStats, Settings, StartError};
+use nd_server::ErrorLog;
 
+use crate::logging;
 use crate::options::Chosen;
+use crate::paths::Paths;
+use crate::run::RunError;
 
 /// The address when port 80 is not for this daemon.
 const UNPRIVILEGED: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 
-/// Starts the proxy where it was asked for; otherwise where it may and can, and says what the user should know.
-pub(crate) fn start(chosen: &Chosen, settings: Settings) -> Result<(Proxy, Vec<String>), StartError> {
+/// The key of `[proxy]` that says where it runs; the others are the proxy's own.
+const OWN_PROCESS: &str = "own_process";
+
+/// As a service, the proxy outlives the daemon in a scope of its own.
+const SCOPE: [&str; 7] = [
+    "/usr/bin/systemd-run",
+    "--quiet",
+    "--collect",
+    "--scope",
+    "--slice=nextdeploy.slice",
+    "--description=NextDeploy proxy",
+    "--",
+];
+
+/// What brings requests to the apps.
+#[derive(Clone)]
+pub(crate) enum DataPlane {
+    /// It ends with this process.
+    Embedded(Proxy),
+    /// It serves on without this process.
+    Process(ProcessIngress),
+}
+
+impl DataPlane {
+    /// Starts it where it was asked for; otherwise where it may and can, and says what the user should know.
+    pub(crate) async fn start(chosen: &Chosen, paths: &Paths) -> Result<(Self, Vec<String>), RunError> {
+        let failed = |error: &dyn std::error::Error| RunError::Start(format!("start the proxy: {error}"));
+        let mut table = chosen.settings.adapters.get("proxy").cloned().unwrap_or_default();
+        let own = table.remove(OWN_PROCESS);
+        let own = own.map(|own| own.as_bool().ok_or(OWN_PROCESS)).transpose();
+        let own = own.map_err(|key| RunError::Config(format!("[proxy] {key} is true or false")))?;
+        let settings: Settings = serde::Deserialize::deserialize(table.clone())
+            .map_err(|error: toml::de::Error| RunError::Config(format!("[proxy] {}", error.message())))?;
+        if !own.unwrap_or(false) {
+            let (proxy, notes) = embedded(addresses(chosen), &settings).map_err(|error| failed(&error))?;
+            return Ok((Self::Embedded(proxy), notes));
+        }
+        let program = std::env::current_exe().map_err(|error| failed(&error))?;
+        let settings = serde_json::to_value(table).map_err(|error| failed(&error))?;
+        let launch = Launch {
+            program,
+            before: before(),
+            run_dir: paths.run.clone(),
+            settings,
+            http: addresses(chosen),
+        };
+        let (ingress, notes) = ProcessIngress::start(launch).await.map_err(|error| failed(&error))?;
+        Ok((Self::Process(ingress), notes))
+    }
+
+    pub(crate) fn ingress(&self) -> Arc<dyn Ingress> {
+        match self {
+            Self::Embedded(proxy) => Arc::new(EmbeddedIngress::new(proxy.clone())),
+            Self::Process(ingress) => Arc::new(ingress.clone()),
+        }
+    }
+
+    pub(crate) async fn stats(&self) -> ProxyStats {
+        match self {
+            Self::Embedded(proxy) => proxy.stats(),
+            Self::Process(ingress) => ingress.stats().await,
+        }
+    }
+
+    /// Ends it, or leaves it to the next daemon where it can serve on and somebody may ask for something.
+    pub(crate) async fn end(&self, is_needed: bool, grace: Duration) {
+        match self {
+            Self::Embedded(proxy) => proxy.shutdown(grace).await,
+            Self::Process(ingress) if is_needed => ingress.leave().await,
+            Self::Process(ingress) => ingress.stop(grace).await,
+        }
+    }
+}
+
+/// The mode `nextdeployd proxy`: a process of the data plane. The daemon starts it.
+pub(crate) fn main(mode: &str) -> ExitCode {
+    logging::init(&LogSettings::default(), Arc::new(ErrorLog::default()));
+    proxy_main(mode, |word| {
+        use std::io::Write;
+        let mut output = std::io::stdout();
+        writeln!(output, "{word}")?;
+        output.flush()
+    })
+}
+
+fn before() -> Vec<String> {
+    let is_service = std::env::var_os("INVOCATION_ID").is_some() && rustix::process::geteuid().is_root();
+    if is_service && Path::new("/run/systemd/system").is_dir() && PathBuf::from(SCOPE[0]).is_file() {
+        return SCOPE.map(ToOwned::to_owned).to_vec();
+    }
+    Vec::new()
+}
+
+/// The addresses that will do, the best first.
+fn addresses(chosen: &Chosen) -> Vec<SocketAddr> {
     if let Some(http) = chosen.http {
-        return Proxy::start(Settings { http, ..settings }).map(|proxy| (proxy, Vec::new()));
+        return vec![http];
     }
-    let mut notes = Vec::new();
-    let mut wanted = vec![SocketAddr::from(UNPRIVILEGED), SocketAddr::from(([127, 0, 0, 1], 0))];
-    if !chosen.dev {
-        wanted.insert(0, SocketAddr::from(([0, 0, 0, 0], 80)));
-    }
-    let last = wanted.pop().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-    for http in wanted {
+    let all = [
+        SocketAddr::from(([0, 0, 0, 0], 80)),
+        SocketAddr::from(UNPRIVILEGED),
+        SocketAddr::from(([127, 0, 0, 1], 0)),
+    ];
+    all.into_iter().skip(usize::from(chosen.dev)).collect()
+}
+
+fn embedded(addresses: Vec<SocketAddr>, settings: &Settings) -> Result<(Proxy, Vec<String>), StartError> {
+    let (mut notes, mut untried) = (Vec::new(), addresses.into_iter().peekable());
+    loop {
+        let http = untried.next().unwrap_or(settings.http);
         match Proxy::start(Settings { http, ..settings.clone() }) {
             Ok(proxy) => return Ok((proxy, notes)),
+            Err(error) if untried.peek().is_none() => return Err(error),
             Err(error) => notes.push(format!("the proxy does not listen on {http}: {error}")),
         }
     }
-    Proxy::start(Settings { http: last, ..settings }).map(|proxy| (proxy, notes))
 }

@@ -7,24 +7,23 @@ use nd_bluegreen::{BlueGreen, Recreate};
 use nd_core::ports::LogStore;
 use nd_core::{Engine, Registry};
 use nd_docker::DockerRuntime;
-use nd_ingress::EmbeddedIngress;
 use nd_logs::{Collector, SegmentLog};
 use nd_probe::NetworkProbe;
 use nd_process::{ProcessRuntime, ShimCommand};
-use nd_proxy::Proxy;
 use nd_store::SqliteStore;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::fail_point;
 use crate::options::Chosen;
 use crate::paths::Paths;
+use crate::proxy::DataPlane;
 use crate::run::RunError;
-use crate::{fail_point, proxy};
 
 /// Everything the daemon runs.
 pub(crate) struct Parts {
     pub(crate) engine: Engine,
-    pub(crate) proxy: Proxy,
+    pub(crate) proxy: DataPlane,
     pub(crate) logs: Arc<SegmentLog>,
     pub(crate) collector: Collector,
     /// What the user should know about how it started.
@@ -42,8 +41,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
     let logs = Arc::new(logs);
     let process = Arc::new(process_runtime(chosen, paths)?);
     let docker = Arc::new(DockerRuntime::new(docker_settings(chosen)?, Some(paths.data.join("docker"))));
-    let (proxy, notes) = proxy::start(chosen, adapter(chosen, "proxy")?)
-        .map_err(|error| start_failed("start the proxy", &error))?;
+    let (proxy, notes) = DataPlane::start(chosen, paths).await?;
     let collector = Collector::new(
         vec![docker.clone() as _, process.clone() as _],
         Arc::clone(&logs) as Arc<dyn LogStore>,
@@ -51,7 +49,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
     let registry = Registry::builder()
         .runtime(docker)
         .runtime(process)
-        .ingress(Arc::new(EmbeddedIngress::new(proxy.clone())))
+        .ingress(proxy.ingress())
         .probe(Arc::new(NetworkProbe))
         .strategy(Arc::new(BlueGreen))
         .strategy(Arc::new(Recreate))

@@ -1,6 +1,6 @@
 //! One book for the routes of all apps: it merges them into one numbered state and waits until that serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +24,10 @@ pub struct RouteBook {
     outcome: watch::Sender<Outcome>,
 }
 
-#[derive(Default)]
 struct Book {
     apps: BTreeMap<AppName, AppRoutes>,
+    /// Apps whose routes have not been set since the daemon began: theirs stay as they serve.
+    unsettled: BTreeSet<AppName>,
     /// Counts the changes; a change is served when an outcome has its number or a higher one.
     version: u64,
 }
@@ -39,12 +40,14 @@ struct Outcome {
 }
 
 impl RouteBook {
-    /// A book whose states are served by `ingress`.
+    /// A book whose states are served by `ingress`. What that already serves of the apps in `known` stays until their
+    /// routes are set: a daemon that has just started knows less than the ingress.
     #[must_use]
-    pub fn new(ingress: Arc<dyn Ingress>) -> Self {
+    pub fn new(ingress: Arc<dyn Ingress>, known: impl IntoIterator<Item = AppName>) -> Self {
+        let book = Book { apps: BTreeMap::new(), unsettled: known.into_iter().collect(), version: 0 };
         Self {
             ingress,
-            book: Mutex::new(Book::default()),
+            book: Mutex::new(book),
             changed: Notify::new(),
             outcome: watch::Sender::new(Outcome::default()),
         }
@@ -59,6 +62,7 @@ impl RouteBook {
         let mut outcomes = self.outcome.subscribe();
         let version = {
             let mut book = self.book.lock();
+            book.unsettled.remove(app);
             match routes {
                 Some(routes) => book.apps.insert(app.clone(), routes),
                 None => book.apps.remove(app),
@@ -87,7 +91,9 @@ impl RouteBook {
 
     /// Serves every change until `shutdown`, beginning with what is in the book. One worker runs this.
     pub async fn run(&self, shutdown: &CancellationToken) {
-        let Some(mut generation) = shutdown.run_until_cancelled(self.serving()).await else { return };
+        let Some(serving) = shutdown.run_until_cancelled(self.serving()).await else { return };
+        self.book.lock().inherit(&serving);
+        let mut generation = serving.generation;
         let mut tried = 0;
         loop {
             let (version, state) = self.merged(generation.next());
@@ -105,17 +111,17 @@ impl RouteBook {
             self.outcome.send_replace(Outcome { version, result: Some(result) });
             if outgrown {
                 let Some(serving) = shutdown.run_until_cancelled(self.serving()).await else { return };
-                generation = serving.max(generation);
+                generation = serving.generation.max(generation);
             }
         }
     }
 
-    /// The generation that serves, as soon as the ingress can say so: a lower one would be refused.
-    async fn serving(&self) -> Generation {
+    /// What serves, as soon as the ingress can say so: a lower generation would be refused.
+    async fn serving(&self) -> Arc<EdgeState> {
         let mut pause = Duration::from_millis(50);
         loop {
             match tokio::time::timeout(APPLY_DEADLINE, self.ingress.serving()).await {
-                Ok(Ok(generation)) => return generation,
+                Ok(Ok(state)) => return state,
                 Ok(Err(error)) => tracing::warn!(%error, "the proxy does not say what it serves"),
                 Err(_) => tracing::warn!("the proxy does not answer"),
             }
@@ -143,5 +149,22 @@ impl RouteBook {
             state.host_ports.extend(routes.host_ports.iter().cloned());
         }
         (book.version, state)
+    }
+}
+
+impl Book {
+    /// Takes over what serves of the apps that nobody has spoken for yet.
+    fn inherit(&mut self, serving: &EdgeState) {
+        for service in serving.services.iter().filter(|service| self.unsettled.contains(&service.app)) {
+            let ours = |app: &AppName| *app == service.app;
+            let routes = AppRoutes {
+                service: service.clone(),
+                routes: serving.routes.iter().filter(|route| ours(&route.app)).cloned().collect(),
+                host_ports: serving.host_ports.iter().filter(|port| ours(&port.app)).cloned().collect(),
+                units: service.backends.iter().map(|backend| backend.unit.clone()).collect(),
+            };
+            self.apps.insert(service.app.clone(), routes);
+        }
+        self.unsettled.clear();
     }
 }

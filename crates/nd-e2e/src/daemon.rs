@@ -301,6 +301,13 @@ impl Daemon {
         shims.flat_map(|shim| [vec![shim], processes::descendants(shim)].concat()).collect()
     }
 
+    /// The processes of its data plane, where that has its own: those of `mode`, such as `--worker`.
+    #[must_use]
+    pub fn proxies(&self, mode: &str) -> Vec<i32> {
+        let socket = self.site.data().join("run/proxy.sock");
+        processes::with_words(&[socket.as_os_str(), mode.as_ref()])
+    }
+
     /// The containers of this daemon, running or not.
     ///
     /// # Errors
@@ -322,7 +329,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
-        for pid in self.unit_processes() {
+        for pid in self.proxies("proxy").into_iter().chain(self.unit_processes()) {
             processes::kill(pid, Signal::KILL);
         }
         let left = Docker::find().and_then(|docker| Some((self.containers(&docker).ok()?, docker)));

@@ -1,6 +1,7 @@
 //! Processes of this machine, as `/proc` shows them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +17,17 @@ pub(crate) fn holding(directory: &Path) -> Vec<i32> {
         files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).any(|file| file.starts_with(directory))
     };
     all().into_keys().filter(|pid| *pid != own).filter(holds).collect()
+}
+
+/// The processes whose command lines have all these words.
+#[must_use]
+pub(crate) fn with_words(words: &[&OsStr]) -> Vec<i32> {
+    let has_them = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let has = |word: &OsStr| line.split(|byte| *byte == 0).any(|one| one == word.as_encoded_bytes());
+        words.iter().all(|word| has(word))
+    };
+    all().into_keys().filter(has_them).collect()
 }
 
 /// The direct children of a process.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nd_core::ports::{Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult};
 use nd_proxy::{ApplyError, Proxy};
-use nd_types::{EdgeState, Generation, UnitId};
+use nd_types::{EdgeState, UnitId};
 
 /// The data plane that runs inside this process.
 #[derive(Clone)]
@@ -44,8 +44,8 @@ impl Ingress for EmbeddedIngress {
         })
     }
 
-    async fn serving(&self) -> PortResult<Generation> {
-        Ok(self.proxy.serving())
+    async fn serving(&self) -> PortResult<Arc<EdgeState>> {
+        Ok(self.proxy.state())
     }
 
     async fn drain(&self, units: &[UnitId], deadline: Duration) -> PortResult<DrainReport> {

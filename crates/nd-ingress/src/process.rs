@@ -67,7 +67,7 @@ fn hold(first_word: impl FnOnce(&str) -> io::Result<()>) -> io::Result<()> {
         Err(error) => FirstWord::Failed(error.to_string()),
     };
     first_word(&serde_json::to_string(&word)?)?;
-    Holder::new(opened?, &socket, None)?.run()
+    Holder::new(opened?, None)?.run()
 }
 
 fn open(socket: &Path, settings: serde_json::Value, http: SocketAddr) -> io::Result<Kept> {
@@ -99,9 +99,7 @@ fn adopt() -> io::Result<()> {
             return Err(error);
         }
     };
-    let socket = kept.control.local_addr()?;
-    let socket = socket.as_pathname().unwrap_or(Path::new("")).to_owned();
-    let holder = Holder::new(kept, &socket, worker)?;
+    let holder = Holder::new(kept, worker)?;
     link::send(&from, &ToHolder::Serving, &[])?;
     drop(from);
     holder.run()

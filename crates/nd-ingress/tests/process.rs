@@ -249,7 +249,7 @@ async fn killed_worker() -> Result<()> {
         // The connection waits in the socket that the holder has; it is not refused.
         assert_eq!(get(http)?, "one");
     }
-    assert_eq!(plane.ingress.serving().await?, Generation(7));
+    assert_eq!(plane.ingress.serving().await?.generation, Generation(7));
     plane.ingress.apply(state(8, app.address)?).await?;
     plane.stop().await;
     Ok(())
@@ -269,7 +269,7 @@ async fn killed_holder() -> Result<()> {
     // The new holder knows all that the old one knew, and what came since.
     plane.kill("--worker").await?;
     assert_eq!(get(plane.ingress.http_addr())?, "one");
-    assert_eq!(plane.ingress.serving().await?, Generation(8));
+    assert_eq!(plane.ingress.serving().await?.generation, Generation(8));
     plane.stop().await;
     Ok(())
 }
@@ -293,7 +293,10 @@ async fn adoption() -> Result<()> {
     plane.ingress.leave().await;
     assert_eq!(get(plane.ingress.http_addr())?, "one");
     let (next, _) = ProcessIngress::start(launch(&plane.dir)?).await?;
-    assert_eq!((next.serving().await?, next.http_addr()), (Generation(7), plane.ingress.http_addr()));
+    assert_eq!(
+        (next.serving().await?.generation, next.http_addr()),
+        (Generation(7), plane.ingress.http_addr())
+    );
     assert_eq!(plane.pids("--worker"), worker);
     next.stop(Duration::ZERO).await;
     Ok(())
@@ -378,7 +381,7 @@ async fn other_settings() -> Result<()> {
     plane.ingress.leave().await;
     let settings = serde_json::json!({"workers": 2, "max_head_bytes": 8192});
     let (next, _) = ProcessIngress::start(Launch { settings, ..launch(&plane.dir)? }).await?;
-    assert_eq!(next.serving().await?, Generation(7));
+    assert_eq!(next.serving().await?.generation, Generation(7));
     let head = format!("GET / HTTP/1.1\r\nHost: app.test\r\nLong: {}\r\n\r\n", "x".repeat(10_000));
     let refused = || -> Result<bool> {
         let mut stream = TcpStream::connect(next.http_addr())?;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nd_supervise::{TaskEnd, TaskSet, ThreadHandle, blocking, thread};
@@ -42,7 +42,7 @@ struct Inner {
     stats: Arc<Stats>,
     workers: Vec<mpsc::Sender<Command>>,
     threads: Mutex<Vec<ThreadHandle>>,
-    serving: AtomicU64,
+    serving: Mutex<Arc<EdgeState>>,
     /// Another process serves on the same sockets.
     hands_over: AtomicBool,
     tasks: TaskSet,
@@ -157,7 +157,7 @@ impl Proxy {
             stats,
             workers,
             threads: Mutex::new(threads),
-            serving: AtomicU64::new(0),
+            serving: Mutex::default(),
             hands_over: AtomicBool::new(false),
             tasks: TaskSet::new("proxy control"),
             ports,
@@ -171,10 +171,16 @@ impl Proxy {
         self.inner.http
     }
 
-    /// The state that every worker serves; 0 before the first one.
+    /// The number of the state that every worker serves; 0 before the first one.
     #[must_use]
     pub fn serving(&self) -> Generation {
-        Generation(self.inner.serving.load(Ordering::Acquire))
+        self.inner.serving.lock().generation
+    }
+
+    /// The state that every worker serves; an empty one before the first.
+    #[must_use]
+    pub fn state(&self) -> Arc<EdgeState> {
+        Arc::clone(&self.inner.serving.lock())
     }
 
     /// What has happened so far, over all workers.
@@ -222,7 +228,7 @@ impl Proxy {
         for bind in ports.close(&state.host_ports) {
             self.all(|done| Command::Unlisten { bind, done }).await?;
         }
-        self.inner.serving.store(generation.0, Ordering::Release);
+        *self.inner.serving.lock() = state;
         Ok(Applied { generation, faults })
     }
 

@@ -66,7 +66,7 @@ pub(crate) async fn load(
         resting.push((model, desk));
     }
     Ok(Shared {
-        book: RouteBook::new(Arc::clone(registry.ingress())),
+        book: RouteBook::new(Arc::clone(registry.ingress()), known.keys().cloned()),
         registry,
         store,
         clock,

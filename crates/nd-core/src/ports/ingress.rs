@@ -21,8 +21,9 @@ pub trait Ingress: Send + Sync + 'static {
     /// Takes the state and returns when it *serves*: no request that arrives afterwards sees an older one.
     async fn apply(&self, state: Arc<EdgeState>) -> PortResult<Applied>;
 
-    /// The generation that serves now.
-    async fn serving(&self) -> PortResult<Generation>;
+    /// The state that serves now, also if a daemon before this one applied it; where the ingress knows no more than its
+    /// generation, that alone.
+    async fn serving(&self) -> PortResult<Arc<EdgeState>>;
 
     /// Waits until no request is in flight on these units, which the serving state does not name any more; what is
     /// left at the deadline is cut. WebSockets are closed with 1012 (RFC 6455, section 7.4.1), spread over the time.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use nd_core::events::Event;
 use nd_core::model::AppPhase;
-use nd_core::ports::{Runtime, UnitSpec};
+use nd_core::ports::{PortErrorKind, Runtime, UnitSpec};
 use nd_core::records::DeploymentStatus;
-use nd_testkit::fake::RuntimeCall;
-use nd_types::{DaemonId, ExitStatus};
+use nd_testkit::fake::{Fault, RuntimeCall};
+use nd_types::{Availability, DaemonId, ExitStatus};
 
 use crate::world::*;
 
@@ -26,6 +26,28 @@ async fn a_shutdown_leaves_units_running_and_the_next_daemon_takes_them_as_they_
     pass(Duration::from_secs(120)).await;
     assert_eq!((world.docker.starts(&shop_unit), world.process.starts(&blog_unit)), (1, 1));
     assert_eq!(world.docker.count(RuntimeCall::Create), 2);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_ingress_serves_of_an_app_stays_until_the_next_daemon_has_looked_at_it() -> TestResult {
+    let (world, shop, blog) = (World::new(), app("shop"), app("blog"));
+    let daemon = world.daemon().await?;
+    daemon.serve(&shop, web("")).await?;
+    daemon.serve(&blog, command("")).await?;
+    daemon.kill();
+    let before = world.ingress.service(&shop).ok_or("the shop is not served")?;
+    world.docker.faults().set(RuntimeCall::Observe, Fault::Fail(PortErrorKind::Unavailable));
+    let daemon = world.daemon().await?;
+    let release = daemon.serve(&blog, command("")).await?;
+    assert_eq!(world.ingress.service(&blog).map(|service| service.release), Some(release));
+    assert_eq!(world.ingress.service(&shop), Some(before));
+
+    world.docker.faults().clear(RuntimeCall::Observe);
+    let revision = daemon.engine.stop(&shop, "tester").await?;
+    daemon.settled(&shop, revision).await?;
+    let availability = world.ingress.service(&shop).map(|service| service.availability);
+    assert_eq!(availability, Some(Availability::Stopped));
     Ok(())
 }
 

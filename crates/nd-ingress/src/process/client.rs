@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use nd_core::ports::{Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult};
 use nd_proxy::ProxyStats;
 use nd_supervise::TaskSet;
-use nd_types::{AppName, EdgeState, Generation, UnitId};
+use nd_types::{AppName, EdgeState, UnitId};
 use parking_lot::Mutex;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
@@ -314,9 +314,9 @@ impl Ingress for ProcessIngress {
         }
     }
 
-    async fn serving(&self) -> PortResult<Generation> {
-        match self.call(Wish::Hello { version: VERSION }, ANSWER).await? {
-            Answer::Hello(greeting) => Ok(greeting.serving),
+    async fn serving(&self) -> PortResult<Arc<EdgeState>> {
+        match self.call(Wish::State, ANSWER).await? {
+            Answer::State(state) => Ok(Arc::new(*state)),
             _ => Err(unexpected()),
         }
     }

@@ -79,6 +79,12 @@ impl Kept {
         Ok((Self { program, settings, state, control, main, ports }, worker))
     }
 
+    /// Where the daemon comes to.
+    pub(super) fn socket(&self) -> PathBuf {
+        let address = self.control.local_addr().ok();
+        address.and_then(|address| address.as_pathname().map(Path::to_owned)).unwrap_or_default()
+    }
+
     /// Hands everything to a process of `mode`, and answers once it says that it has it.
     pub(super) fn hand_to(
         &self,
@@ -89,6 +95,8 @@ impl Kept {
         ours.set_write_timeout(Some(PEER))?;
         let child = Command::new(&self.program)
             .args(["proxy", mode])
+            // For whoever reads the list of processes.
+            .arg(self.socket())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .spawn()?;
@@ -152,12 +160,12 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    pub(super) fn new(kept: Kept, socket: &Path, serving: Option<UnixStream>) -> io::Result<Self> {
+    pub(super) fn new(kept: Kept, serving: Option<UnixStream>) -> io::Result<Self> {
         let serving = serving.map(Worker::over).transpose()?;
         Ok(Self {
             start_at: serving.is_none().then(Instant::now),
+            socket: kept.socket(),
             kept,
-            socket: socket.to_owned(),
             serving,
             replacement: None,
             retiring: Vec::new(),

@@ -111,7 +111,8 @@ pub(super) async fn start(launch: &Launch) -> Result<(UnixStream, Vec<String>), 
 async fn start_on(launch: &Launch, http: SocketAddr) -> Result<UnixStream, LaunchError> {
     let failed = |source| LaunchError::Start { program: launch.program.display().to_string(), source };
     let mut words = launch.before.iter().map(String::as_str).map(std::ffi::OsStr::new).collect::<Vec<_>>();
-    words.extend([launch.program.as_os_str(), "proxy".as_ref(), "--hold".as_ref()]);
+    let socket = launch.socket();
+    words.extend([launch.program.as_os_str(), "proxy".as_ref(), "--hold".as_ref(), socket.as_os_str()]);
     let (first, rest) = words.split_first().ok_or(LaunchError::Silent)?;
     let mut child = Command::new(first)
         .args(rest)

@@ -76,6 +76,7 @@ pub(super) enum Wish {
     Pause { app: AppName, max: Duration },
     Resume { app: AppName },
     Stats,
+    State,
     Replace { program: String, settings: Value, grace_ms: u64 },
     Stop { grace_ms: u64 },
 }
@@ -109,6 +110,7 @@ pub(super) enum Answer {
         websockets_cut: u64,
     },
     Stats(Box<nd_proxy::ProxyStats>),
+    State(Box<EdgeState>),
     Done,
     Failed {
         error: String,

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::StatusCode;
 use nd_api::v1::{LogFrame, LogQuery};
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::logs::frames;
 use crate::body::query;
@@ -55,7 +55,7 @@ pub(super) async fn logs(State(api): State<Arc<Api>>, request: Request) -> Resul
 }
 
 async fn send_all(api: &Api, mut socket: WebSocket, mut frames: BoxStream<'static, LogFrame>) {
-    let mut ping = tokio::time::interval(PING);
+    let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut unanswered = 0;
     loop {

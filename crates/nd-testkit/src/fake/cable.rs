@@ -11,7 +11,7 @@ use nd_core::ports::{
 };
 use nd_core::records::{Record, StoredEvent};
 use nd_supervise::CancellationToken;
-use nd_types::{EdgeState, ExitStatus, Generation, Timestamp, UnitId};
+use nd_types::{EdgeState, ExitStatus, Timestamp, UnitId};
 use tokio_stream::StreamExt;
 
 /// Ties an engine to the ports it works with. Once it is cut, no call of that engine reaches the world and no answer
@@ -153,7 +153,7 @@ impl Ingress for Wired<dyn Ingress> {
         self.cable.carry(self.port.apply(state)).await
     }
 
-    async fn serving(&self) -> PortResult<Generation> {
+    async fn serving(&self) -> PortResult<Arc<EdgeState>> {
         self.cable.carry(self.port.serving()).await
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult};
-use nd_types::{AppName, Availability, EdgeState, Generation, Service, UnitId};
+use nd_types::{AppName, Availability, EdgeState, Service, UnitId};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -161,8 +161,8 @@ impl Ingress for FakeIngress {
         self.faults.meet(IngressCall::Apply, || self.serve(state)).await
     }
 
-    async fn serving(&self) -> PortResult<Generation> {
-        self.faults.meet(IngressCall::Serving, || Ok(self.state().generation)).await
+    async fn serving(&self) -> PortResult<Arc<EdgeState>> {
+        self.faults.meet(IngressCall::Serving, || Ok(self.state())).await
     }
 
     async fn drain(&self, units: &[UnitId], deadline: Duration) -> PortResult<DrainReport> {

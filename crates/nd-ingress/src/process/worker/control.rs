@@ -97,6 +97,7 @@ async fn answer(proxy: &Proxy, upkeep: &Upkeep, wish: Wish) -> Answer {
             proxy.resume(&app).await;
             Answer::Done
         }
+        Wish::State => Answer::State(Box::new(proxy.state().as_ref().clone())),
         Wish::Stats => Answer::Stats(Box::new(proxy.stats())),
         Wish::Replace { program, settings, grace_ms } => {
             match upkeep.replace(program, settings, grace_ms).await {
