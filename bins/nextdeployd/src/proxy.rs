@@ -47,13 +47,8 @@ impl DataPlane {
     /// Starts it where it was asked for; otherwise where it may and can, and says what the user should know.
     pub(crate) async fn start(chosen: &Chosen, paths: &Paths) -> Result<(Self, Vec<String>), RunError> {
         let failed = |error: &dyn std::error::Error| RunError::Start(format!("start the proxy: {error}"));
-        let mut table = chosen.settings.adapters.get("proxy").cloned().unwrap_or_default();
-        let own = table.remove(OWN_PROCESS);
-        let own = own.map(|own| own.as_bool().ok_or(OWN_PROCESS)).transpose();
-        let own = own.map_err(|key| RunError::Config(format!("[proxy] {key} is true or false")))?;
-        let settings: Settings = serde::Deserialize::deserialize(table.clone())
-            .map_err(|error: toml::de::Error| RunError::Config(format!("[proxy] {}", error.message())))?;
-        if !own.unwrap_or(false) {
+        let Written { own_process, table, settings } = Written::read(chosen)?;
+        if !own_process {
             let (proxy, notes) = embedded(addresses(chosen), &settings).map_err(|error| failed(&error))?;
             return Ok((Self::Embedded(proxy), notes));
         }
@@ -91,6 +86,30 @@ impl DataPlane {
             Self::Process(ingress) if is_needed => ingress.leave().await,
             Self::Process(ingress) => ingress.stop(grace).await,
         }
+    }
+}
+
+/// The table `[proxy]` of `nextdeployd.toml`.
+pub(crate) struct Written {
+    own_process: bool,
+    /// The proxy's own keys, as they are written …
+    table: toml::Table,
+    /// … and as they count.
+    pub(crate) settings: Settings,
+}
+
+impl Written {
+    pub(crate) fn read(chosen: &Chosen) -> Result<Self, RunError> {
+        let wrong = |what: &str| RunError::Config(format!("[proxy] {what}"));
+        let mut table = chosen.settings.adapters.get("proxy").cloned().unwrap_or_default();
+        let own_process = match table.remove(OWN_PROCESS) {
+            None => false,
+            Some(toml::Value::Boolean(own)) => own,
+            Some(_) => return Err(wrong(&format!("{OWN_PROCESS}: expected true or false"))),
+        };
+        let settings = serde::Deserialize::deserialize(table.clone());
+        let settings = settings.map_err(|error: toml::de::Error| wrong(error.message()))?;
+        Ok(Self { own_process, table, settings })
     }
 }
 

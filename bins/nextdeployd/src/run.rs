@@ -139,8 +139,7 @@ async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<
     if chosen.stop_apps {
         stop_apps(&engine).await;
     }
-    let is_needed = !chosen.stop_apps && !engine.list().is_empty();
-    proxy.end(is_needed, DRAIN).await;
+    proxy.end(!chosen.stop_apps && !engine.list().is_empty(), DRAIN).await;
     ending.cancel();
     let report = supervisor.shutdown(STOP_WORKERS).await;
     keep_last_lines(&collector, &logs).await;

@@ -109,6 +109,7 @@ fn start_failed(what: &str, error: &dyn std::error::Error) -> RunError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy;
 
     /// `deploy/nextdeployd.toml` with every setting that stands in it as a comment.
     fn example() -> Chosen {
@@ -138,7 +139,7 @@ mod tests {
             adapter::<nd_process::Settings>(&chosen, "process").unwrap(),
             nd_process::Settings::default()
         );
-        assert_eq!(adapter::<nd_proxy::Settings>(&chosen, "proxy").unwrap(), nd_proxy::Settings::default());
+        assert_eq!(proxy::Written::read(&chosen).unwrap().settings, nd_proxy::Settings::default());
         assert_eq!(adapter::<nd_logs::Settings>(&chosen, "logs").unwrap(), nd_logs::Settings::default());
         let docker = docker_settings(&chosen).unwrap();
         let default =
