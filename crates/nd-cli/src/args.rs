@@ -40,12 +40,21 @@ pub(crate) const GLOBAL_FLAGS: &str = "Flags of every command";
 
 /// The tree, under the name that was typed.
 pub(crate) fn command(program: &'static str) -> clap::Command {
-    let command = examples::shown(Cli::command().name(program).bin_name(program), program);
+    let command = told_of_negatives(Cli::command());
+    let command = examples::shown(command.name(program).bin_name(program), program);
     if program == "nextdeployd" {
         command.after_help("`nextdeployd run` (or no command) runs the daemon: see `nextdeployd run --help`")
     } else {
         command.after_help("`nextdeploy COMMAND --help` shows examples of a command")
     }
+}
+
+/// A number below zero is a value, which is refused with its reason, and not an unknown flag.
+fn told_of_negatives(command: clap::Command) -> clap::Command {
+    let takes_it = |arg: &clap::Arg| !arg.is_positional() && arg.get_action().takes_values();
+    command
+        .mut_args(|arg| if takes_it(&arg) { arg.allow_negative_numbers(true) } else { arg })
+        .mut_subcommands(told_of_negatives)
 }
 
 /// Deploys apps, keeps them running and shows what they do.

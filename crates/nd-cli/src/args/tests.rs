@@ -5,6 +5,21 @@ fn typed(line: &str) -> Result<Cli, clap::Error> {
 }
 
 #[test]
+fn a_number_below_zero_is_refused_as_what_it_is() {
+    for line in [
+        "start --name b --instances -1 -- sleep 5",
+        "start --name b --max-memory -5 -- sleep 5",
+        "logs b --lines -3",
+        "check --interval -1",
+        "eternal --restart-delay -4 -- true",
+    ] {
+        let words = ["nextdeploy"].into_iter().chain(line.split(' '));
+        let refused = command("nextdeploy").try_get_matches_from(words).unwrap_err();
+        assert!(refused.to_string().contains("invalid value '-"), "{line}: {refused}");
+    }
+}
+
+#[test]
 fn the_tree_is_sound() {
     for program in ["nextdeploy", "nextdeployd"] {
         command(program).debug_assert();
