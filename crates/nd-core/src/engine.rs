@@ -12,6 +12,7 @@ mod error;
 mod follow;
 mod handle;
 mod order;
+mod question;
 mod readiness;
 mod reconciler;
 mod shared;

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use nd_types::UnitId;
 
 use super::actions::{Context, runtime_of};
+use super::question;
 use super::shared::Shared;
 use crate::model::{CheckReport, Checks};
-use crate::ports::{ProbeOutcome, ProbeRequest, ProbeTarget, Runtime, Scope, UnitStatus};
+use crate::ports::{ProbeTarget, Runtime, Scope, UnitStatus};
 use crate::spec::{AppSpec, ProbeKind};
 
 /// Asks once. What cannot be found out is left open: it is no fault of the unit.
@@ -24,7 +25,10 @@ pub(super) async fn check(shared: &Shared, context: &Context, unit: &UnitId, che
             ProbeKind::Auto if context.prepared.healthcheck => ask_engine(shared, &*runtime, unit).await,
             ProbeKind::Auto | ProbeKind::Tcp => ask(shared, spec, ProbeTarget::Tcp, checks.address).await,
             ProbeKind::Http(http) => ask(shared, spec, ProbeTarget::Http(http.clone()), checks.address).await,
-            ProbeKind::Command(argv) => ask_command(&*runtime, unit, argv, spec).await,
+            ProbeKind::Command(argv) => {
+                let judgement = question::by_command(&*runtime, spec, unit, argv).await.ok()?;
+                Some(judgement.map(drop))
+            }
         }
     };
     let memory = async {
@@ -43,19 +47,8 @@ async fn ask(
     target: ProbeTarget,
     address: Option<SocketAddr>,
 ) -> Option<Result<(), String>> {
-    let mut address = address?;
-    if let Some(port) = spec.readiness.port {
-        address.set_port(port.get());
-    }
-    let what = match &target {
-        ProbeTarget::Http(http) => format!("GET :{}{}", address.port(), http.path),
-        ProbeTarget::Tcp => format!("TCP :{}", address.port()),
-    };
-    let probe = shared.registry.probe();
-    match probe.probe(&ProbeRequest { address, target, timeout: spec.readiness.timeout }).await {
-        ProbeOutcome::Pass { .. } => Some(Ok(())),
-        ProbeOutcome::Fail(failure) => Some(Err(format!("{what}: {failure}"))),
-    }
+    let judgement = question::at_address(shared, spec, address?, target).await;
+    Some(judgement.map(drop).map_err(|unwell| unwell.words))
 }
 
 async fn ask_engine(shared: &Shared, runtime: &dyn Runtime, unit: &UnitId) -> Option<Result<(), String>> {
@@ -67,19 +60,4 @@ async fn ask_engine(shared: &Shared, runtime: &dyn Runtime, unit: &UnitId) -> Op
         UnitStatus::Running { healthy: Some(false), .. } => Some(Err("HEALTHCHECK unhealthy".to_owned())),
         UnitStatus::Running { healthy: None, .. } | UnitStatus::Created | UnitStatus::Exited { .. } => None,
     }
-}
-
-async fn ask_command(
-    runtime: &dyn Runtime,
-    unit: &UnitId,
-    argv: &[String],
-    spec: &AppSpec,
-) -> Option<Result<(), String>> {
-    let line = argv.join(" ");
-    let outcome = runtime.exec(unit, argv, spec.readiness.timeout).await.ok()?;
-    if outcome.exit.is_success() {
-        return Some(Ok(()));
-    }
-    let output = String::from_utf8_lossy(&outcome.output);
-    Some(Err(format!("`{line}` ended with {}: {}", outcome.exit, output.trim())))
 }

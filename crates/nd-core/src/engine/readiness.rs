@@ -11,13 +11,11 @@ use tokio::time::Instant;
 
 use super::actions::{Context, failed};
 use super::diagnose;
+use super::question::{self, Judgement};
 use super::shared::Shared;
 use crate::diagnosis::{Diagnosis, Evidence};
 use crate::model::{NotReady, ReadyReport};
-use crate::ports::{
-    HealthProbe, ProbeFailure, ProbeOutcome, ProbeRequest, ProbeTarget, Runtime, Scope, Socket, UnitObserved,
-    UnitStatus,
-};
+use crate::ports::{ProbeFailure, ProbeTarget, Runtime, Scope, Socket, UnitObserved, UnitStatus};
 use crate::spec::{AppSpec, HttpProbe, ProbeKind, StatusRange, Statuses};
 use misplaced::Misplaced;
 
@@ -187,15 +185,14 @@ impl Wait<'_> {
             }
             ProbeKind::Tcp => {
                 let target = target?;
-                let outcome = self.probe(target, ProbeTarget::Tcp).await;
-                self.evidence(&ProbeTarget::Tcp, &outcome, target)
-                    .map(|evidence| self.report(Some(target), evidence))
+                let evidence = self.probe(target, ProbeTarget::Tcp).await.ok()?;
+                Some(self.report(Some(target), evidence))
             }
             ProbeKind::Command(_) if target.is_none() && self.expects_port() => {
                 self.last = Some("it listens on no port".to_owned());
                 None
             }
-            ProbeKind::Command(argv) => self.ask_command(argv.clone(), target).await,
+            ProbeKind::Command(argv) => self.ask_command(argv, target).await,
         }
     }
 
@@ -203,11 +200,13 @@ impl Wait<'_> {
     async fn ask_port(&mut self, target: Target) -> Option<ReadyReport> {
         let accept = Statuses::new(vec![StatusRange { first: 100, last: 499 }]);
         let root = ProbeTarget::Http(HttpProbe { accept, ..HttpProbe::new("/") });
-        let outcome = self.probe(target, root.clone()).await;
-        if matches!(outcome, ProbeOutcome::Fail(ProbeFailure::NotHttp | ProbeFailure::Closed)) {
-            return self.confirmed(target, ProbeTarget::Tcp, CONFIRM_TCP).await;
+        match self.probe(target, root).await {
+            Ok(evidence) => Some(self.report(Some(target), evidence)),
+            Err(ProbeFailure::NotHttp | ProbeFailure::Closed) => {
+                self.confirmed(target, ProbeTarget::Tcp, CONFIRM_TCP).await
+            }
+            Err(_) => None,
         }
-        self.evidence(&root, &outcome, target).map(|evidence| self.report(Some(target), evidence))
     }
 
     /// Two successes in a row.
@@ -217,57 +216,32 @@ impl Wait<'_> {
         question: ProbeTarget,
         pause: Duration,
     ) -> Option<ReadyReport> {
-        let outcome = self.probe(target, question.clone()).await;
-        self.evidence(&question, &outcome, target)?;
+        self.probe(target, question.clone()).await.ok()?;
         tokio::time::sleep(pause).await;
-        let outcome = self.probe(target, question.clone()).await;
-        let evidence = self.evidence(&question, &outcome, target)?;
+        let evidence = self.probe(target, question).await.ok()?;
         Some(self.report(Some(target), evidence))
     }
 
-    async fn ask_command(&mut self, argv: Vec<String>, target: Option<Target>) -> Option<ReadyReport> {
-        let line = argv.join(" ");
-        match self.runtime.exec(self.unit, &argv, self.spec.readiness.timeout).await {
-            Ok(outcome) if outcome.exit.is_success() => {
-                Some(self.report(target, format!("`{line}` ended with 0")))
-            }
-            Ok(outcome) => {
-                let output = String::from_utf8_lossy(&outcome.output);
-                self.last = Some(format!("`{line}` ended with {}: {}", outcome.exit, output.trim()));
-                None
-            }
-            Err(error) => {
-                self.last = Some(format!("`{line}` could not be run: {error}"));
+    async fn ask_command(&mut self, argv: &[String], target: Option<Target>) -> Option<ReadyReport> {
+        let judgement = question::by_command(self.runtime, self.spec, self.unit, argv).await;
+        let judgement =
+            judgement.unwrap_or_else(|error| Err(format!("`{}` could not be run: {error}", argv.join(" "))));
+        match judgement {
+            Ok(evidence) => Some(self.report(target, evidence)),
+            Err(words) => {
+                self.last = Some(words);
                 None
             }
         }
     }
 
-    async fn probe(&self, target: Target, question: ProbeTarget) -> ProbeOutcome {
-        let port = self.spec.readiness.port.unwrap_or(target.port);
-        let address = SocketAddr::new(target.ip, port.get());
-        let probe: &dyn HealthProbe = &**self.shared.registry.probe();
-        probe.probe(&ProbeRequest { address, target: question, timeout: self.spec.readiness.timeout }).await
-    }
-
-    fn evidence(&mut self, question: &ProbeTarget, outcome: &ProbeOutcome, target: Target) -> Option<String> {
-        let port = self.spec.readiness.port.unwrap_or(target.port);
-        let what = match question {
-            ProbeTarget::Http(http) => format!("GET :{port}{}", http.path),
-            ProbeTarget::Tcp => format!("TCP :{port}"),
-        };
-        match outcome {
-            ProbeOutcome::Pass { status: Some(status), took } => {
-                Some(format!("{what} {status} ({} ms)", took.as_millis()))
-            }
-            ProbeOutcome::Pass { status: None, took } => {
-                Some(format!("{what} accepted ({} ms)", took.as_millis()))
-            }
-            ProbeOutcome::Fail(failure) => {
-                self.last = Some(format!("{what}: {failure}"));
-                None
-            }
-        }
+    /// Asks at an address, and remembers what is wrong there.
+    async fn probe(&mut self, target: Target, question: ProbeTarget) -> Judgement<ProbeFailure> {
+        let address = SocketAddr::new(target.ip, target.port.get());
+        question::at_address(self.shared, self.spec, address, question).await.map_err(|unwell| {
+            self.last = Some(unwell.words);
+            unwell.failure
+        })
     }
 
     /// Where requests go: the port that was declared, leased or found.
