@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Load, Options, Programs, interruption, runs_as_root, until};
+use nd_e2e::{Daemon, Load, Options, Programs, Site, interruption, runs_as_root, until};
 
 use crate::workspace::Workspace;
 use crate::{Result, process, testapp};
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let programs = build(args.release)?;
     let sample = Sample::choose(&programs, args.process)?;
     step(&format!("a daemon in a folder of its own; runtime: {}", sample.runtime()));
-    let mut daemon = Daemon::start(&programs, Options::default())?;
+    let mut daemon = Daemon::start_at(Site::with_own_proxy()?, &programs, Options::default())?;
     let report = play(args, &programs, &mut daemon, &sample)?;
     report.show(args.json);
     if args.stay {

@@ -1,6 +1,7 @@
 //! Where a daemon of one's own is: a directory, addresses and ports that no other one has.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,17 @@ impl Site {
         let last = site.ports.claim.local_addr()?.port() - 1;
         let settings = format!("[process]\nfirst_port = {}\nlast_port = {last}\n", site.ports.first);
         fs::write(site.settings(), settings)?;
+        Ok(site)
+    }
+
+    /// One whose daemons have a proxy in processes of its own.
+    ///
+    /// # Errors
+    /// As [`Site::new`].
+    pub fn with_own_proxy() -> Result<Self> {
+        let site = Self::new()?;
+        let mut settings = OpenOptions::new().append(true).open(site.settings())?;
+        settings.write_all(b"\n[proxy]\nown_process = true\n")?;
         Ok(site)
     }
 

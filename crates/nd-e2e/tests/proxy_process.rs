@@ -1,7 +1,5 @@
 //! The data plane in processes of its own: it serves on while the daemon is killed, restarted and ended.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use nd_e2e::{Daemon, Load, Options, Programs, Result, Site, WAIT, get, has_ended, kill, until};
@@ -9,10 +7,7 @@ use rustix::process::Signal;
 
 /// A daemon whose proxy has processes of its own.
 fn daemon() -> Result<Daemon> {
-    let site = Site::new()?;
-    let mut settings = OpenOptions::new().append(true).open(site.settings())?;
-    settings.write_all(b"\n[proxy]\nown_process = true\n")?;
-    Daemon::start_at(site, &Programs::from_env()?, Options::default())
+    Daemon::start_at(Site::with_own_proxy()?, &Programs::from_env()?, Options::default())
 }
 
 /// Lets the load go on for a second, and at least until it has got further.
