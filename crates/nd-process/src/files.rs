@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -105,10 +106,15 @@ pub(crate) enum Durability {
     Machine,
 }
 
+/// How many files this process has written.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
 /// Replaces the file by `value` as JSON in one step: readers see the old content or the new one. Mode 0600.
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T, durability: Durability) -> io::Result<()> {
     let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
-    let temporary = path.with_extension("new");
+    // Of its own: whoever writes the same file at this moment has another one.
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let temporary = path.with_extension(format!("new-{}-{number}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(&bytes)?;
     if durability == Durability::Machine {
@@ -143,6 +149,24 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_many_write_at_once_is_that_of_one_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("value.json");
+        let writers: Vec<_> = (0..8)
+            .map(|number: u32| {
+                let path = path.clone();
+                let write = move || {
+                    (0..200).for_each(|_| write_json(&path, &number, Durability::Process).unwrap());
+                };
+                nd_supervise::thread("writer", write).unwrap()
+            })
+            .collect();
+        assert!(writers.into_iter().all(|writer| writer.join() == nd_supervise::TaskEnd::Done));
+        assert!(read_json::<u32>(&path).unwrap().is_some_and(|number| number < 8));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something was left");
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_private() {

@@ -28,7 +28,8 @@ impl AppModel {
         }
         if self.stand_in {
             let stand_in = UnitId::new(self.app(), id.release(), self.slots());
-            return self.is_routed(&stand_in) && self.can_serve(&stand_in);
+            // It goes soon: were it started anew as well, nobody would serve.
+            return *id != stand_in && self.is_routed(&stand_in) && self.can_serve(&stand_in);
         }
         let done = |unit: &Unit| {
             let given_up = matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);

@@ -101,6 +101,16 @@ fn a_reload_is_noticed_by_nobody_also_with_one_instance() -> Law {
 }
 
 #[test]
+fn a_reload_of_two_that_becomes_one_of_one_is_noticed_by_nobody() -> Law {
+    let (mut sim, release) = running(Nature::Good, BLUE, 2)?;
+    sim.wish_for(&Edit::Reload)?;
+    sim.wish_for(&Edit::Scale(1))?;
+    nobody_notices(&mut sim, |sim| sim.routes_to(&release, 1))?;
+    assert_eq!(restarted_for(&sim, RestartReason::Manual), 1);
+    sim.check_goal()
+}
+
+#[test]
 fn two_units_that_cannot_run_side_by_side_are_reloaded_with_a_gap() -> Law {
     let (mut sim, release) = running(Nature::Good, RECREATE, 1)?;
     sim.wish_for(&Edit::Reload)?;
