@@ -159,7 +159,7 @@ impl AppModel {
         }
         if let Some(rollout) = &self.record.rollout {
             let new = rollout.release == *release;
-            let old_is_owned = plan.owns_old && active && !new;
+            let old_is_owned = plan.owns_old && active && !new && !self.leaves_stopped(rollout);
             if old_is_owned
                 || (new && !active && (rollout.stage == RolloutStage::Advancing || !plan.is_done()))
             {

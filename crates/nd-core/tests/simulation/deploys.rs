@@ -292,3 +292,17 @@ fn an_app_that_was_stopped_is_stopped_after_its_deployment_failed() -> Law {
     }
     Ok(())
 }
+
+#[test]
+fn a_deployment_of_an_app_that_has_not_stopped_yet_waits_for_that() -> Law {
+    let (mut sim, _) = running(Nature::Good, RECREATE, 2)?;
+    sim.ask(Edit::Stop)?;
+    sim.complete(0, Outcome::Fails(PortErrorKind::Transient));
+    let deploy = sim.new_release(Nature::Good.into(), RECREATE, None)?;
+    sim.ask(deploy)?;
+    // The deadline is a day away.
+    sim.world.clock_error = -86_400;
+    sim.settle()?;
+    sim.ended(DeploymentStatus::Succeeded)?;
+    sim.check_goal()
+}
