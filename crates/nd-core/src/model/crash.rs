@@ -40,6 +40,14 @@ pub enum Verdict {
     Final,
 }
 
+impl Verdict {
+    /// Whether nothing more is tried for now.
+    #[must_use]
+    pub fn gives_up(self) -> bool {
+        matches!(self, Self::Loop { .. } | Self::Final)
+    }
+}
+
 impl CrashHistory {
     /// Counts an exit after `uptime` and answers what the policy says. `jitter` is between 0 and 1.
     pub fn record(

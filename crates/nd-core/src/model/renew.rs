@@ -3,7 +3,6 @@
 
 use nd_types::{StrategyName, UnitId};
 
-use super::crash::Verdict;
 use super::decide::Decision;
 use super::unit::{Unit, UnitState};
 use super::{AppModel, Now};
@@ -32,8 +31,7 @@ impl AppModel {
             return *id != stand_in && self.is_routed(&stand_in) && self.can_serve(&stand_in);
         }
         let done = |unit: &Unit| {
-            let given_up = matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
-            unit.is_idle() && !self.is_due(unit) && (unit.state == UnitState::Ready || given_up)
+            unit.is_idle() && !self.is_due(unit) && (unit.state == UnitState::Ready || unit.has_given_up())
         };
         let its_turn = |other: &UnitId| {
             let later = |unit: &Unit| self.is_due(unit) && other > id && !unit.is_leaving();
@@ -62,7 +60,7 @@ impl AppModel {
     }
 
     /// The only unit of an app that is asked over the network gets a second one beside it while it is started anew,
-    /// unless two of them cannot run side by side.
+    /// unless two of them cannot run side by side. It stays for as long as it alone serves.
     pub(super) fn decide_stand_in(&mut self) {
         let Some(active) = self.record.active.clone().filter(|_| self.may_have_stand_in()) else {
             self.stand_in = false;
@@ -71,12 +69,8 @@ impl AppModel {
         let only = UnitId::new(self.app(), &active, 1);
         let due = self.units.get(&only).is_some_and(|unit| self.is_due_gently(unit));
         let serves = self.can_serve(&only) && self.is_routed(&only);
-        self.stand_in = due || (self.stand_in && !serves);
-        let second = UnitId::new(self.app(), &active, 2);
-        let hopeless = self
-            .units
-            .get(&second)
-            .is_some_and(|unit| matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final));
+        let hopeless = self.units.get(&UnitId::new(self.app(), &active, 2)).is_some_and(Unit::has_given_up);
+        self.stand_in = due || (self.stand_in && !serves && !hopeless);
         if due && hopeless {
             self.give_up_renewal(&only);
         }

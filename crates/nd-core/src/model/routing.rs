@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use nd_types::{Availability, ReleaseId, UnitId};
 
 use super::action::Action;
-use super::crash::Verdict;
 use super::decide::Decision;
 use super::unit::{Unit, UnitState};
 use super::{AppModel, Now};
@@ -110,11 +109,10 @@ impl AppModel {
     /// Refused at once when no unit may start again by itself soon; otherwise requests wait for the next one.
     fn availability(&self, active: &ReleaseId) -> Availability {
         let mut units = self.units.iter().filter(|(id, _)| id.release() == active);
-        let given_up = |verdict: Verdict| matches!(verdict, Verdict::Loop { .. } | Verdict::Final);
         let all_given_up = self.units.iter().any(|(id, _)| id.release() == active)
             && units.all(|(_, unit)| {
                 matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent)
-                    && given_up(unit.crashes.verdict())
+                    && unit.has_given_up()
                     && unit.is_idle()
             });
         if all_given_up {

@@ -212,16 +212,13 @@ impl AppModel {
             RunIntent::Stopped => !running,
             RunIntent::Removed => self.is_gone(),
             RunIntent::Running => {
-                let given_up =
-                    |unit: &Unit| matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
-                let calm = |unit: &Unit| unit.can_serve() || given_up(unit);
+                let calm = |unit: &Unit| unit.can_serve() || unit.has_given_up();
                 let restarting = self.units.keys().any(|id| self.must_restart(id));
                 let routed = self.table_known && self.route_goal(&Plan::default()) == self.served;
                 let serves = self.record.active.is_none()
                     || (self.wanted_units().all(calm)
-                        && self.wanted_units().count() == usize::from(self.record.replicas)
-                        && !restarting
-                        && !self.stand_in);
+                        && self.wanted_units().count() == usize::from(self.slots())
+                        && !restarting);
                 routed && serves
             }
         }
@@ -266,8 +263,7 @@ impl AppModel {
         let unseen = || (!self.observed).then(|| "the daemon has just started and looks at it".to_owned());
         let reason = self.hindrance().or_else(|| self.unit_trouble()).or_else(unseen);
         let hopeless = self.wanted_units().all(|unit| {
-            matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent)
-                && matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final)
+            matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent) && unit.has_given_up()
         });
         let completed = |unit: &Unit| matches!(unit.state, UnitState::Crashed(exit) if exit.is_success());
         if hopeless && self.observed && self.wanted_units().all(completed) {

@@ -193,6 +193,12 @@ impl Unit {
         self.state == UnitState::Ready && !self.is_leaving() && !self.watch.is_out()
     }
 
+    /// Whether it ended, and nothing more is tried for now.
+    #[must_use]
+    pub fn has_given_up(&self) -> bool {
+        self.crashes.verdict().gives_up()
+    }
+
     /// Whether nothing is being done to it.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -6,7 +6,7 @@ use nd_core::events::{Event, RestartReason};
 use nd_core::model::AppPhase;
 use nd_core::model::edit::Edit;
 use nd_core::spec::RestartPolicy;
-use nd_types::StrategyName;
+use nd_types::{ExitStatus, ReleaseId, StrategyName, UnitId};
 
 use crate::laws::Law;
 use crate::recipe::{Nature, Recipe};
@@ -138,6 +138,38 @@ fn a_reload_whose_stand_in_never_starts_is_given_up_and_the_old_one_serves_on() 
         sim.said(|event| matches!(event, Event::Trouble { message } if message.contains("stand in"))) == 1
     })?;
     sim.serves_only(&release)
+}
+
+/// An app whose only unit has ended for good while another stands in for it.
+fn stood_in_for() -> Result<(Sim, ReleaseId), String> {
+    let recipe = Recipe { policy: RestartPolicy::Never, ..Nature::Good.into() };
+    let (mut sim, release) = running(recipe, BLUE, 1)?;
+    sim.wish_for(&Edit::Reload)?;
+    let (only, second) = (sim.unit(&release, 1), sim.unit(&release, 2));
+    sim.until("another stands in", |sim| sim.world.routed().contains(&second))?;
+    end(&mut sim, &only)?;
+    Ok((sim, release))
+}
+
+fn end(sim: &mut Sim, unit: &UnitId) -> Law {
+    sim.world.crash(unit, ExitStatus::Code(1));
+    sim.model.look_again();
+    sim.settle()
+}
+
+#[test]
+fn what_stands_in_serves_on_for_a_unit_that_has_ended_for_good() -> Law {
+    let (sim, release) = stood_in_for()?;
+    assert_eq!(sim.world.routed(), [sim.unit(&release, 2)].into());
+    Ok(())
+}
+
+#[test]
+fn nothing_stands_in_once_it_has_ended_for_good_as_well() -> Law {
+    let (mut sim, release) = stood_in_for()?;
+    let second = sim.unit(&release, 2);
+    end(&mut sim, &second)?;
+    sim.check_goal()
 }
 
 #[test]

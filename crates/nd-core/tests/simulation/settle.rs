@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nd_core::model::{AppPhase, UnitState, Verdict};
+use nd_core::model::{AppPhase, UnitState};
 use nd_core::records::{DeploymentStatus, RunIntent};
 use nd_types::{ExitStatus, ReleaseId, UnitId};
 
@@ -100,7 +100,7 @@ impl Sim {
         let record = self.model.record();
         for (id, machine) in &self.world.units {
             let active = record.active.as_ref() == Some(id.release());
-            let owned = (active && id.slot() <= record.replicas) || record.kept.contains(id.release());
+            let owned = (active && id.slot() <= self.model.slots()) || record.kept.contains(id.release());
             holds(owned, || format!("{id} belongs to nobody: {record:?}"))?;
             holds(active || !machine.runs(), || format!("{id} runs and is not of the active release"))?;
         }
@@ -120,11 +120,11 @@ impl Sim {
             });
         };
         let mut serving = 0;
-        for slot in 1..=record.replicas {
+        for slot in 1..=self.model.slots() {
             let id = self.unit(active, slot);
             let unit = self.model.units().get(&id).ok_or_else(|| format!("{id} does not exist"))?;
-            let given_up = matches!(unit.crashes.verdict(), Verdict::Loop { .. } | Verdict::Final);
-            let may_fail = given_up && matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent);
+            let may_fail =
+                unit.has_given_up() && matches!(unit.state, UnitState::Crashed(_) | UnitState::Absent);
             holds(may_fail || self.serves(&id), || format!("{id} is wanted and does not serve: {unit:?}"))?;
             serving += u16::from(self.serves(&id));
         }

@@ -131,6 +131,7 @@ async fn a_unit_is_not_ready_again_before_it_says_so_again(fixture: &Fixture) ->
     let runtime = fixture.runtime();
     runtime.start(&unit).await?;
     until_ready(fixture, &unit).await?;
+    fixture.line(&unit, "begun").await?;
     runtime.signal(&unit, nd_core::ports::Signal::Kill).await?;
     tokio::time::timeout(LIMIT, runtime.wait(&unit)).await??;
     runtime.start(&unit).await?;
