@@ -5,9 +5,9 @@
 //! was not tried and count the tests.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
 use std::time::Instant;
+use std::{env, fs};
 
 use crate::workspace::Workspace;
 use crate::{Result, process, testapp, tidy, units};
@@ -84,6 +84,7 @@ fn phases(run: &mut Run, args: &Args) -> Result {
     } else {
         tests.args(["--lib", "--bins"]);
     }
+    seed(&mut tests);
     select(&mut tests, &workspace, &args.filter);
     let result = run.tests(&mut tests);
     if !args.fast {
@@ -125,6 +126,22 @@ impl Run {
         self.tally = tally;
         result
     }
+}
+
+/// What every property test draws its cases from.
+const SEED: &str = "PROPTEST_RNG_SEED";
+
+/// Makes the random cases those of the committed tree: other ones with every change, and for one state of the sources
+/// the same on every machine.
+fn seed(tests: &mut Command) {
+    if env::var_os(SEED).is_some() {
+        return;
+    }
+    let tree = process::output(Command::new("git").args(["rev-parse", "HEAD^{tree}"])).unwrap_or_default();
+    let digits = String::from_utf8_lossy(&tree).chars().take(16).collect::<String>();
+    let seed = u64::from_str_radix(&digits, 16).unwrap_or_default();
+    println!("\nrandom cases of {SEED}={seed}");
+    tests.env(SEED, seed.to_string());
 }
 
 /// Narrows `tests` down to the packages and names of `filter`.
