@@ -7,7 +7,8 @@
 //!
 //! Along the path of a request: `worker::accept` → `worker::connection` (heads, keep-alive) → `http1::request` (strict
 //! reading) → `worker::plan` (routing, the head for the app) → `worker::admission` (pause, hold, balancing, pool) →
-//! `worker::exchange` (both bodies at once) → `worker::tunnel` after an upgrade.
+//! `worker::exchange` (both bodies at once) → `worker::tunnel` after an upgrade. `worker::account` goes along, counts the
+//! request and writes its access record.
 //!
 //! Must never know: Docker, processes, ACME, configuration files, the store, the core. It logs nothing per request.
 //!
@@ -19,6 +20,7 @@ mod edition;
 pub mod fuzz;
 mod host_ports;
 mod http1;
+mod journal;
 mod net;
 mod pages;
 mod proxy;
@@ -29,9 +31,10 @@ mod stats;
 mod worker;
 
 pub use host_ports::BindFault;
+pub use journal::{RecordBatch, Records};
 pub use net::bind::BindError;
 pub use net::sockets::SocketSet;
 pub use proxy::{Applied, ApplyError, Proxy, StartError, WorkerLost};
-pub use settings::{InvalidNetwork, Network, Settings};
-pub use stats::{AppTraffic, ProxyStats};
+pub use settings::{AccessLog, InvalidNetwork, Network, Settings};
+pub use stats::{AppTraffic, Latency, ProxyStats, ReleaseTraffic};
 pub use worker::DrainReport;

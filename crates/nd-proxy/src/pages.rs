@@ -93,8 +93,8 @@ impl Refusal {
     }
 }
 
-/// Writes a whole answer, head and body.
-pub(crate) fn write(out: &mut Vec<u8>, refusal: &Refusal, to: Addressee<'_>) {
+/// Writes a whole answer, head and body; returns the bytes of the body.
+pub(crate) fn write(out: &mut Vec<u8>, refusal: &Refusal, to: Addressee<'_>) -> u64 {
     let status = refusal.status();
     let title = title(status);
     let (kind, body) = if to.wants_html {
@@ -116,9 +116,11 @@ pub(crate) fn write(out: &mut Vec<u8>, refusal: &Refusal, to: Addressee<'_>) {
         out,
         &["X-Request-Id: ", to.request_id, "\r\n", connection_line(to.keep_alive, to.is_http10), "\r\n"],
     );
-    if !to.is_head {
-        put(out, &[&body]);
+    if to.is_head {
+        return 0;
     }
+    put(out, &[&body]);
+    body.len() as u64
 }
 
 fn html(status: u16, title: &str, refusal: &Refusal, to: Addressee<'_>) -> String {

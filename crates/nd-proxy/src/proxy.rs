@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::command::{Command, Ending};
 use crate::edition::Edition;
 use crate::host_ports::{BindFault, HostPorts};
+use crate::journal::{Outbound, Records};
 use crate::net::bind::BindError;
 use crate::net::sockets::SocketSet;
 use crate::request_id::IdSource;
@@ -40,6 +41,7 @@ pub struct Proxy {
 struct Inner {
     http: SocketAddr,
     stats: Arc<Stats>,
+    records: Arc<Outbound>,
     workers: Vec<mpsc::Sender<Command>>,
     threads: Mutex<Vec<ThreadHandle>>,
     serving: Mutex<Arc<EdgeState>>,
@@ -134,6 +136,7 @@ impl Proxy {
     ) -> Result<Self, StartError> {
         let (http, count) = (main.address(), main.len());
         let (settings, stats) = (Arc::new(settings), Arc::new(Stats::new(count)));
+        let records = Arc::new(Outbound::default());
         let (mut workers, mut threads) = (Vec::new(), Vec::new());
         for ((index, listener), counters) in main.into_listeners().into_iter().enumerate().zip(&stats.workers)
         {
@@ -143,6 +146,7 @@ impl Proxy {
                 settings: Arc::clone(&settings),
                 stats: Arc::clone(&stats),
                 counters: Arc::clone(counters),
+                records: settings.access_log.is_kept().then(|| Arc::clone(&records)),
                 ids: IdSource::new().map_err(StartError::Random)?,
                 listener,
                 at_once,
@@ -155,6 +159,7 @@ impl Proxy {
         let inner = Inner {
             http,
             stats,
+            records,
             workers,
             threads: Mutex::new(threads),
             serving: Mutex::default(),
@@ -186,7 +191,14 @@ impl Proxy {
     /// What has happened so far, over all workers.
     #[must_use]
     pub fn stats(&self) -> ProxyStats {
-        self.inner.stats.sum(self.serving())
+        let records_dropped = self.inner.records.dropped();
+        ProxyStats { records_dropped, ..self.inner.stats.sum(self.serving()) }
+    }
+
+    /// Where access records are taken out. Up to 4 MiB of them wait for whoever does; further ones are dropped and counted.
+    #[must_use]
+    pub fn records(&self) -> Records {
+        Records(Arc::clone(&self.inner.records))
     }
 
     /// Serves `state`; returns once *every* worker does and its host ports are open, those no longer named are closed.
@@ -303,6 +315,7 @@ impl Proxy {
             Err(_) => tracing::error!("a proxy worker does not end"),
         }
         self.inner.tasks.shutdown(SLACK).await;
+        self.inner.records.close();
     }
 
     async fn all(&self, command: impl Fn(oneshot::Sender<()>) -> Command) -> Result<(), WorkerLost> {

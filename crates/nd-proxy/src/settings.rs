@@ -1,10 +1,14 @@
 //! What the operator may choose.
 
+mod access_log;
+
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
+
+pub use access_log::AccessLog;
 
 /// Settings of the data plane. Durations are written as `10s` or `1m30s`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -42,6 +46,8 @@ pub struct Settings {
     pub upstream_idle_timeout: Duration,
     /// Proxies in front of this one, as `10.0.0.0/8` or `192.0.2.1`: what they say about the client is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Whether each request leaves an access record, and how whoever takes the records writes them down.
+    pub access_log: AccessLog,
 }
 
 impl Default for Settings {
@@ -59,6 +65,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             upstream_idle_timeout: Duration::from_secs(4),
             trusted_proxies: Vec::new(),
+            access_log: AccessLog::default(),
         }
     }
 }

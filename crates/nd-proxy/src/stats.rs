@@ -1,12 +1,20 @@
 //! Counters: written by one worker each without locks, added up when somebody asks.
 
+mod release;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use nd_types::{AppName, Generation};
+use nd_types::{AppName, Generation, ReleaseId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use release::ReleaseCounters;
+pub use release::{Latency, ReleaseTraffic};
+
+/// Releases of one app whose figures are kept, so that the last ones of a release that was replaced are still seen.
+const KEPT_RELEASES: usize = 8;
 
 /// What the data plane has done since it started, and what it is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +29,9 @@ pub struct ProxyStats {
     pub turned_away: u64,
     /// Requests refused before they could be routed: malformed, or for a host nobody serves.
     pub unrouted: u64,
+    /// Access records dropped because nobody took them in time.
+    #[serde(default)]
+    pub records_dropped: u64,
     /// Traffic of each app of the current state.
     pub apps: BTreeMap<AppName, AppTraffic>,
 }
@@ -44,6 +55,9 @@ pub struct AppTraffic {
     pub retries: u64,
     /// Connections that were upgraded.
     pub upgrades: u64,
+    /// The same by release; of releases that are gone, only the latest ones.
+    #[serde(default)]
+    pub releases: BTreeMap<ReleaseId, ReleaseTraffic>,
 }
 
 /// All counters of the process.
@@ -67,6 +81,8 @@ pub(crate) struct WorkerCounters {
 #[derive(Debug)]
 pub(crate) struct AppCounters {
     workers: Box<[AppShare]>,
+    /// The one named last comes last.
+    releases: Mutex<Vec<Arc<ReleaseCounters>>>,
     /// Shared by all workers, because a limit applies to it.
     pub(crate) held: AtomicU32,
 }
@@ -89,6 +105,10 @@ pub(crate) struct AppShare {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     pub(crate) fn add(&self, n: u64) {
         self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
     }
@@ -104,19 +124,38 @@ impl Counter {
 
 impl AppCounters {
     fn new(workers: usize) -> Self {
-        Self { workers: (0..workers).map(|_| AppShare::default()).collect(), held: AtomicU32::new(0) }
+        Self {
+            workers: (0..workers).map(|_| AppShare::default()).collect(),
+            releases: Mutex::default(),
+            held: AtomicU32::new(0),
+        }
+    }
+
+    /// The counters of a release, which are made when it is first named.
+    pub(crate) fn release(&self, release: &ReleaseId) -> Arc<ReleaseCounters> {
+        let mut releases = self.releases.lock();
+        let known = releases.iter().position(|one| one.release == *release);
+        let counters = match known {
+            Some(at) => releases.remove(at),
+            None => Arc::new(ReleaseCounters::new(release.clone(), self.workers.len())),
+        };
+        if releases.len() >= KEPT_RELEASES {
+            releases.remove(0);
+        }
+        releases.push(Arc::clone(&counters));
+        counters
     }
 
     /// The share of one worker, which alone may write to it.
     pub(crate) fn share(&self, worker: usize) -> &AppShare {
         static NOBODY: AppShare = AppShare {
-            requests: Counter(AtomicU64::new(0)),
-            responses: [const { Counter(AtomicU64::new(0)) }; 5],
-            bytes_in: Counter(AtomicU64::new(0)),
-            bytes_out: Counter(AtomicU64::new(0)),
-            in_flight: Counter(AtomicU64::new(0)),
-            retries: Counter(AtomicU64::new(0)),
-            upgrades: Counter(AtomicU64::new(0)),
+            requests: Counter::new(),
+            responses: [const { Counter::new() }; 5],
+            bytes_in: Counter::new(),
+            bytes_out: Counter::new(),
+            in_flight: Counter::new(),
+            retries: Counter::new(),
+            upgrades: Counter::new(),
         };
         self.workers.get(worker).unwrap_or(&NOBODY)
     }
@@ -139,6 +178,7 @@ impl AppCounters {
             held: self.held.load(Ordering::Relaxed).into(),
             retries: total(|s| &s.retries),
             upgrades: total(|s| &s.upgrades),
+            releases: self.releases.lock().iter().map(|one| (one.release.clone(), one.sum())).collect(),
         }
     }
 }
@@ -182,6 +222,7 @@ impl Stats {
             accepted: total(|w| &w.accepted),
             turned_away: total(|w| &w.turned_away),
             unrouted: total(|w| &w.unrouted),
+            records_dropped: 0,
             apps: self.apps.lock().iter().map(|(name, counters)| (name.clone(), counters.sum())).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! One worker: a thread with its own listeners, table, pools and counters. Nothing in here is shared or locked.
 
 mod accept;
+mod account;
 mod admission;
 mod app;
 mod connection;
@@ -9,6 +10,7 @@ mod entry;
 mod exchange;
 pub(crate) mod frames;
 mod install;
+mod ledger;
 mod plan;
 mod raw;
 mod signal;
@@ -29,6 +31,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::command::{Command, Ending};
+use crate::journal::Outbound;
 use crate::net::buffers::Buffers;
 use crate::request_id::IdSource;
 use crate::settings::Settings;
@@ -38,6 +41,7 @@ use app::App;
 pub use drain::DrainReport;
 use entry::Entry;
 use install::Table;
+use ledger::Ledger;
 use signal::Signals;
 use upstream::Upstream;
 
@@ -56,6 +60,7 @@ pub(crate) struct Seed {
     pub(crate) settings: Arc<Settings>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) records: Option<Arc<Outbound>>,
     pub(crate) ids: IdSource,
     pub(crate) listener: std::net::TcpListener,
     /// Whether it accepts before there is a table.
@@ -69,6 +74,8 @@ pub(crate) struct Worker {
     settings: Arc<Settings>,
     counters: Arc<WorkerCounters>,
     ids: IdSource,
+    /// Where access records are written, if they are.
+    ledger: Option<Rc<Ledger>>,
     max_connections: usize,
     tasks: LocalTaskSet,
     signals: Rc<Signals>,
@@ -90,13 +97,14 @@ struct Listening {
 
 /// Runs a worker until it is told to end, or nobody is left to tell it.
 pub(crate) async fn run(seed: Seed) {
-    let Seed { index, settings, stats, counters, ids, listener, at_once, mut commands } = seed;
+    let Seed { index, settings, stats, counters, records, ids, listener, at_once, mut commands } = seed;
     let worker = Rc::new(Worker {
         index,
         max_connections: settings.connections_per_worker(stats.workers.len()),
         settings,
         counters,
         ids,
+        ledger: records.map(Ledger::new),
         tasks: LocalTaskSet::new("proxy"),
         signals: Rc::new(Signals::default()),
         buffers: Buffers::default(),
@@ -109,6 +117,9 @@ pub(crate) async fn run(seed: Seed) {
     });
     let (mut listener, mut main) = (Some(listener), None);
     worker.tasks.spawn("sweep", sweep(Rc::clone(&worker)));
+    if let Some(ledger) = worker.ledger.clone() {
+        worker.tasks.spawn("access records", ledger.flush_in_time());
+    }
     let mut ending = (Ending::Shutdown, Duration::ZERO);
     let mut has_table = at_once;
     loop {
@@ -222,6 +233,9 @@ impl Worker {
             );
         }
         self.tasks.shutdown(Duration::ZERO).await;
+        if let Some(ledger) = &self.ledger {
+            ledger.flush();
+        }
     }
 
     fn table(&self) -> Rc<Table> {

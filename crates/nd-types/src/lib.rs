@@ -5,12 +5,14 @@
 //!
 //! Start at [`EdgeState`] for what the proxy serves, and at [`AppName`] and [`UnitId`] for how things are called.
 
+mod access;
 mod edge;
 mod exit;
 mod id;
 mod measure;
 mod name;
 
+pub use access::{AccessEnd, AccessRecord};
 pub use edge::{
     Availability, Backend, EdgeState, HostPattern, HostPort, HostPortProtocol, InvalidHost, PathPrefix,
     Route, Service, ServiceLimits,

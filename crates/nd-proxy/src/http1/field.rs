@@ -29,6 +29,8 @@ pub(crate) enum Name {
     /// A name that apps may mistake for one of the above, because gateways such as CGI turn `-` into `_`.
     LookAlike,
     ContentType,
+    UserAgent,
+    Referer,
 }
 
 impl Name {
@@ -44,10 +46,12 @@ impl Name {
             6 if is("accept") => Self::Accept,
             6 if is("expect") => Self::Expect,
             7 if is("upgrade") => Self::Upgrade,
+            7 if is("referer") => Self::Referer,
             9 if is("forwarded") => Self::Forwarded,
             9 if is("x-real-ip") => Self::RealIp,
             10 if is("connection") => Self::Connection,
             10 if is("keep-alive") => Self::KeepAlive,
+            10 if is("user-agent") => Self::UserAgent,
             12 if is("x-request-id") => Self::RequestId,
             12 if is("content-type") => Self::ContentType,
             14 if is("content-length") => Self::ContentLength,
@@ -66,16 +70,18 @@ impl Name {
     }
 
     fn of_underscored(name: &str) -> Self {
-        match Self::of(&name.replace('_', "-")) {
-            Self::Other | Self::Accept | Self::ContentType => Self::Other,
-            _ => Self::LookAlike,
-        }
+        if Self::of(&name.replace('_', "-")).is_end_to_end() { Self::Other } else { Self::LookAlike }
+    }
+
+    /// Whether the field is between client and app: nothing in it is about framing, routing or attribution.
+    pub(crate) fn is_end_to_end(self) -> bool {
+        matches!(self, Self::Other | Self::Accept | Self::ContentType | Self::UserAgent | Self::Referer)
     }
 
     /// Whether a trailer of that name could change how a message is framed, routed or attributed
     /// (RFC 9110, section 6.5.1).
     pub(crate) fn is_forbidden_in_trailers(self) -> bool {
-        !matches!(self, Self::Other | Self::Accept | Self::ContentType)
+        !self.is_end_to_end()
     }
 }
 

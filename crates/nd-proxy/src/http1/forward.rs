@@ -30,6 +30,11 @@ impl PeerText {
         let node = if ip.is_ipv6() { format!("\"[{ip}]\"") } else { ip.to_string() };
         Self { ip: ip.to_string().into(), node: node.into() }
     }
+
+    /// The address alone.
+    pub(crate) fn ip(&self) -> &str {
+        &self.ip
+    }
 }
 
 /// Writes the head for the app, up to and with its empty line.
@@ -38,8 +43,8 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: 
     put(out, &[head.method, " ", head.target, " HTTP/1.1\r\nHost: ", host, "\r\n"]);
     for field in head.fields {
         let keep = match Name::of(field.name) {
-            Name::Other | Name::Accept | Name::ContentType => !head.nominates(field.name),
             Name::ForwardedOther => hop.is_trusted && !head.nominates(field.name),
+            name if name.is_end_to_end() => !head.nominates(field.name),
             _ => false,
         };
         if keep {

@@ -35,6 +35,8 @@ pub(crate) struct RequestHead<'h, 'b> {
     pub(crate) accepts_html: bool,
     /// A well-formed `X-Request-Id`.
     pub(crate) request_id: Option<&'b str>,
+    pub(crate) user_agent: &'b [u8],
+    pub(crate) referer: &'b [u8],
     /// Some field besides the usual ones is named by `Connection`.
     pub(crate) has_nominated: bool,
     pub(crate) fields: &'h [httparse::Header<'b>],
@@ -95,6 +97,8 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             expects_continue: facts.expects_continue && !is_http10 && !body.is_empty(),
             accepts_html: facts.accepts_html,
             request_id: facts.request_id,
+            user_agent: facts.user_agent,
+            referer: facts.referer,
             has_nominated: facts.has_nominated,
             fields: parsed.headers,
         })
@@ -149,6 +153,8 @@ struct Facts<'b> {
     expects_continue: bool,
     accepts_html: bool,
     request_id: Option<&'b str>,
+    user_agent: &'b [u8],
+    referer: &'b [u8],
 }
 
 impl<'b> Facts<'b> {
@@ -174,6 +180,8 @@ impl<'b> Facts<'b> {
                     facts.expects_continue = true;
                 }
                 Name::Accept => facts.accepts_html |= accepts_html(field.value),
+                Name::UserAgent => facts.user_agent = field.value,
+                Name::Referer => facts.referer = field.value,
                 Name::RequestId => facts.request_id = Some(text(field.value)).filter(|id| is_request_id(id)),
                 _ => {}
             }

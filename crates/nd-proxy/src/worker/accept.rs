@@ -61,7 +61,7 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: Socket
     worker.counters().accepted.add(1);
     if worker.signals.count() >= worker.max_connections {
         worker.counters().turned_away.add(1);
-        turn_away(worker, &stream);
+        turn_away(worker, &stream, peer);
         return;
     }
     let registered = worker.signals.register();
@@ -82,9 +82,10 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: Socket
 }
 
 /// A short answer that fits into any socket buffer; whether it is read is up to the client.
-fn turn_away(worker: &Worker, stream: &TcpStream) {
+fn turn_away(worker: &Worker, stream: &TcpStream, peer: SocketAddr) {
     let mut answer = Vec::new();
-    let request = Request::unknown(worker.ids.next());
+    let mut request = Request::unknown(worker, &peer.ip().to_canonical().to_string());
+    request.account.refused(Refusal::TooManyConnections.status(), 0);
     pages::write(&mut answer, &Refusal::TooManyConnections, request.addressee(false));
     if let Err(error) = stream.try_write(&answer) {
         tracing::trace!(%error, "a client that was turned away went first");

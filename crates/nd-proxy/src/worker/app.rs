@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nd_types::{AppName, Availability, ServiceLimits};
+use nd_types::{AppName, Availability, ReleaseId, ServiceLimits};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::upstream::Upstream;
-use crate::stats::{AppCounters, AppShare};
+use crate::stats::{AppCounters, AppShare, ReleaseCounters};
 
 /// An app; it stays the same object while tables come and go.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct Service {
     pub(crate) availability: Availability,
     pub(crate) limits: ServiceLimits,
     pub(crate) backends: Vec<Rc<Upstream>>,
+    /// Of the release that serves, for what no unit of it answers.
+    pub(crate) traffic: Arc<ReleaseCounters>,
     next: Cell<usize>,
 }
 
@@ -43,6 +45,16 @@ impl App {
     /// This worker's counters of the app.
     pub(crate) fn share(&self) -> &AppShare {
         self.counters.share(self.worker)
+    }
+
+    /// Whose counters [`Self::share`] gives.
+    pub(crate) fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// The counters of a release, shared by all workers.
+    pub(crate) fn release(&self, release: &ReleaseId) -> Arc<ReleaseCounters> {
+        self.counters.release(release)
     }
 
     pub(crate) fn service(&self) -> Option<Rc<Service>> {
@@ -92,7 +104,7 @@ impl Drop for Held {
     }
 }
 
-/// A request or connection of an app that is in progress.
+/// A raw connection of an app that is in progress.
 #[derive(Debug)]
 pub(crate) struct InProgress(Rc<App>);
 
@@ -114,8 +126,9 @@ impl Service {
         availability: Availability,
         limits: ServiceLimits,
         backends: Vec<Rc<Upstream>>,
+        traffic: Arc<ReleaseCounters>,
     ) -> Rc<Self> {
-        Rc::new(Self { availability, limits, backends, next: Cell::new(0) })
+        Rc::new(Self { availability, limits, backends, traffic, next: Cell::new(0) })
     }
 
     /// The backend with the fewest requests in flight, in turn among equals; never one of `except`, and one that could
@@ -134,16 +147,18 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::super::upstream::InFlight;
+    use super::super::upstream::tests::upstream_of;
     use super::*;
 
     fn service(count: u16) -> Rc<Service> {
         let backends = (1..=count)
             .map(|slot| {
-                let unit = format!("shop-aaaaaa-{slot}").parse().unwrap();
-                Upstream::new(unit, ([127, 0, 0, 1], slot).into())
+                let unit = format!("shop-aaaaaa-{slot}");
+                upstream_of(&unit, ([127, 0, 0, 1], slot).into())
             })
             .collect();
-        Service::new(Availability::Serving, ServiceLimits::default(), backends)
+        let traffic = Arc::new(ReleaseCounters::new("aaaaaa".parse().unwrap(), 1));
+        Service::new(Availability::Serving, ServiceLimits::default(), backends, traffic)
     }
 
     #[tokio::test]

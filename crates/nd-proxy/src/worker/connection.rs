@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use nd_types::AccessEnd;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -83,7 +84,7 @@ impl Connection {
                 HeadEvent::Head(length) => self.serve(length).await,
                 HeadEvent::Refused(refusal) => {
                     self.worker.counters().unrouted.add(1);
-                    self.refuse(&Request::unknown(self.worker.ids.next()), &refusal).await
+                    self.refuse(Request::unknown(&self.worker, self.peer.ip()), &refusal).await
                 }
                 HeadEvent::Close => After::Close,
             };
@@ -158,7 +159,7 @@ impl Connection {
                 if request.app.is_none() {
                     self.worker.counters().unrouted.add(1);
                 }
-                self.refuse(&request, &refusal).await
+                self.refuse(request, &refusal).await
             }
         }
     }
@@ -169,15 +170,15 @@ impl Connection {
         for attempt in 1.. {
             let Lease { in_flight, stream } = match admit(&self.worker, &app, reuse).await {
                 Ok(lease) => lease,
-                Err(refusal) => return self.refuse(&request, &refusal).await,
+                Err(refusal) => return self.refuse(request, &refusal).await,
             };
             self.registered.signal.enter(in_flight.upstream(), Kind::Requests);
+            request.account.sent_to(in_flight.upstream());
             let mut upstream = Wire::new(stream);
             upstream.output = Outbox::with(std::mem::take(&mut self.head));
             let (end, spent) = self.attempt(&mut request, upstream).await;
             self.registered.signal.leave();
             if matches!(end, End::Lost) && spent.is_repeatable && attempt < MAX_TRIES {
-                app.share().retries.add(1);
                 self.head = spent.upstream.output.into_bytes();
                 reuse = Reuse::Never;
                 continue;
@@ -196,19 +197,21 @@ impl Connection {
     }
 
     /// Settles accounts after the last attempt.
-    async fn conclude(&mut self, request: Request, end: End, mut spent: Spent, in_flight: InFlight) -> After {
+    async fn conclude(
+        &mut self,
+        mut request: Request,
+        end: End,
+        mut spent: Spent,
+        in_flight: InFlight,
+    ) -> After {
         if matches!(end, End::Refused(_)) && self.client.output.take_back() {
             spent.answer = None; // nothing of it has left, so that the client can be told what is wrong
         }
-        if let Some(app) = &request.app {
-            app.share().bytes_in.add(request.body.content());
-            if let Some(answer) = &spent.answer {
-                app.share().bytes_out.add(answer.body.content());
-                app.share().response(answer.status);
-            }
-        }
+        let bytes_out = spent.answer.as_ref().map_or(0, |answer| answer.body.content());
+        request.account.moved(request.body.content(), bytes_out);
         match (end, &spent.answer) {
             (End::Done, Some(answer)) => {
+                request.account.ended(AccessEnd::Complete);
                 let after = match (answer.keep_alive, spent.is_uploaded) {
                     (true, true) => After::NextRequest,
                     (false, true) => After::Close,
@@ -218,9 +221,12 @@ impl Connection {
                 after
             }
             (End::Switched, _) => self.switch(request, spent, in_flight).await,
-            (End::ClientGone, _) => After::Close,
-            (End::Lost, None) | (End::Done, None) => self.refuse(&request, &Refusal::BrokeOff).await,
-            (End::Refused(refusal), None) => self.refuse(&request, &refusal).await,
+            (End::ClientGone, _) => {
+                request.account.ended(AccessEnd::ClientGone);
+                After::Close
+            }
+            (End::Lost, None) | (End::Done, None) => self.refuse(request, &Refusal::BrokeOff).await,
+            (End::Refused(refusal), None) => self.refuse(request, &refusal).await,
             (End::Lost | End::Refused(_), Some(answer)) => {
                 if !answer.shows_its_end {
                     self.client.reset_on_close();
@@ -245,33 +251,26 @@ impl Connection {
         }
     }
 
-    async fn switch(&mut self, request: Request, spent: Spent, in_flight: InFlight) -> After {
+    async fn switch(&mut self, mut request: Request, spent: Spent, in_flight: InFlight) -> After {
         let kind = match request.offers_upgrade {
             Some(Offer::WebSocket) => Kind::WebSocket,
             Some(Offer::Other) | None => Kind::Opaque,
         };
-        if let Some(app) = &request.app {
-            app.share().upgrades.add(1);
-            app.share().response(101);
-        }
+        request.account.upgraded();
         let tunnel =
             Tunnel::new(&self.worker, &self.registered.signal, &mut self.client, spent.upstream, kind);
         let moved = tunnel.run(&in_flight).await;
-        if let Some(app) = &request.app {
-            app.share().bytes_in.add(moved.up);
-            app.share().bytes_out.add(moved.down);
-        }
+        request.account.moved(moved.up, moved.down);
         After::Close
     }
 
     /// Answers with a page of our own. The connection lives on if the request's end is known.
-    async fn refuse(&mut self, request: &Request, refusal: &Refusal) -> After {
+    async fn refuse(&mut self, mut request: Request, refusal: &Refusal) -> After {
         let is_read = !request.has_body || request.body.is_done();
         let keep_alive = request.keep_alive && is_read && !self.worker.is_closing();
-        if let Some(app) = &request.app {
-            app.share().response(refusal.status());
-        }
-        pages::write(self.client.output.writer(), refusal, request.addressee(keep_alive));
+        let out = self.client.output.writer();
+        let bytes = pages::write(out, refusal, request.addressee(keep_alive));
+        request.account.refused(refusal.status(), bytes);
         let flush = poll_fn(|cx| self.client.poll_flush(cx));
         match timeout(self.worker.settings.send_timeout, flush).await {
             Ok(Ok(())) if keep_alive => After::NextRequest,

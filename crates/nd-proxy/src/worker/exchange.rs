@@ -40,7 +40,6 @@ pub(crate) struct Exchange<'e> {
 /// An answer whose head has been passed on.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) status: u16,
     pub(crate) body: Pump,
     /// The client may send its next request on this connection.
     pub(crate) keep_alive: bool,
@@ -231,6 +230,7 @@ impl<'e> Exchange<'e> {
             status => {
                 let is_refused_early = status >= 400 && self.upload != Upload::Complete;
                 let keep_alive = self.request.keep_alive && !is_refused_early && !self.worker.is_closing();
+                self.request.account.answered(status);
                 let answer = Answer::new(&head, self.request.is_http10, keep_alive);
                 let coding = Coding::choose(head.body, self.request.is_http10);
                 let (keep_alive, is_http10) = (answer.keep_alive, self.request.is_http10);
@@ -278,7 +278,6 @@ impl Answer {
             Coding::Bare => false,
         };
         Self {
-            status: head.status,
             body: Pump::response(head.body, coding),
             keep_alive: keep_alive && shows_its_end,
             is_reusable: head.keep_alive,

@@ -48,7 +48,7 @@ impl Worker {
         for (service, counters) in edition.state.services.iter().zip(&edition.counters) {
             let app = before.remove(&service.app);
             let app = app.unwrap_or_else(|| App::new(service.app.clone(), Arc::clone(counters), self.index));
-            app.set_service(Some(serve(service, &mut living)));
+            app.set_service(Some(serve(&app, service, &mut living)));
             apps.push(app);
         }
         for gone in before.values() {
@@ -88,17 +88,19 @@ impl Worker {
 }
 
 /// A unit that stays at its address keeps its connections and its count.
-fn serve(service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> Rc<Service> {
+fn serve(app: &App, service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> Rc<Service> {
     let mut upstream = |backend: &Backend| {
         let same =
             |u: &&Rc<Upstream>| u.unit == backend.unit && u.address == backend.address && !u.is_retired();
         if let Some(known) = living.iter().find(same) {
             return Rc::clone(known);
         }
-        let new = Upstream::new(backend.unit.clone(), backend.address);
+        let traffic = app.release(backend.unit.release());
+        let new = Upstream::new(backend.unit.clone(), backend.address, traffic);
         living.push(Rc::clone(&new));
         new
     };
     let backends = service.backends.iter().map(&mut upstream).collect();
-    Service::new(service.availability.clone(), service.limits.clone(), backends)
+    let traffic = app.release(&service.release);
+    Service::new(service.availability.clone(), service.limits.clone(), backends, traffic)
 }

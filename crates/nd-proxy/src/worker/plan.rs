@@ -9,7 +9,8 @@ use crate::pages::{Addressee, Refusal};
 use crate::request_id::IdText;
 
 use super::Worker;
-use super::app::{App, InProgress};
+use super::account::{Account, Subject};
+use super::app::App;
 use super::entry::Entry;
 
 /// One request, after its head has been read.
@@ -28,7 +29,7 @@ pub(crate) struct Request {
     pub(crate) expects_continue: bool,
     pub(crate) offers_upgrade: Option<Offer>,
     pub(crate) wants_html: bool,
-    _progress: Option<InProgress>,
+    pub(crate) account: Account,
 }
 
 /// What the client would like to switch to.
@@ -52,9 +53,12 @@ impl Request {
     }
 
     /// A request of which nothing is known but that it is refused.
-    pub(crate) fn unknown(id: IdText) -> Self {
+    pub(crate) fn unknown(worker: &Worker, client: &str) -> Self {
+        let id = worker.ids.next();
+        let subject = Subject { id: id.as_str(), client, ..Subject::default() };
         Self {
             app: None,
+            account: Account::begin(worker, None, subject),
             id,
             body: Pump::request(BodyLength::None, 0),
             has_body: true,
@@ -65,7 +69,6 @@ impl Request {
             expects_continue: false,
             offers_upgrade: None,
             wants_html: false,
-            _progress: None,
         }
     }
 }
@@ -90,14 +93,14 @@ pub(crate) fn plan(
     let mut space = field_space();
     let head = match RequestHead::parse(bytes, &mut space) {
         Ok(head) => head,
-        Err(refused) => return (Request::unknown(worker.ids.next()), Some(Refusal::Malformed(refused))),
+        Err(refused) => return (Request::unknown(worker, from.peer.ip()), Some(Refusal::Malformed(refused))),
     };
     let id = head.request_id.and_then(IdText::given).unwrap_or_else(|| worker.ids.next());
     let app = from.entry.route(worker, &head);
     let limit = app.as_ref().and_then(|app| app.service()).map_or(0, |service| service.limits.body_bytes);
-    let request = describe(&head, id, app, limit);
+    let account = Account::begin(worker, app.as_ref(), subject(&head, &id, from.peer));
+    let request = describe(&head, id, app, limit, account);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
-    app.share().requests.add(1);
     if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
         return (request, Some(Refusal::TooLarge { limit }));
     }
@@ -112,7 +115,26 @@ pub(crate) fn plan(
     (request, None)
 }
 
-fn describe(head: &RequestHead<'_, '_>, id: IdText, app: Option<Rc<App>>, limit: u64) -> Request {
+fn subject<'s>(head: &RequestHead<'_, 's>, id: &'s IdText, peer: &'s PeerText) -> Subject<'s> {
+    Subject {
+        id: id.as_str(),
+        client: peer.ip(),
+        method: head.method,
+        protocol: if head.is_http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+        host: head.host.map_or("", |host| host.value),
+        path: head.target,
+        user_agent: head.user_agent,
+        referrer: head.referer,
+    }
+}
+
+fn describe(
+    head: &RequestHead<'_, '_>,
+    id: IdText,
+    app: Option<Rc<App>>,
+    limit: u64,
+    account: Account,
+) -> Request {
     let offer = |upgrade: &str| match upgrade.eq_ignore_ascii_case("websocket") {
         true => Offer::WebSocket,
         false => Offer::Other,
@@ -128,7 +150,7 @@ fn describe(head: &RequestHead<'_, '_>, id: IdText, app: Option<Rc<App>>, limit:
         expects_continue: head.expects_continue,
         offers_upgrade: head.upgrade.map(offer),
         wants_html: head.accepts_html,
-        _progress: app.as_ref().map(InProgress::of),
+        account,
         app,
     }
 }

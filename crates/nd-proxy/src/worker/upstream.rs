@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nd_types::UnitId;
@@ -10,6 +11,8 @@ use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::stats::ReleaseCounters;
 
 /// Idle connections kept to one unit by one worker.
 const MAX_IDLE: usize = 128;
@@ -21,6 +24,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(1);
 pub(crate) struct Upstream {
     pub(crate) unit: UnitId,
     pub(crate) address: SocketAddr,
+    /// Of its release.
+    pub(crate) traffic: Arc<ReleaseCounters>,
     /// The most recently used connection is last, and used first: the others may grow old.
     idle: RefCell<Vec<Idle>>,
     in_flight: Cell<u32>,
@@ -43,10 +48,11 @@ struct Idle {
 }
 
 impl Upstream {
-    pub(crate) fn new(unit: UnitId, address: SocketAddr) -> Rc<Self> {
+    pub(crate) fn new(unit: UnitId, address: SocketAddr, traffic: Arc<ReleaseCounters>) -> Rc<Self> {
         Rc::new(Self {
             unit,
             address,
+            traffic,
             idle: RefCell::new(Vec::new()),
             in_flight: Cell::new(0),
             refused_at: Cell::new(None),
@@ -175,12 +181,18 @@ impl Drop for InFlight {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
+    pub(in super::super) fn upstream_of(unit: &str, address: SocketAddr) -> Rc<Upstream> {
+        let unit: UnitId = unit.parse().unwrap();
+        let traffic = Arc::new(ReleaseCounters::new(unit.release().clone(), 1));
+        Upstream::new(unit, address, traffic)
+    }
+
     fn upstream(address: SocketAddr) -> Rc<Upstream> {
-        Upstream::new("shop-aaaaaa-1".parse().unwrap(), address)
+        upstream_of("shop-aaaaaa-1", address)
     }
 
     async fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {

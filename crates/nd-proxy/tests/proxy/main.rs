@@ -8,6 +8,7 @@ mod headers;
 mod hold;
 mod host_ports;
 mod limits;
+mod records;
 mod routing;
 mod smuggling;
 mod support;
