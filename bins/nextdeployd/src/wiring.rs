@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nd_bluegreen::{BlueGreen, Recreate};
+use nd_bluegreen::{BlueGreen, Recreate, Rolling};
 use nd_core::ports::LogStore;
 use nd_core::{Engine, Registry};
 use nd_docker::DockerRuntime;
@@ -53,6 +53,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         .probe(Arc::new(NetworkProbe))
         .strategy(Arc::new(BlueGreen))
         .strategy(Arc::new(Recreate))
+        .strategy(Arc::new(Rolling))
         .build()
         .map_err(|error| start_failed("register the adapters", &error))?;
     let mut builder = Engine::builder(registry).store(Arc::new(store)).collector(Arc::new(collector.clone()));

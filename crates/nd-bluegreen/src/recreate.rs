@@ -35,7 +35,9 @@ impl DeployStrategy for Recreate {
         let absent = view.new_units().filter(|unit| unit.readiness == UnitReadiness::Absent);
         plan.stage(absent.map(|unit| Step::Create(unit.id.clone())));
         // While one of the new units may run, the old ones must not come back.
-        plan.owns_old = plan.is_done() || view.all_new_units().any(is_running);
+        if plan.is_done() || view.all_new_units().any(is_running) {
+            view.take_over(&mut plan);
+        }
         if view.all_old_units().any(|unit| unit.routed) {
             plan.stage([Step::Apply(Vec::new())]);
         }
@@ -52,7 +54,7 @@ impl DeployStrategy for Recreate {
             // Nothing served before: there is no way back.
             return Plan::default();
         }
-        let mut plan = Plan { owns_old: true, ..Plan::default() };
+        let mut plan = Plan::default();
         if view.all_new_units().any(|unit| unit.routed) {
             plan.stage([Step::Apply(Vec::new())]);
         }
@@ -64,7 +66,9 @@ impl DeployStrategy for Recreate {
             bring_up(&mut plan, &view.old_units().collect::<Vec<_>>());
             plan.stage([Step::Apply(ids(view.old_units()))]);
         }
-        plan.owns_old = plan.owns_old && view.all_new_units().any(is_running);
+        if view.all_new_units().any(is_running) {
+            view.take_over(&mut plan);
+        }
         plan
     }
 }

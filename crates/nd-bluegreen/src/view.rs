@@ -1,6 +1,6 @@
 //! The units of a deployment, sorted by what a strategy asks of them.
 
-use nd_core::plan::{Plan, Step};
+use nd_core::plan::{Mix, Plan, Step};
 use nd_core::ports::{PlanInput, UnitInput, UnitReadiness};
 use nd_types::UnitId;
 
@@ -39,6 +39,17 @@ impl<'a> View<'a> {
     pub(crate) fn all_old_units(&self) -> impl Iterator<Item = &'a UnitInput> + use<'a> {
         let input = self.input;
         input.units.iter().filter(move |unit| Some(unit.id.release()) == input.old)
+    }
+
+    /// Makes the old units the plan's, and leaves the routes as they are until it says otherwise.
+    pub(crate) fn take_over(&self, plan: &mut Plan) {
+        plan.owned = self.all_old_units().map(|unit| unit.id.clone()).collect();
+        plan.mix = Some(Mix { number: self.input.mixed, units: self.routed() });
+    }
+
+    /// What the routes lead to now.
+    pub(crate) fn routed(&self) -> Vec<UnitId> {
+        ids(self.input.units.iter().filter(|unit| unit.routed))
     }
 
     /// Whether the routes lead to exactly the wanted units of the new release.

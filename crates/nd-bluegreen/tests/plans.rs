@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use insta::assert_snapshot;
-use nd_bluegreen::{BlueGreen, Recreate};
-use nd_core::plan::{Plan, Step};
+use nd_bluegreen::{BlueGreen, Recreate, Rolling};
+use nd_core::plan::{Mix, Plan, Step};
 use nd_core::ports::{DeployStrategy, PlanInput, UnitInput, UnitReadiness};
 use nd_types::{AppName, ReleaseId, UnitId};
 
@@ -19,6 +19,7 @@ struct Stage {
     old: Option<ReleaseId>,
     new: ReleaseId,
     switched: bool,
+    mixed: u16,
     prepared: bool,
     replicas: u16,
     old_replicas: u16,
@@ -40,7 +41,7 @@ impl Stage {
         let after = (1..=replicas).map(|slot| unit(&new, slot, UnitReadiness::Absent, false));
         let units = before.chain(after).collect();
         let old = Some(old).filter(|_| old_replicas > 0);
-        Ok(Self { app, old, new, switched: false, prepared: false, replicas, old_replicas, units })
+        Ok(Self { app, old, new, switched: false, mixed: 0, prepared: false, replicas, old_replicas, units })
     }
 
     fn input(&self) -> PlanInput<'_> {
@@ -48,6 +49,7 @@ impl Stage {
             new: &self.new,
             old: self.old.as_ref(),
             switched: self.switched,
+            mixed: self.mixed,
             prepared: self.prepared,
             replicas: self.replicas,
             old_replicas: self.old_replicas,
@@ -82,12 +84,14 @@ impl Stage {
                     unit.drained = true;
                 }
             }
-            Step::Apply(routed) => {
+            Step::Apply(routed) | Step::Mix(Mix { units: routed, .. }) => {
                 for unit in &mut self.units {
                     unit.routed = routed.contains(&unit.id);
                     unit.drained = unit.drained && !unit.routed;
                 }
-                if let Some(first) = routed.first() {
+                if let Step::Mix(mix) = step {
+                    self.mixed = mix.number;
+                } else if let Some(first) = routed.first() {
                     self.switched = *first.release() == self.new;
                 }
             }
@@ -104,7 +108,7 @@ fn walk(
     let mut text = String::new();
     for number in 1..=stages {
         let plan = plan(&stage.input());
-        writeln!(text, "plan {number}{}", if plan.owns_old { ", the old units are the plan's" } else { "" })?;
+        writeln!(text, "plan {number}{}", owned(&plan))?;
         if plan.is_done() {
             writeln!(text, "  done")?;
             return Ok(text);
@@ -120,7 +124,15 @@ fn walk(
     Ok(text)
 }
 
-const ALL: usize = 20;
+/// Which old units are the plan's.
+fn owned(plan: &Plan) -> String {
+    match plan.owned.len() {
+        0 => String::new(),
+        some => format!(", {some} of the old units are the plan's"),
+    }
+}
+
+const ALL: usize = 40;
 
 #[test]
 fn blue_green_deploys_for_the_first_time() -> Outcome {
@@ -240,6 +252,49 @@ fn a_start_under_way_keeps_the_old_units_from_coming_back() -> Outcome {
     stage.set(&first, UnitReadiness::Starting);
     stage.set(&second, UnitReadiness::Absent);
     let plan = Recreate.plan(&stage.input());
-    assert!(plan.owns_old, "{plan:?}");
+    assert!(!plan.owned.is_empty(), "{plan:?}");
+    Ok(())
+}
+
+#[test]
+fn rolling_deploys_for_the_first_time() -> Outcome {
+    let mut stage = Stage::new(0, 2)?;
+    assert_snapshot!(walk(&mut stage, |input| Rolling.plan(input), ALL)?);
+    Ok(())
+}
+
+#[test]
+fn rolling_replaces_three_instances_one_after_the_other() -> Outcome {
+    let mut stage = Stage::new(3, 3)?;
+    assert_snapshot!(walk(&mut stage, |input| Rolling.plan(input), ALL)?);
+    Ok(())
+}
+
+#[test]
+fn rolling_replaces_one_instance_by_two() -> Outcome {
+    let mut stage = Stage::new(1, 2)?;
+    assert_snapshot!(walk(&mut stage, |input| Rolling.plan(input), ALL)?);
+    Ok(())
+}
+
+#[test]
+fn rolling_undoes_from_the_middle() -> Outcome {
+    let mut stage = Stage::new(3, 3)?;
+    // Prepared; the first new unit is created, started, ready and routed; the first old one is drained and stopped; the
+    // second new one is created and started.
+    walk(&mut stage, |input| Rolling.plan(input), 9)?;
+    assert_snapshot!(walk(&mut stage, |input| Rolling.undo(input), ALL)?);
+    Ok(())
+}
+
+#[test]
+fn rolling_leaves_the_new_release_in_the_routes_until_an_old_unit_is_back() -> Outcome {
+    let mut stage = Stage::new(2, 2)?;
+    walk(&mut stage, |input| Rolling.plan(input), 5)?;
+    for slot in [1, 2] {
+        let old = UnitId::new(&stage.app, stage.old.as_ref().ok_or("no old release")?, slot);
+        stage.set(&old, UnitReadiness::Stopped);
+    }
+    assert_snapshot!(walk(&mut stage, |input| Rolling.undo(input), ALL)?);
     Ok(())
 }

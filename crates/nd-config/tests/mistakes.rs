@@ -126,7 +126,7 @@ mistakes! {
         "error[ND0202] nextdeploy.yml:4:21: `secret:DATABASE_URL` is not supported yet by this version; help: write `${DATABASE_URL}` and export it";
     a_strategy_of_a_later_version_is_named:
         with("deployment: {rollout: {strategy: canary}}\n") =>
-        "error[ND0202] nextdeploy.yml:4:34: strategy `canary` is not supported yet by this version; help: write `bluegreen` or `recreate`";
+        "error[ND0202] nextdeploy.yml:4:34: strategy `canary` is not supported yet by this version; help: write `bluegreen`, `rolling` or `recreate`";
     serverless_belongs_to_the_original_tool:
         with("target_type: serverless\n") =>
         "error[ND0201] nextdeploy.yml:4:14: target_type serverless is a target of the original Go tool `nextdeploy` only; help: write `vps` to deploy to a server of your own";

@@ -105,7 +105,11 @@ fn manifest() -> impl Strategy<Value = Manifest> {
     let restart = (of(policy), of(-1i64..9999), of(time()), of(memory()), vec(0i32..=255, 0..3), of(cron));
     let rest = (
         healthcheck(),
-        of(prop_oneof![Just(StrategyName::BlueGreen), Just(StrategyName::Recreate)]),
+        of(prop_oneof![
+            Just(StrategyName::BlueGreen),
+            Just(StrategyName::Recreate),
+            Just(StrategyName::Rolling)
+        ]),
         of(prop_oneof![Just(Instances::Max), (1u16..=1000).prop_filter_map("in range", Instances::count)]),
         vec("/[a-z]{1,6}", 0..3),
         vec("[a-z]{1,5}:/[a-z]{1,5}(:ro)?", 0..2),

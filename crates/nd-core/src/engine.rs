@@ -5,6 +5,7 @@ mod adoption;
 mod boot;
 mod bus;
 mod checks;
+mod choose;
 mod claims;
 mod deploy;
 mod diagnose;

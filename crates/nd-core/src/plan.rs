@@ -13,8 +13,19 @@ use nd_types::{ReleaseId, UnitId};
 pub struct Plan {
     /// The stages; none is empty.
     pub stages: Vec<Vec<Step>>,
-    /// Whether the old release's units now belong to this plan, so that nobody else may start them again.
-    pub owns_old: bool,
+    /// Units of the old release that now belong to this plan, so that nobody else may start them again.
+    pub owned: BTreeSet<UnitId>,
+    /// What the routes lead to until a step says otherwise; absent: to the release that serves alone.
+    pub mix: Option<Mix>,
+}
+
+/// A table that leads to both releases.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mix {
+    /// Which one it is of those that the deployment goes through; it grows.
+    pub number: u16,
+    /// The units it leads to; those that cannot serve at the moment are left out.
+    pub units: Vec<UnitId>,
 }
 
 /// One thing to do.
@@ -30,6 +41,8 @@ pub enum Step {
     WaitReady(UnitId),
     /// Route requests to exactly these units and wait until that serves; to none, and requests wait.
     Apply(Vec<UnitId>),
+    /// Route requests to units of both releases and wait until that serves.
+    Mix(Mix),
     /// Wait until no request is in flight on a unit that is not routed.
     Drain(UnitId),
     /// Stop a unit and keep it.
@@ -59,7 +72,9 @@ impl Plan {
         let mut units = BTreeSet::new();
         for step in self.stages.iter().flatten() {
             match step {
-                Step::Apply(routed) => units.extend(routed.iter().cloned()),
+                Step::Apply(routed) | Step::Mix(Mix { units: routed, .. }) => {
+                    units.extend(routed.iter().cloned());
+                }
                 step => units.extend(step.unit().cloned()),
             }
         }
@@ -84,7 +99,7 @@ impl Step {
             | Self::Drain(unit)
             | Self::Stop(unit)
             | Self::Remove(unit) => Some(unit),
-            Self::Prepare(_) | Self::Apply(_) => None,
+            Self::Prepare(_) | Self::Apply(_) | Self::Mix(_) => None,
         }
     }
 }
@@ -97,7 +112,7 @@ impl fmt::Display for Step {
             Self::Start(unit) => write!(f, "start {unit}"),
             Self::WaitReady(unit) => write!(f, "wait until {unit} is ready"),
             Self::Apply(units) if units.is_empty() => f.write_str("hold requests"),
-            Self::Apply(units) => {
+            Self::Apply(units) | Self::Mix(Mix { units, .. }) => {
                 f.write_str("route to ")?;
                 for (i, unit) in units.iter().enumerate() {
                     write!(f, "{}{unit}", if i == 0 { "" } else { ", " })?;

@@ -162,6 +162,7 @@ impl Book {
                 routes: serving.routes.iter().filter(|route| ours(&route.app)).cloned().collect(),
                 host_ports: serving.host_ports.iter().filter(|port| ours(&port.app)).cloned().collect(),
                 units: service.backends.iter().map(|backend| backend.unit.clone()).collect(),
+                mix: 0,
             };
             self.apps.insert(service.app.clone(), routes);
         }

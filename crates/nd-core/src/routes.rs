@@ -19,6 +19,8 @@ pub struct AppRoutes {
     pub host_ports: Vec<HostPort>,
     /// Units that count as serving, those without a port included.
     pub units: Vec<UnitId>,
+    /// Which mix of two releases this is, where it is one of those that a deployment goes through.
+    pub mix: u16,
 }
 
 impl AppRoutes {
@@ -42,7 +44,7 @@ impl AppRoutes {
             availability,
             limits: spec.limits.clone(),
         };
-        Self { service, routes, host_ports, units: Vec::new() }
+        Self { service, routes, host_ports, units: Vec::new(), mix: 0 }
     }
 
     /// Adds a unit that serves, at its address where it has one.

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_bluegreen::{BlueGreen, Recreate};
+use nd_bluegreen::{BlueGreen, Recreate, Rolling};
 use nd_core::engine::{DeployRequest, EngineHandle};
 use nd_core::ports::StateStore;
 use nd_core::spec::{AppSpec, ImageSpec, Workload};
@@ -58,6 +58,7 @@ pub(crate) async fn embed(
         .probe(Arc::new(NetworkProbe))
         .strategy(Arc::new(BlueGreen))
         .strategy(Arc::new(Recreate))
+        .strategy(Arc::new(Rolling))
         .build()?;
     let engine = Engine::builder(registry).store(store).build().await?;
 

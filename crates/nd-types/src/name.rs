@@ -133,6 +133,8 @@ pub enum StrategyName {
     BlueGreen,
     /// The old release stops before the new one starts; requests wait in the gap.
     Recreate,
+    /// One instance after the other: each new one takes over from one of the old release.
+    Rolling,
 }
 
 impl fmt::Display for StrategyName {
@@ -140,6 +142,7 @@ impl fmt::Display for StrategyName {
         f.write_str(match self {
             Self::BlueGreen => "bluegreen",
             Self::Recreate => "recreate",
+            Self::Rolling => "rolling",
         })
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct DeployArgs {
     /// The same as --env prod
     #[arg(long)]
     pub(crate) prod: bool,
-    /// How the release replaces the one before: bluegreen or recreate
+    /// How the release replaces the one before: bluegreen, rolling or recreate
     #[arg(long, value_name = "NAME", value_parser = strategy)]
     pub(crate) strategy: Option<StrategyName>,
     /// What this deployment is about
@@ -186,7 +186,8 @@ fn strategy(text: &str) -> Result<StrategyName, String> {
     match text {
         "bluegreen" => Ok(StrategyName::BlueGreen),
         "recreate" => Ok(StrategyName::Recreate),
-        "rolling" | "canary" => Err(format!("strategy {text} is not supported yet by this version")),
-        _ => Err(format!("`{text}` is not one of bluegreen, recreate")),
+        "rolling" => Ok(StrategyName::Rolling),
+        "canary" => Err(format!("strategy {text} is not supported yet by this version")),
+        _ => Err(format!("`{text}` is not one of bluegreen, rolling, recreate")),
     }
 }

@@ -37,14 +37,15 @@ fn strategy(field: &Field<'_>, d: &mut Decoder) -> Option<StrategyName> {
     match text.as_str() {
         "bluegreen" => return Some(StrategyName::BlueGreen),
         "recreate" => return Some(StrategyName::Recreate),
-        "rolling" | "canary" => {
+        "rolling" => return Some(StrategyName::Rolling),
+        "canary" => {
             let message = format!("strategy `{text}` is not supported yet by this version");
-            d.say(field.mistake(Code::NotYet, message).help("write `bluegreen` or `recreate`"));
+            d.say(field.mistake(Code::NotYet, message).help("write `bluegreen`, `rolling` or `recreate`"));
         }
         _ => {
             let mistake =
-                field.mistake(Code::BadValue, format!("`{text}` is not one of bluegreen, recreate"));
-            d.say(match closest(text, ["bluegreen", "recreate"]) {
+                field.mistake(Code::BadValue, format!("`{text}` is not one of bluegreen, rolling, recreate"));
+            d.say(match closest(text, ["bluegreen", "rolling", "recreate"]) {
                 Some(word) => mistake.help(format!("`{word}`")),
                 None => mistake,
             });

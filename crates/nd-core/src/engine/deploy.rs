@@ -5,21 +5,19 @@ use std::time::Duration;
 
 use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
 
+use super::choose::{choose_strategy, time_limit};
 use super::error::EngineError;
 use super::reconciler::ask;
 use super::shared::{AppEntry, Message, Shared};
 use crate::model::edit::{DeployEdit, Edit};
 use crate::model::{AppModel, AppStatus};
 use crate::plan::Plan;
-use crate::ports::{DeployStrategy, PlanInput, RegistryAuth, UnitInput, UnitReadiness};
+use crate::ports::{PlanInput, RegistryAuth, UnitInput, UnitReadiness};
 use crate::records::{AppRecord, DeploymentRecord, DeploymentStatus, ReleaseRecord};
 use crate::spec::AppSpec;
 
 /// How often a queued deployment looks whether it is its turn, beside being woken.
 const QUEUE_CHECK: Duration = Duration::from_secs(1);
-
-/// Pulling the image comes on top of becoming ready; this is the time for it.
-const PREPARE_ALLOWANCE: Duration = Duration::from_secs(600);
 
 /// A wish to make a new release serve.
 #[derive(Clone, Debug)]
@@ -131,44 +129,6 @@ pub struct PlannedDeploy {
     pub plan: Plan,
 }
 
-/// The strategy for a spec: the one asked for, or blue-green where two versions may run side by side.
-fn choose_strategy(
-    shared: &Shared,
-    spec: &AppSpec,
-    status: Option<&AppStatus>,
-    fixed_port: Option<std::num::NonZeroU16>,
-) -> Result<(StrategyName, Option<String>), EngineError> {
-    let runtime = shared.registry.runtime(spec.runtime()).ok_or(EngineError::NoRuntime(spec.runtime()))?;
-    let checked = match shared.registry.strategies().get(&StrategyName::BlueGreen) {
-        Some(bluegreen) => DeployStrategy::check(&**bluegreen, spec, runtime.caps(), fixed_port),
-        None => Err("it is not part of this daemon".to_owned()),
-    };
-    let before = status.and_then(|status| status.spec.as_deref());
-    let checked = checked.and_then(|()| match before.and_then(|before| before.own_ports().next()) {
-        Some(bind) => {
-            Err(format!("the version before has host port {bind} itself, and gives it back when it stops"))
-        }
-        None => Ok(()),
-    });
-    match (spec.strategy, checked) {
-        (Some(StrategyName::Recreate), _) => Ok((StrategyName::Recreate, None)),
-        (Some(StrategyName::BlueGreen), Err(reason)) => Err(EngineError::Strategy(reason)),
-        (None, Err(reason)) => {
-            let gap = if status.is_some_and(|status| status.release.is_some()) {
-                if spec.direct {
-                    "; nothing answers while the old version stops and the new one starts"
-                } else {
-                    "; requests wait while the old version stops and the new one starts"
-                }
-            } else {
-                ""
-            };
-            Ok((StrategyName::Recreate, Some(format!("{reason}{gap}"))))
-        }
-        (_, Ok(())) => Ok((StrategyName::BlueGreen, None)),
-    }
-}
-
 impl Shared {
     pub(crate) async fn deploy(self: &Arc<Self>, request: DeployRequest) -> Result<Accepted, EngineError> {
         let id = random(ReleaseId::random())?;
@@ -272,9 +232,8 @@ impl Shared {
             choose_strategy(self, &request.spec, Some(&status), status.fixed_port)?;
         let id = random(DeploymentId::random())?;
         let now = self.clock.wall();
-        let readiness = &request.spec.readiness;
-        let limit =
-            request.deadline.unwrap_or(PREPARE_ALLOWANCE + readiness.start_period + readiness.deadline);
+        let replicas = request.replicas.unwrap_or(status.replicas);
+        let limit = request.deadline.unwrap_or_else(|| time_limit(strategy, &request.spec, replicas));
         let deployment = DeploymentRecord {
             id: id.clone(),
             app: request.app.clone(),
@@ -333,6 +292,7 @@ impl Shared {
             new: &new,
             old,
             switched: false,
+            mixed: 0,
             prepared: false,
             replicas,
             old_replicas: known,

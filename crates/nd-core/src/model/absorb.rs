@@ -172,8 +172,7 @@ impl AppModel {
                 now,
             );
         }
-        let serves = self.record.active.as_ref() == Some(id.release());
-        if self.is_advancing(id.release()) && !serves {
+        if self.is_taking_over(id.release()) {
             if let Some(exit) = not_ready.exit {
                 self.on_unit(id, UnitEvent::Exited(exit), now);
             }
@@ -253,6 +252,7 @@ impl AppModel {
         self.routes_not_before = None;
         self.table_known = true;
         let release = routes.service.release.clone();
+        self.has_mixed(routes.mix, now);
         let units = u32::try_from(routes.units.len()).unwrap_or(u32::MAX);
         let faults: Vec<String> =
             serving.faults.iter().map(|fault| format!("{}: {}", fault.bind, fault.error)).collect();
@@ -265,7 +265,7 @@ impl AppModel {
                 fix: vec!["stop what holds the port, or choose another host port".to_owned()],
                 ..Diagnosis::new(format!("cannot listen on {fault}"))
             };
-            if self.is_advancing(&release) && self.record.active.as_ref() != Some(&release) {
+            if self.is_taking_over(&release) {
                 return self.undo_rollout(diagnosis, now);
             }
             if !same_faults {
@@ -274,6 +274,17 @@ impl AppModel {
         }
         if units > 0 && self.record.active.as_ref() != Some(&release) && self.leads_to(&release) {
             self.switch_to(&release, now);
+        }
+    }
+
+    /// A mix of both releases serves: the deployment has come that far.
+    fn has_mixed(&mut self, mix: u16, now: Now) {
+        if let Some(rollout) = &mut self.record.rollout
+            && rollout.stage == RolloutStage::Advancing
+            && rollout.mixed < mix
+        {
+            rollout.mixed = mix;
+            self.touch(now);
         }
     }
 
@@ -316,8 +327,7 @@ impl AppModel {
 
     /// What may pass is tried again until the deployment's deadline; the rest ends it.
     fn action_failed(&mut self, id: Option<&UnitId>, release: &ReleaseId, error: ActionError, now: Now) {
-        let serves = self.record.active.as_ref() == Some(release);
-        if self.is_advancing(release) && !serves && !error.kind.may_pass() {
+        if self.is_taking_over(release) && !error.kind.may_pass() {
             return self.undo_rollout(error.diagnosis, now);
         }
         if self.trouble.as_ref() != Some(&error.diagnosis.what) {

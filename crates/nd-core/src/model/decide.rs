@@ -137,7 +137,7 @@ impl AppModel {
                 Step::Drain(_) => UnitAction::Drain,
                 Step::Stop(_) => UnitAction::Stop,
                 Step::Remove(_) => UnitAction::Remove,
-                Step::Create(_) | Step::Prepare(_) | Step::Apply(_) => continue,
+                Step::Create(_) | Step::Prepare(_) | Step::Apply(_) | Step::Mix(_) => continue,
             };
             let ends = matches!(action, UnitAction::Drain | UnitAction::Stop | UnitAction::Remove);
             if let Some(unit) = step.unit().filter(|unit| !ends || !self.may_be_routed(unit)) {
@@ -159,7 +159,7 @@ impl AppModel {
         }
         if let Some(rollout) = &self.record.rollout {
             let new = rollout.release == *release;
-            let old_is_owned = plan.owns_old && active && !new && !self.leaves_stopped(rollout);
+            let old_is_owned = plan.owned.contains(id) && active && !new && !self.leaves_stopped(rollout);
             if old_is_owned
                 || (new && !active && (rollout.stage == RolloutStage::Advancing || !plan.is_done()))
             {

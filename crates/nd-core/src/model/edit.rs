@@ -222,6 +222,7 @@ impl AppModel {
             from_stopped,
             from_idle: self.serves_nothing(),
             deadline,
+            mixed: 0,
             stage: RolloutStage::Advancing,
         });
         edited.deployment = Some(deployment);

@@ -150,14 +150,11 @@ impl AppModel {
 
     /// A unit of the release that is about to take over is in trouble: the deployment has failed.
     fn fail_if_advancing(&mut self, id: &UnitId, what: &str, exit: Option<ExitStatus>, now: Now) -> bool {
-        let serves = self.record.active.as_ref() == Some(id.release());
-        if serves || !self.is_advancing(id.release()) {
+        if !self.is_taking_over(id.release()) {
             return false;
         }
-        self.undo_rollout(
-            Diagnosis { exit, ..Diagnosis::new(format!("{id} {what} before it could serve")) },
-            now,
-        );
+        let when = if self.is_routed(id) { "while its release took over" } else { "before it could serve" };
+        self.undo_rollout(Diagnosis { exit, ..Diagnosis::new(format!("{id} {what} {when}")) }, now);
         true
     }
 

@@ -52,6 +52,7 @@ impl AppModel {
             new: &rollout.release,
             old: old.as_ref(),
             switched: self.record.active.as_ref() == Some(&rollout.release),
+            mixed: rollout.mixed,
             prepared: self.is_prepared(&rollout.release),
             replicas: rollout.replicas,
             old_replicas: rollout.old_replicas,
@@ -121,6 +122,11 @@ impl AppModel {
             .rollout
             .as_ref()
             .is_some_and(|rollout| rollout.release == *release && rollout.stage == RolloutStage::Advancing)
+    }
+
+    /// Whether `release` is on its way to serve, and does not serve alone yet.
+    pub(super) fn is_taking_over(&self, release: &ReleaseId) -> bool {
+        self.is_advancing(release) && self.record.active.as_ref() != Some(release)
     }
 
     fn watch_deadline(&mut self, now: Now, decision: &mut Decision) {
@@ -256,6 +262,7 @@ impl AppModel {
             from_stopped: false,
             from_idle: false,
             deadline: now.wall.saturating_add(UNDO_LIMIT).unwrap_or(now.wall),
+            mixed: 0,
             stage: RolloutStage::Advancing,
         });
         self.touch(now);

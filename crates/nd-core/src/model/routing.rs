@@ -8,7 +8,7 @@ use super::action::Action;
 use super::decide::Decision;
 use super::unit::{Unit, UnitState};
 use super::{AppModel, Now};
-use crate::plan::{Plan, Step};
+use crate::plan::{Mix, Plan, Step};
 use crate::records::RunIntent;
 use crate::routes::AppRoutes;
 
@@ -48,6 +48,9 @@ impl AppModel {
         if self.record.run == RunIntent::Removed {
             return None;
         }
+        if let Some(mix) = self.next_mix(plan) {
+            return self.mixed_routes(mix);
+        }
         if let Some(units) = plan.next_steps().iter().find_map(applied_units) {
             let release = units.first().map(UnitId::release).or(self.record.active.as_ref())?;
             return self.routes_to(release, units.iter(), Availability::Serving);
@@ -59,17 +62,40 @@ impl AppModel {
         if !self.runs_active() {
             return self.routes_to(active, [].iter(), Availability::Serving);
         }
-        if plan.owns_old && self.record.rollout.as_ref().is_some_and(|rollout| rollout.release != *active) {
-            // In the gap of a `recreate`: nothing may be added until the plan says so.
-            let served = self.served.as_ref().map(|served| served.units.clone()).unwrap_or_default();
-            let still: Vec<UnitId> = served.into_iter().filter(|unit| self.can_serve(unit)).collect();
-            return self.routes_to(active, still.iter(), Availability::Serving);
+        if let Some(mix) = &plan.mix
+            && self.record.rollout.as_ref().is_some_and(|rollout| rollout.release != *active)
+        {
+            // Between two steps nothing may be added but what the plan says.
+            return self.mixed_routes(mix);
         }
         let ready: Vec<UnitId> = (1..=self.slots())
             .map(|slot| UnitId::new(self.app(), active, slot))
             .filter(|unit| self.can_serve(unit) && !self.must_restart(unit))
             .collect();
         self.routes_to(active, ready.iter(), self.availability(active))
+    }
+
+    /// The mix of both releases that is to serve next, as soon as all units of the new one in it can.
+    fn next_mix<'p>(&self, plan: &'p Plan) -> Option<&'p Mix> {
+        let active = self.record.active.as_ref();
+        let complete = |mix: &Mix| {
+            mix.units.iter().filter(|unit| Some(unit.release()) != active).all(|unit| self.can_serve(unit))
+        };
+        plan.next_steps().iter().find_map(|step| match step {
+            Step::Mix(mix) => Some(mix).filter(|mix| complete(mix)),
+            _ => None,
+        })
+    }
+
+    /// Routes to those units of a mix that can serve.
+    fn mixed_routes(&self, mix: &Mix) -> Option<AppRoutes> {
+        let active = self.record.active.as_ref()?;
+        let serves = |unit: &&UnitId| {
+            let surplus = unit.release() == active && unit.slot() > self.slots();
+            !surplus && self.can_serve(unit) && !self.must_restart(unit)
+        };
+        let routes = self.routes_to(active, mix.units.iter().filter(serves), Availability::Serving)?;
+        Some(AppRoutes { mix: mix.number, ..routes })
     }
 
     pub(super) fn can_serve(&self, id: &UnitId) -> bool {

@@ -183,7 +183,8 @@ impl AppModel {
     fn serving_units(&self) -> impl Iterator<Item = &UnitId> {
         let active = self.record.active.as_ref();
         let serving = move |(id, unit): &(&UnitId, &Unit)| {
-            Some(id.release()) == active && unit.state == UnitState::Ready && self.is_routed(id)
+            let ours = Some(id.release()) == active || self.is_taking_over(id.release());
+            ours && unit.state == UnitState::Ready && self.is_routed(id)
         };
         self.units.iter().filter(serving).map(|(id, _)| id)
     }

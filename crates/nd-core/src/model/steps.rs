@@ -117,7 +117,7 @@ fn name_of(step: &Step) -> &'static str {
         Step::Start(_) => "start",
         Step::WaitReady(_) => "health",
         Step::Apply(units) if units.is_empty() => "hold",
-        Step::Apply(_) => "swap",
+        Step::Apply(_) | Step::Mix(_) => "swap",
         Step::Drain(_) => "drain",
         Step::Stop(_) => "stop",
         Step::Remove(_) => "remove",

@@ -1,5 +1,6 @@
 //! Asking the units that serve whether they still do: one that does not is taken out of the pool, then started anew.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nd_supervise::Mono;
@@ -9,6 +10,7 @@ use super::action::{Action, CheckReport, Checks};
 use super::decide::Decision;
 use super::unit::UnitState;
 use super::{AppModel, Now};
+use crate::diagnosis::Diagnosis;
 use crate::events::{Event, RestartReason};
 use crate::spec::{AppSpec, ProbeKind, RestartPolicy};
 
@@ -38,18 +40,28 @@ impl Watch {
 }
 
 impl AppModel {
-    /// Asks every unit that serves and whose turn it is.
+    /// Asks every unit that serves and whose turn it is: of the active release, and of one that takes over beside it.
     pub(super) fn watch(&mut self, now: Now, decision: &mut Decision) {
-        let Some(active) = self.record.active.clone().filter(|_| self.runs_active() && !self.suspended)
-        else {
+        if !self.runs_active() || self.suspended {
             return;
-        };
-        let Some(spec) = self.spec_of(&active).cloned() else { return };
-        let healthcheck = self.asks_engine(&active);
+        }
+        let comes = self.record.rollout.as_ref().map(|rollout| rollout.release.clone());
+        let comes = comes.filter(|release| self.is_advancing(release));
+        for release in self.record.active.clone().into_iter().chain(comes).collect::<BTreeSet<_>>() {
+            self.watch_release(&release, now, decision);
+        }
+    }
+
+    fn watch_release(&mut self, release: &ReleaseId, now: Now, decision: &mut Decision) {
+        let Some(spec) = self.spec_of(release).cloned() else { return };
+        let healthcheck = self.asks_engine(release);
+        let active = self.record.active.as_ref() == Some(release);
         let slots = self.slots();
-        for (id, unit) in &mut self.units {
-            let serves = *id.release() == active && id.slot() <= slots && unit.state == UnitState::Ready;
-            if !serves || !unit.is_idle() || unit.watch.asking {
+        let served = self.served.clone();
+        for (id, unit) in self.units.iter_mut().filter(|(id, _)| id.release() == release) {
+            let serves =
+                if active { id.slot() <= slots } else { served.as_ref().is_some_and(|s| s.names(id)) };
+            if !serves || unit.state != UnitState::Ready || !unit.is_idle() || unit.watch.asking {
                 continue;
             }
             let asks_health = match spec.readiness.kind {
@@ -85,7 +97,7 @@ impl AppModel {
         }
         match report.health {
             Some(Ok(())) => self.is_well(id),
-            Some(Err(why)) => self.is_ill(id, &spec, why, now),
+            Some(Err(why)) => self.is_ill(id, &spec, &why, now),
             None => {}
         }
         if let (Some(limit), Some(used)) = (spec.restart.max_memory, report.memory)
@@ -103,7 +115,7 @@ impl AppModel {
         }
     }
 
-    fn is_ill(&mut self, id: &UnitId, spec: &AppSpec, reason: String, now: Now) {
+    fn is_ill(&mut self, id: &UnitId, spec: &AppSpec, reason: &str, now: Now) {
         let Some(unit) = self.units.get_mut(id) else { return };
         let boots_until = unit.started.and_then(|at| at.saturating_add(spec.readiness.start_period).ok());
         if boots_until.is_some_and(|until| now.wall < until) {
@@ -113,7 +125,11 @@ impl AppModel {
         unit.watch.failures = unit.watch.failures.saturating_add(1);
         let failures = unit.watch.failures;
         if failures >= retries && !std::mem::replace(&mut unit.watch.out, true) {
-            self.fact(Some(id), Event::UnitUnhealthy { reason });
+            self.fact(Some(id), Event::UnitUnhealthy { reason: reason.to_owned() });
+            if self.is_taking_over(id.release()) {
+                let what = format!("{id} fails its health checks while its release takes over: {reason}");
+                return self.undo_rollout(Diagnosis::new(what), now);
+            }
         }
         if failures >= retries.saturating_mul(2) && spec.restart.policy != RestartPolicy::Never {
             self.must_start_anew(id, RestartReason::Health);

@@ -36,6 +36,8 @@ pub struct PlanInput<'a> {
     pub old: Option<&'a ReleaseId>,
     /// Whether the new release has taken over: the routes have led to it alone, and it counts as the active one.
     pub switched: bool,
+    /// The number of the last [`Mix`](crate::plan::Mix) of both releases that has served; 0 before the first.
+    pub mixed: u16,
     /// Whether the new release has been prepared.
     pub prepared: bool,
     /// How many instances the new release is to have.

@@ -100,8 +100,16 @@ pub struct RolloutRecord {
     pub from_idle: bool,
     /// When the attempt is given up; on the way back, when that is.
     pub deadline: Timestamp,
+    /// The number of the last mix of both releases that has served, where the strategy goes through such.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mixed: u16,
     /// Forward or back.
     pub stage: RolloutStage,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]
+fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 /// How long the way back may take before it is given up.

@@ -68,6 +68,11 @@ fn no_history_of_recreate_deployments_breaks_a_law() -> Result<(), String> {
 }
 
 #[test]
+fn no_history_of_rolling_deployments_breaks_a_law() -> Result<(), String> {
+    every_history(&[StrategyName::Rolling])
+}
+
+#[test]
 fn no_history_of_mixed_deployments_breaks_a_law() -> Result<(), String> {
-    every_history(&[StrategyName::BlueGreen, StrategyName::Recreate])
+    every_history(&[StrategyName::BlueGreen, StrategyName::Recreate, StrategyName::Rolling])
 }

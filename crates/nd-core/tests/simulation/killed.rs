@@ -31,7 +31,7 @@ fn killed_after(step: usize, strategy: StrategyName, effects: u32, stored: bool)
 
 #[test]
 fn a_daemon_killed_after_any_step_of_a_deployment_completes_it() -> Law {
-    for strategy in [StrategyName::BlueGreen, StrategyName::Recreate] {
+    for strategy in [StrategyName::BlueGreen, StrategyName::Recreate, StrategyName::Rolling] {
         for (effects, stored) in [(0, true), (u32::MAX, true), (0, false), (u32::MAX, false), (0b0101, false)]
         {
             let mut step = 0;

@@ -29,14 +29,13 @@ pub(crate) fn remember(sim: &Sim) -> Before {
 pub(crate) fn owed_starts(sim: &Sim) -> BTreeSet<UnitId> {
     let (model, now) = (&sim.model, sim.world.now());
     let record = model.record();
-    let in_gap =
-        record.rollout.as_ref().is_some_and(|rollout| model.plan_of(rollout, &sim.strategies).owns_old);
+    let plans = owned(sim);
     // A unit that must be alone waits for those of another release to end.
     let recreates = model.deployment().is_some_and(|last| last.strategy == StrategyName::Recreate);
     let others =
         |(id, unit): (&UnitId, &Unit)| record.active.as_ref() != Some(id.release()) && unit.may_run();
     let alone = recreates && model.units().iter().any(others);
-    if record.run != RunIntent::Running || in_gap || alone || stays_stopped(record) || sim.suspended {
+    if record.run != RunIntent::Running || alone || stays_stopped(record) || sim.suspended {
         return BTreeSet::new();
     }
     let owed = |id: &UnitId, unit: &Unit| {
@@ -46,6 +45,7 @@ pub(crate) fn owed_starts(sim: &Sim) -> BTreeSet<UnitId> {
             Verdict::Loop { .. } | Verdict::Final => false,
         };
         sim.before.get(id) == Some(&true)
+            && !plans.contains(id)
             && record.active.as_ref() == Some(id.release())
             && id.slot() <= record.replicas
             && matches!(unit.state, UnitState::Crashed(_))
@@ -54,6 +54,17 @@ pub(crate) fn owed_starts(sim: &Sim) -> BTreeSet<UnitId> {
             && at_once
     };
     model.units().iter().filter(|(id, unit)| owed(id, unit)).map(|(id, _)| id.clone()).collect()
+}
+
+/// Units of the old release that the deployment under way has taken out, or is about to.
+fn owned(sim: &Sim) -> BTreeSet<UnitId> {
+    let rollout = sim.model.record().rollout.as_ref();
+    rollout.map(|rollout| sim.model.plan_of(rollout, &sim.strategies).owned).unwrap_or_default()
+}
+
+/// Whether both releases may be in one table while a deployment of this strategy is under way.
+pub(crate) fn mixes(strategy: StrategyName) -> bool {
+    matches!(strategy, StrategyName::Rolling)
 }
 
 pub(crate) fn check_owed(owed: &BTreeSet<UnitId>, actions: &[Action]) -> Law {
@@ -153,6 +164,12 @@ fn check_apply(sim: &Sim, routes: &AppRoutes, actions: &[Action]) -> Law {
         holds(!leaves, || format!("{unit} is routed while it is being brought down"))?;
     }
     let record = model.record();
+    let rollout = record.rollout.as_ref();
+    let mixed = releases(routes.units.iter());
+    let sides = [record.active.as_ref(), rollout.map(|rollout| &rollout.release)];
+    let may_mix = rollout.is_some_and(|rollout| mixes(rollout.strategy));
+    let known = mixed.iter().all(|release| sides.contains(&Some(*release)));
+    holds(mixed.len() <= 1 || (may_mix && known), || format!("one table is to lead to releases {mixed:?}"))?;
     let ready = ready_and_wanted(sim);
     let restarting = (record.restart_before.is_some() && ready.len() <= 1) || sim.suspended;
     let holding = record.rollout.as_ref().is_some_and(|rollout| rollout.strategy == StrategyName::Recreate);
@@ -175,6 +192,8 @@ fn ready_and_wanted(sim: &Sim) -> Vec<UnitId> {
         let active = record.active.as_ref() == Some(id.release()) && id.slot() <= record.replicas;
         active && !stays_stopped(record)
     };
+    let owned = owned(sim);
+    let wanted = |id: &UnitId| wanted(id) && !owned.contains(id);
     let ready =
         model.units().iter().filter(|(id, unit)| wanted(id) && unit.can_serve() && unit.due.is_none());
     ready.map(|(id, _)| id.clone()).collect()
@@ -190,8 +209,10 @@ fn stays_stopped(record: &AppRecord) -> bool {
 pub(crate) fn check_world(sim: &Sim) -> Law {
     let routed = sim.world.routed();
     let served = releases(routed.iter());
-    holds(served.len() <= 1, || format!("one table leads to releases {served:?}"))?;
-    if let Some(table) = &sim.world.table {
+    let mut deployments = sim.world.stored.deployments.values();
+    let mixed = deployments.any(|deployment| mixes(deployment.strategy));
+    holds(served.len() <= 1 + usize::from(mixed), || format!("one table leads to releases {served:?}"))?;
+    if let Some(table) = sim.world.table.as_ref().filter(|_| !mixed) {
         let foreign = served.iter().any(|release| **release != table.service.release);
         holds(!foreign, || format!("the table of release {} leads to {served:?}", table.service.release))?;
     }

@@ -13,6 +13,7 @@ mod laws;
 mod op;
 mod recipe;
 mod renewing;
+mod rolling;
 mod settle;
 mod sim;
 mod story;

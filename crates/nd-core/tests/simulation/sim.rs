@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_bluegreen::{BlueGreen, Recreate};
+use nd_bluegreen::{BlueGreen, Recreate, Rolling};
 use nd_core::events::Event;
 use nd_core::model::edit::{DeployEdit, Edit, EditError};
 use nd_core::model::{Action, ActionEnd, AppModel, CheckReport, Fact, NotReady, Strategies, UnitAction};
@@ -66,9 +66,9 @@ impl Sim {
         let app = AppName::new("shop").map_err(|error| error.to_string())?;
         let world = World::new(app.clone());
         let model = AppModel::new(AppRecord::new(app, world.wall()), Vec::new(), None);
-        let blue: Arc<dyn DeployStrategy> = Arc::new(BlueGreen);
-        let recreate: Arc<dyn DeployStrategy> = Arc::new(Recreate);
-        let strategies = [(StrategyName::BlueGreen, blue), (StrategyName::Recreate, recreate)].into();
+        let strategies: [Arc<dyn DeployStrategy>; 3] =
+            [Arc::new(BlueGreen), Arc::new(Recreate), Arc::new(Rolling)];
+        let strategies = strategies.into_iter().map(|strategy| (strategy.name(), strategy)).collect();
         let mut sim = Self {
             model,
             world,

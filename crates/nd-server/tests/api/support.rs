@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nd_bluegreen::{BlueGreen, Recreate};
+use nd_bluegreen::{BlueGreen, Recreate, Rolling};
 use nd_core::engine::EngineHandle;
 use nd_core::{Engine, Registry};
 use nd_logs::SegmentLog;
@@ -281,6 +281,7 @@ async fn engine(store: MemoryStore, clock: Arc<SystemClock>) -> TestResult<Engin
         .probe(Arc::new(FakeProbe::new(&network)))
         .strategy(Arc::new(BlueGreen))
         .strategy(Arc::new(Recreate))
+        .strategy(Arc::new(Rolling))
         .build()?;
     Ok(Engine::builder(registry).store(Arc::new(store)).clock(clock).build().await?)
 }

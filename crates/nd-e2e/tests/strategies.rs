@@ -1,0 +1,61 @@
+//! Every strategy replaces a version under load, and nobody outside notices.
+
+use std::time::{Duration, Instant};
+
+use nd_e2e::{Daemon, Load, Options, Programs, Result, WAIT, until};
+
+#[test]
+fn a_rolling_deployment_replaces_three_instances_and_loses_nothing() -> Result {
+    let daemon = Daemon::start(&Programs::from_env()?, Options::default())?;
+    let flags = ["--instances", "3", "--strategy", "rolling"];
+    let url = daemon.deploy("shop", "v1", &flags)?;
+    let (target, host, _) = daemon.route(&url)?;
+    let mut load = Load::new(&target, &host, &["v1"]);
+    load.requests(16, Duration::from_millis(5))?;
+    load.downloads(4)?;
+    load.websockets(4)?;
+    further(&load)?;
+    load.allow(&["v1", "v2"]);
+    daemon.deploy("shop", "v2", &flags)?;
+    load.allow(&["v2"]);
+    further(&load)?;
+    load.allow(&["v1", "v2"]);
+    daemon.cli("rollback shop")?.ok()?;
+    load.allow(&["v1"]);
+    further(&load)?;
+    lost_nothing(load)
+}
+
+#[test]
+fn a_rolling_deployment_whose_first_instance_dies_half_way_goes_back_unnoticed() -> Result {
+    let daemon = Daemon::start(&Programs::from_env()?, Options::default())?;
+    let flags = ["--instances", "2", "--strategy", "rolling"];
+    let url = daemon.deploy("shop", "v1", &flags)?;
+    let (target, host, _) = daemon.route(&url)?;
+    let mut load = Load::new(&target, &host, &["v1"]);
+    load.requests(16, Duration::from_millis(5))?;
+    further(&load)?;
+    load.allow(&["v1", "v2"]);
+    // The first one dies while the second one is on its way.
+    let dies = ["-e", "TESTAPP_START_DELAY_MS=1000", "-e", "TESTAPP_DIE_AFTER_MS=1500"];
+    let crashes = [&flags[..], &dies].concat();
+    assert!(daemon.deploy("shop", "v2", &crashes).is_err());
+    load.allow(&["v1"]);
+    further(&load)?;
+    lost_nothing(load)
+}
+
+fn lost_nothing(load: Load) -> Result {
+    let failures = load.failures();
+    let tally = load.stop();
+    assert_eq!(tally.failed, 0, "{failures:#?}");
+    assert!(tally.sent > 100, "{tally:?}");
+    Ok(())
+}
+
+/// Lets the load go on for a second, and at least until it has got further.
+fn further(load: &Load) -> Result {
+    let (begun, before) = (Instant::now(), load.tally().sent);
+    until("requests", WAIT, || begun.elapsed() > Duration::from_secs(1) && load.tally().sent > before)?;
+    Ok(())
+}
