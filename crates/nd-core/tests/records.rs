@@ -78,6 +78,7 @@ fn the_record_of_an_app_is_kept() -> Outcome {
             from_stopped: false,
             from_idle: false,
             deadline: at(60)?,
+            mixed: 0,
             stage: RolloutStage::Undoing(diagnosis()),
         }),
         kept: vec!["7e2j1z".parse()?, "6d1h0y".parse()?],
