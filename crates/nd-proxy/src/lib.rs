@@ -5,8 +5,8 @@
 //! connection pools and counters. Start at [`Proxy`]: [`Proxy::apply`] gives all workers a new [`EdgeState`],
 //! [`Proxy::drain`] empties units that have left it.
 //!
-//! Along the path of a request: `worker::accept` → `worker::connection` (heads, keep-alive) → `http1::request` (strict
-//! reading) → `worker::plan` (routing, the head for the app) → `worker::admission` (pause, hold, balancing, pool) →
+//! Along the path of a request: `worker::accept` → `worker::connection` (heads, keep-alive; `worker::h2` for HTTP/2) →
+//! `http1::request` (strict reading) → `worker::plan` (routing, the head for the app) → `worker::admission` (pause, hold, balancing, pool) →
 //! `worker::exchange` (both bodies at once) → `worker::tunnel` after an upgrade. `worker::account` goes along, counts the
 //! request and writes its access record.
 //!
@@ -20,6 +20,7 @@ mod edition;
 pub mod fuzz;
 mod host_ports;
 mod http1;
+mod http2;
 mod journal;
 mod net;
 mod pages;

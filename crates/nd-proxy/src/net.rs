@@ -6,4 +6,5 @@ pub(crate) mod deadline;
 pub(crate) mod holder;
 pub(crate) mod pump;
 pub(crate) mod sockets;
+pub(crate) mod stream;
 pub(crate) mod wire;

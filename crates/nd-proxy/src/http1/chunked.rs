@@ -11,6 +11,8 @@ const MAX_TRAILERS: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct ChunkReader {
     state: State,
+    /// The lines of the trailer section, where somebody wants them.
+    trailers: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,17 @@ pub(crate) struct BadChunk;
 
 impl ChunkReader {
     pub(crate) fn new() -> Self {
-        Self { state: State::Size }
+        Self { state: State::Size, trailers: None }
+    }
+
+    /// One that keeps the trailer section.
+    pub(crate) fn keeping_trailers() -> Self {
+        Self { state: State::Size, trailers: Some(Vec::new()) }
+    }
+
+    /// The trailer section that was kept, line by line.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        self.trailers.as_deref().unwrap_or_default()
     }
 
     /// Whether the last chunk and its trailers have been read.
@@ -105,6 +117,10 @@ impl ChunkReader {
             return Ok(2);
         }
         check_trailer(line)?;
+        if let Some(kept) = &mut self.trailers {
+            kept.extend_from_slice(line);
+            kept.extend_from_slice(b"\r\n");
+        }
         let length = before + line.len() + 2;
         self.state = State::Trailers(length.min(MAX_TRAILERS));
         Ok(line.len() + 2)

@@ -1,4 +1,4 @@
-//! A TCP connection with the bytes read from it and the head still to be written to it.
+//! A connection with the bytes read from it and the head still to be written to it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::AsyncWrite as _;
-use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use super::buffers::Buffers;
+use super::stream::Stream;
 
 /// Room made for one read.
 pub(crate) const READ_BYTES: usize = 16 * 1024;
@@ -19,7 +19,7 @@ pub(crate) const LONG_READ_BYTES: usize = 64 * 1024;
 /// One leg of an exchange.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     /// Bytes that were read and not yet used.
     pub(crate) input: BytesMut,
     /// Heads and framing to be written before anything else.
@@ -77,12 +77,17 @@ impl Outbox {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, input: BytesMut::new(), output: Outbox::default() }
+    pub(crate) fn new(stream: impl Into<Stream>) -> Self {
+        Self::with_input(stream, BytesMut::new())
+    }
+
+    /// A connection from which some bytes were read already.
+    pub(crate) fn with_input(stream: impl Into<Stream>, input: BytesMut) -> Self {
+        Self { stream: stream.into(), input, output: Outbox::default() }
     }
 
     /// The connection, its input and its output.
-    pub(crate) fn into_parts(self) -> (TcpStream, BytesMut, Outbox) {
+    pub(crate) fn into_parts(self) -> (Stream, BytesMut, Outbox) {
         (self.stream, self.input, self.output)
     }
 
@@ -143,10 +148,13 @@ impl Wire {
     }
 
     /// Makes the coming close a reset, so that the peer cannot take what it got for complete.
-    pub(crate) fn reset_on_close(&self) {
-        if let Err(error) = self.stream.set_zero_linger() {
-            tracing::debug!(%error, "cannot reset a connection whose answer was cut; it closes normally");
-        }
+    pub(crate) fn reset_on_close(&mut self) {
+        self.stream.reset_on_close();
+    }
+
+    /// Whether it is one of many in a connection, which outlives it.
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.stream.is_multiplexed()
     }
 
     /// Drops the first bytes of the input.

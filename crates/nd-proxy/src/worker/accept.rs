@@ -9,9 +9,11 @@ use nd_supervise::CancellationToken;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Worker;
+use super::client::Client;
 use super::connection::Connection;
 use super::entry::Entry;
 use super::raw;
+use crate::net::wire::Wire;
 use crate::pages::{self, Refusal};
 use crate::worker::plan::Request;
 
@@ -73,7 +75,8 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: Socket
             raw::run(&worker, app, stream, registered).await;
         });
     } else {
-        let connection = Connection::new(Rc::clone(worker), Rc::clone(entry), registered, stream, peer.ip());
+        let client = Client::new(worker, entry, peer.ip());
+        let connection = Connection::new(client, registered, Wire::new(stream));
         worker.tasks.spawn("connection", async move {
             let _open = open;
             connection.run().await;

@@ -6,21 +6,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nd_types::AccessEnd;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::Worker;
 use super::admission::{Lease, Reuse, admit};
-use super::entry::Entry;
+use super::client::Client;
 use super::exchange::{Answer, End, Exchange};
-use super::plan::{Offer, Origin, Request, plan};
+use super::h2;
+use super::plan::{Offer, Request, plan};
 use super::signal::{Kind, Registered};
 use super::tunnel::Tunnel;
 use super::upstream::InFlight;
-use crate::http1::forward::PeerText;
 use crate::http1::request::Refused;
 use crate::http1::scan::HeadScan;
+use crate::http2::preface::{Opening, opening};
 use crate::net::deadline::Deadline;
+use crate::net::stream::Stream;
 use crate::net::wire::{Outbox, READ_BYTES, Wire};
 use crate::pages::{self, Refusal};
 
@@ -32,11 +33,11 @@ const LINGER: Duration = Duration::from_secs(2);
 /// One client connection.
 pub(crate) struct Connection {
     worker: Rc<Worker>,
-    entry: Rc<Entry>,
+    from: Client,
     registered: Registered,
     client: Wire,
-    peer: PeerText,
-    is_trusted: bool,
+    /// Nothing is known of it yet: it may open with the preface of HTTP/2.
+    is_new: bool,
     deadline: Deadline,
     /// The head for the app; kept from request to request to spare an allocation.
     head: Vec<u8>,
@@ -55,21 +56,16 @@ enum HeadEvent {
     /// A complete head of so many bytes.
     Head(usize),
     Refused(Refusal),
+    /// It is HTTP/2 that is spoken here.
+    Http2,
     Close,
 }
 
 impl Connection {
-    pub(crate) fn new(
-        worker: Rc<Worker>,
-        entry: Rc<Entry>,
-        registered: Registered,
-        stream: TcpStream,
-        peer: std::net::IpAddr,
-    ) -> Self {
-        let is_trusted = worker.settings.trusts(peer);
-        let client = Wire::new(stream);
-        let (peer, deadline) = (PeerText::new(peer), Deadline::default());
-        Self { worker, entry, registered, client, peer, is_trusted, deadline, head: Vec::new() }
+    pub(crate) fn new(from: Client, registered: Registered, client: Wire) -> Self {
+        let (worker, deadline) = (Rc::clone(&from.worker), Deadline::default());
+        let is_new = !client.is_multiplexed();
+        Self { worker, from, registered, client, is_new, deadline, head: Vec::new() }
     }
 
     /// Serves the connection to its end.
@@ -84,16 +80,22 @@ impl Connection {
                 HeadEvent::Head(length) => self.serve(length).await,
                 HeadEvent::Refused(refusal) => {
                     self.worker.counters().unrouted.add(1);
-                    self.refuse(Request::unknown(&self.worker, self.peer.ip()), &refusal).await
+                    self.refuse(Request::unknown(&self.worker, self.from.peer()), &refusal).await
                 }
+                HeadEvent::Http2 => return self.turn_into_h2().await,
                 HeadEvent::Close => After::Close,
             };
             match after {
                 After::NextRequest => {}
-                After::Close => return,
-                After::Linger => return self.linger().await,
+                After::Linger if !self.client.is_multiplexed() => return self.linger().await,
+                After::Close | After::Linger => return,
             }
         }
+    }
+
+    async fn turn_into_h2(self) {
+        let (stream, input, _) = self.client.into_parts();
+        Box::pin(h2::serve(self.from.over_http2(), self.registered, stream, input)).await;
     }
 
     async fn read_head(&mut self) -> HeadEvent {
@@ -111,24 +113,35 @@ impl Connection {
         begun: &mut Option<Instant>,
     ) -> Poll<HeadEvent> {
         loop {
-            if begun.is_none() && self.client.input.starts_with(b"\r\n") {
-                self.client.consume(2); // RFC 9112, section 2.2: an empty line before a request is ignored
-            }
-            let limit = self.worker.settings.max_head_bytes;
-            let found = scan.find_end(&self.client.input);
-            match found {
-                Err(_) => return refused(400, "the request head has a line that does not end in CRLF"),
-                Ok(Some(length)) if length <= limit => return Poll::Ready(HeadEvent::Head(length)),
-                Ok(_) if self.client.input.len() > limit => {
-                    return refused(431, "the request head is too long");
-                }
-                Ok(_) => {}
+            if let Some(event) = self.find_head(scan, begun.is_none()) {
+                return Poll::Ready(event);
             }
             match self.client.poll_fill(cx, READ_BYTES, &self.worker.buffers) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(HeadEvent::Close),
                 Poll::Pending => return self.poll_head_due(cx, idle_since, begun),
             }
+        }
+    }
+
+    /// What has arrived, once enough of it has.
+    fn find_head(&mut self, scan: &mut HeadScan, is_start: bool) -> Option<HeadEvent> {
+        if self.is_new {
+            match opening(&self.client.input) {
+                Opening::Open => return None,
+                Opening::Http2 => return Some(HeadEvent::Http2),
+                Opening::Other => self.is_new = false,
+            }
+        }
+        if is_start && self.client.input.starts_with(b"\r\n") {
+            self.client.consume(2); // RFC 9112, section 2.2: an empty line before a request is ignored
+        }
+        let limit = self.worker.settings.max_head_bytes;
+        match scan.find_end(&self.client.input) {
+            Err(_) => Some(refused(400, "the request head has a line that does not end in CRLF")),
+            Ok(Some(length)) if length <= limit => Some(HeadEvent::Head(length)),
+            Ok(_) if self.client.input.len() > limit => Some(refused(431, "the request head is too long")),
+            Ok(_) => None,
         }
     }
 
@@ -150,8 +163,7 @@ impl Connection {
 
     async fn serve(&mut self, head_length: usize) -> After {
         let bytes = self.client.input.get(..head_length).unwrap_or_default();
-        let origin = Origin { entry: &self.entry, peer: &self.peer, is_trusted: self.is_trusted };
-        let (request, refusal) = plan(&self.worker, bytes, origin, &mut self.head);
+        let (request, refusal) = plan(&self.worker, bytes, self.from.origin(), &mut self.head);
         self.client.consume(head_length);
         match refusal {
             None => self.carry_out(request).await,
@@ -231,6 +243,10 @@ impl Connection {
                 if !answer.shows_its_end {
                     self.client.reset_on_close();
                 }
+                if self.client.is_multiplexed() {
+                    // A reset discards what has not been sent: first it is the turn of whoever sends.
+                    tokio::task::yield_now().await;
+                }
                 After::Close
             }
         }
@@ -246,7 +262,7 @@ impl Connection {
         let (stream, input, output) = upstream.into_parts();
         self.worker.buffers.give(input);
         self.head = output.into_bytes();
-        if let Some(apps_timeout) = keep {
+        if let (Some(apps_timeout), Stream::Tcp(stream)) = (keep, stream) {
             self.worker.keep(in_flight.upstream(), stream, apps_timeout);
         }
     }
@@ -306,6 +322,6 @@ struct Spent {
     answer: Option<Answer>,
 }
 
-fn refused(status: u16, reason: &'static str) -> Poll<HeadEvent> {
-    Poll::Ready(HeadEvent::Refused(Refusal::Malformed(Refused { status, reason })))
+fn refused(status: u16, reason: &'static str) -> HeadEvent {
+    HeadEvent::Refused(Refusal::Malformed(Refused { status, reason }))
 }

@@ -79,6 +79,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) entry: &'a Entry,
     pub(crate) peer: &'a PeerText,
     pub(crate) is_trusted: bool,
+    /// It came as a stream of HTTP/2.
+    pub(crate) is_http2: bool,
 }
 
 /// Reads a complete head, routes it, and writes the head for the app to `out`.
@@ -98,7 +100,7 @@ pub(crate) fn plan(
     let id = head.request_id.and_then(IdText::given).unwrap_or_else(|| worker.ids.next());
     let app = from.entry.route(worker, &head);
     let limit = app.as_ref().and_then(|app| app.service()).map_or(0, |service| service.limits.body_bytes);
-    let account = Account::begin(worker, app.as_ref(), subject(&head, &id, from.peer));
+    let account = Account::begin(worker, app.as_ref(), subject(&head, &id, from));
     let request = describe(&head, id, app, limit, account);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
     if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
@@ -115,12 +117,16 @@ pub(crate) fn plan(
     (request, None)
 }
 
-fn subject<'s>(head: &RequestHead<'_, 's>, id: &'s IdText, peer: &'s PeerText) -> Subject<'s> {
+fn subject<'s>(head: &RequestHead<'_, 's>, id: &'s IdText, from: Origin<'s>) -> Subject<'s> {
     Subject {
         id: id.as_str(),
-        client: peer.ip(),
+        client: from.peer.ip(),
         method: head.method,
-        protocol: if head.is_http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+        protocol: match (from.is_http2, head.is_http10) {
+            (true, _) => "HTTP/2.0",
+            (false, true) => "HTTP/1.0",
+            (false, false) => "HTTP/1.1",
+        },
         host: head.host.map_or("", |host| host.value),
         path: head.target,
         user_agent: head.user_agent,

@@ -91,21 +91,34 @@ impl Signal {
 pub(crate) struct Signals {
     open: RefCell<HashMap<u64, Rc<Signal>>>,
     next: Cell<u64>,
+    /// How many of them are streams of others.
+    streams: Cell<usize>,
     emptied: Notify,
 }
 
 impl Signals {
     /// Registers a connection for as long as the guard lives.
     pub(crate) fn register(self: &Rc<Self>) -> Registered {
+        self.register_as(false)
+    }
+
+    /// Registers one of the streams of a connection: it can be told and cut like one, but does not count as one.
+    pub(crate) fn register_stream(self: &Rc<Self>) -> Registered {
+        self.register_as(true)
+    }
+
+    fn register_as(self: &Rc<Self>, is_stream: bool) -> Registered {
+        self.streams.set(self.streams.get() + usize::from(is_stream));
         let key = self.next.get();
         self.next.set(key.wrapping_add(1));
         let signal = Rc::new(Signal::default());
         self.open.borrow_mut().insert(key, Rc::clone(&signal));
-        Registered { signals: Rc::clone(self), key, signal }
+        Registered { signals: Rc::clone(self), key, is_stream, signal }
     }
 
+    /// Open connections.
     pub(crate) fn count(&self) -> usize {
-        self.open.borrow().len()
+        self.open.borrow().len() - self.streams.get()
     }
 
     pub(crate) fn all(&self) -> Vec<Rc<Signal>> {
@@ -120,7 +133,7 @@ impl Signals {
 
     /// Waits until no connection is open.
     pub(crate) async fn emptied(&self) {
-        while self.count() > 0 {
+        while !self.open.borrow().is_empty() {
             self.emptied.notified().await;
         }
     }
@@ -131,11 +144,14 @@ impl Signals {
 pub(crate) struct Registered {
     signals: Rc<Signals>,
     key: u64,
+    is_stream: bool,
     pub(crate) signal: Rc<Signal>,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        let streams = &self.signals.streams;
+        streams.set(streams.get() - usize::from(self.is_stream));
         let mut open = self.signals.open.borrow_mut();
         open.remove(&self.key);
         if open.is_empty() {

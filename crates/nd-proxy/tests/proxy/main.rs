@@ -7,6 +7,7 @@ mod handover;
 mod headers;
 mod hold;
 mod host_ports;
+mod http2;
 mod limits;
 mod records;
 mod routing;

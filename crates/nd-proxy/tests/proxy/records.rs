@@ -142,3 +142,14 @@ async fn the_last_records_come_with_the_end_of_the_proxy() -> Result<()> {
     assert_eq!(record(&proxy).await?.path, "/last");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_record_names_the_protocol_of_its_request() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = start_for(&app).await?;
+    let mut client = crate::http2::client::Client::connect(proxy.http_addr()).await?;
+    client.get("/x").await?;
+    let record = record(&proxy).await?;
+    assert_eq!((record.protocol.as_str(), record.path.as_str(), record.status), ("HTTP/2.0", "/x", 200));
+    Ok(())
+}

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nd_proxy::{Proxy, Settings};
+use nd_proxy::Proxy;
+pub(crate) use nd_proxy::Settings;
 use nd_supervise::TaskSet;
 use nd_types::{
     Availability, Backend, EdgeState, Generation, HostPattern, HostPort, HostPortProtocol, PathPrefix, Route,

@@ -1,0 +1,14 @@
+//! HTTP/2 (RFC 9113) at the rim: inside, everything speaks HTTP/1.
+//!
+//! A stream is turned into what it means, a connection that carries one exchange: [`stream`] reads and writes like one.
+//! So each rule, limit and feature is written once and holds for both, and whatever comes in as HTTP/2 passes the same
+//! strict reader as everything else. Frames, HPACK and flow control are the `h2` crate's.
+//!
+//! Nothing here knows apps or routes.
+
+pub(crate) mod head;
+pub(crate) mod inlet;
+pub(crate) mod outlet;
+pub(crate) mod preface;
+pub(crate) mod replay;
+pub(crate) mod stream;

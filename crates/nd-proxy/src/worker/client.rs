@@ -1,0 +1,42 @@
+//! Who is at the other end of a client's connection, and where it came in: the same for all of its requests.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use super::Worker;
+use super::entry::Entry;
+use super::plan::Origin;
+use crate::http1::forward::PeerText;
+
+/// A client. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) worker: Rc<Worker>,
+    entry: Rc<Entry>,
+    peer: Rc<PeerText>,
+    is_trusted: bool,
+    is_http2: bool,
+}
+
+impl Client {
+    pub(crate) fn new(worker: &Rc<Worker>, entry: &Rc<Entry>, peer: IpAddr) -> Self {
+        let is_trusted = worker.settings.trusts(peer);
+        let (worker, entry) = (Rc::clone(worker), Rc::clone(entry));
+        Self { worker, entry, peer: Rc::new(PeerText::new(peer)), is_trusted, is_http2: false }
+    }
+
+    /// The same client, whose requests are streams of HTTP/2.
+    pub(crate) fn over_http2(self) -> Self {
+        Self { is_http2: true, ..self }
+    }
+
+    /// Its address.
+    pub(crate) fn peer(&self) -> &str {
+        self.peer.ip()
+    }
+
+    /// What a request says about where it comes from.
+    pub(crate) fn origin(&self) -> Origin<'_> {
+        Origin { entry: &self.entry, peer: &self.peer, is_trusted: self.is_trusted, is_http2: self.is_http2 }
+    }
+}

@@ -1,0 +1,168 @@
+//! A client's connection that carries many requests at once: each of its streams is served like a connection.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
+use h2::server::{Builder, Connection as H2, SendResponse};
+use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout};
+
+use super::client::Client;
+use super::connection::Connection;
+use super::signal::Registered;
+use crate::http2::replay::Replay;
+use crate::http2::stream::ClientStream;
+use crate::net::deadline::Deadline;
+use crate::net::stream::Stream;
+use crate::net::wire::Wire;
+use crate::settings::Settings;
+
+/// Requests at once on one connection.
+const MAX_STREAMS: u32 = 128;
+/// A client may send so much of one request ahead of the app …
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// … and so much of all of them.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// So much of an answer is taken from the app ahead of a slow client.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Room made for a request's head.
+const TYPICAL_HEAD: usize = 512;
+/// The last words of a connection are given up after this time.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Serves a connection to its end. `read` was read from it already.
+pub(crate) async fn serve<S>(from: Client, registered: Registered, stream: S, read: BytesMut)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let settings = &from.worker.settings;
+    let handshake = builder(settings).handshake::<_, Bytes>(Replay::new(read, stream));
+    match timeout(settings.header_read_timeout, handshake).await {
+        Ok(Ok(connection)) => {
+            let streams = Rc::new(Streams { open: Cell::new(0), changed: Cell::new(Instant::now()) });
+            let (is_leaving, deadline) = (false, Deadline::default());
+            let mut front = Front { from, registered, connection, streams, is_leaving, deadline };
+            poll_fn(|cx| front.poll(cx)).await;
+        }
+        Ok(Err(error)) => tracing::trace!(%error, "an HTTP/2 connection did not begin"),
+        Err(_) => tracing::trace!("an HTTP/2 connection did not begin in time"),
+    }
+}
+
+fn builder(settings: &Settings) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX));
+    builder
+}
+
+/// A connection and the streams on it.
+struct Front<S> {
+    from: Client,
+    registered: Registered,
+    connection: H2<Replay<S>, Bytes>,
+    streams: Rc<Streams>,
+    /// The client has been told to send no more requests.
+    is_leaving: bool,
+    deadline: Deadline,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.registered.signal.attach(cx);
+        loop {
+            match self.connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => self.start(request, respond),
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::trace!(%error, "an HTTP/2 connection broke off");
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending if self.leaves_now() => self.connection.graceful_shutdown(),
+                Poll::Pending => return self.poll_due(cx),
+            }
+        }
+    }
+
+    /// Serves a request as a task of its own.
+    fn start(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let (from, place) = (self.from.clone(), Streams::enter(&self.streams));
+        let worker = &self.from.worker;
+        let registered = worker.signals.register_stream();
+        let mut head = Vec::with_capacity(TYPICAL_HEAD);
+        let stream = ClientStream::new(request, respond, &mut head);
+        let client = Wire::with_input(Stream::Client(Box::new(stream)), head.as_slice().into());
+        let connection = Connection::new(from, registered, client);
+        worker.tasks.spawn("stream", async move {
+            let _place = place;
+            connection.run().await;
+        });
+    }
+
+    /// Whether this is the moment to say goodbye: nothing was asked for a long time, or the worker ends.
+    fn leaves_now(&mut self) -> bool {
+        let worker = &self.from.worker;
+        let is_idle = self.streams.idle() >= worker.settings.keep_alive_timeout;
+        let leaves_now = !self.is_leaving && (is_idle || worker.is_closing());
+        if leaves_now {
+            self.is_leaving = true;
+            self.streams.changed.set(Instant::now());
+        }
+        leaves_now
+    }
+
+    /// Wakes the task for its next goodbye; ends a connection whose client does not answer to that.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = if self.is_leaving { GOODBYE } else { self.from.worker.settings.keep_alive_timeout };
+        let since = if self.streams.open.get() > 0 { Instant::now() } else { self.streams.changed.get() };
+        let is_due = self.deadline.poll_due(cx, since + patience).is_ready();
+        if is_due && self.is_leaving {
+            return Poll::Ready(());
+        }
+        if is_due {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+/// The streams of a connection that are being served.
+#[derive(Debug)]
+struct Streams {
+    open: Cell<usize>,
+    /// When the last of them began or ended.
+    changed: Cell<Instant>,
+}
+
+impl Streams {
+    fn enter(this: &Rc<Self>) -> Place {
+        this.open.set(this.open.get() + 1);
+        Place(Rc::clone(this))
+    }
+
+    /// How long there has been none.
+    fn idle(&self) -> Duration {
+        if self.open.get() == 0 { self.changed.get().elapsed() } else { Duration::ZERO }
+    }
+}
+
+/// A stream's place among them.
+#[derive(Debug)]
+struct Place(Rc<Streams>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+        self.0.changed.set(Instant::now());
+    }
+}

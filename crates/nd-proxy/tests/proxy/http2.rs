@@ -1,0 +1,6 @@
+//! HTTP/2 in front: everything that holds for HTTP/1 holds for each stream.
+
+mod bodies;
+pub(crate) mod client;
+mod ends;
+mod heads;
