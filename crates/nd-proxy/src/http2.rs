@@ -6,9 +6,11 @@
 //!
 //! Nothing here knows apps or routes.
 
+pub(crate) mod guarded;
 pub(crate) mod head;
 pub(crate) mod inlet;
 pub(crate) mod outlet;
 pub(crate) mod preface;
-pub(crate) mod replay;
+pub(crate) mod stalls;
 pub(crate) mod stream;
+pub(crate) mod watch;

@@ -8,6 +8,7 @@ use h2::{Reason, SendStream};
 
 use super::head::trailers;
 use super::inlet::broken;
+use super::stalls::Stall;
 use crate::http1::chunked::ChunkReader;
 
 /// The largest DATA frame; one write is at most so large.
@@ -23,6 +24,7 @@ pub(crate) struct Outlet {
     announced: usize,
     /// A line of framing whose end was not written yet.
     partial: Vec<u8>,
+    stall: Stall,
 }
 
 /// How the content that is written is delimited.
@@ -37,8 +39,8 @@ pub(crate) enum Framing {
 }
 
 impl Outlet {
-    pub(crate) fn new(stream: SendStream<Bytes>, framing: Framing) -> Self {
-        Self { stream, framing, announced: 0, partial: Vec::new() }
+    pub(crate) fn new(stream: SendStream<Bytes>, framing: Framing, stall: Stall) -> Self {
+        Self { stream, framing, announced: 0, partial: Vec::new(), stall }
     }
 
     /// Whether the peer has got, or will get, the end of the stream.
@@ -140,11 +142,16 @@ impl Outlet {
         }
         self.stream.reserve_capacity(wanted);
         while self.stream.capacity() == 0 {
-            match ready!(self.stream.poll_capacity(cx)) {
-                Some(capacity) => drop(capacity.map_err(broken)?),
-                None => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            match self.stream.poll_capacity(cx) {
+                Poll::Ready(Some(capacity)) => drop(capacity.map_err(broken)?),
+                Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                Poll::Pending => {
+                    self.stall.waits();
+                    return Poll::Pending;
+                }
             }
         }
+        self.stall.moves();
         let length = wanted.min(self.stream.capacity());
         let piece = Bytes::copy_from_slice(content.get(..length).unwrap_or_default());
         self.stream.send_data(piece, ends && length == content.len()).map_err(broken)?;

@@ -2,17 +2,19 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head;
 use super::inlet::{Coding, Inlet, broken};
 use super::outlet::{Framing, Outlet};
+use super::stalls::{Stall, Stalls};
 use crate::http1::chunked::ChunkReader;
 use crate::http1::request::field_space;
 use crate::http1::response::{ResponseBody, ResponseHead};
@@ -23,6 +25,7 @@ pub(crate) struct ClientStream {
     inlet: Inlet,
     answer: Answer,
     is_head: bool,
+    stalls: Rc<Stalls>,
 }
 
 #[derive(Debug)]
@@ -35,7 +38,12 @@ enum Answer {
 
 impl ClientStream {
     /// Takes a stream over. The head of its request is written to `out`, the rest is read.
-    pub(crate) fn new(request: Request<RecvStream>, respond: SendResponse<Bytes>, out: &mut Vec<u8>) -> Self {
+    pub(crate) fn new(
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        stalls: &Rc<Stalls>,
+        out: &mut Vec<u8>,
+    ) -> Self {
         let (head, stream) = request.into_parts();
         let is_whole = stream.is_end_stream();
         head::write_request(out, &head, is_whole);
@@ -45,6 +53,7 @@ impl ClientStream {
             inlet: Inlet::new(stream, coding, Vec::new()),
             answer: Answer::Head(respond, Vec::new()),
             is_head: head.method == Method::HEAD,
+            stalls: Rc::clone(stalls),
         }
     }
 
@@ -84,8 +93,8 @@ impl ClientStream {
             return Ok(input.len());
         };
         let length = head.length - held;
-        if let Some(answer) = send(respond, &head)? {
-            self.answer = answer;
+        if let Some((stream, framing)) = send(respond, &head)? {
+            self.answer = Answer::Body(Outlet::new(stream, framing, Stall::new(&self.stalls)));
         } else {
             begun.clear();
         }
@@ -94,7 +103,10 @@ impl ClientStream {
 }
 
 /// Sends a head; what follows after it, unless it is an interim one.
-fn send(respond: &mut SendResponse<Bytes>, head: &ResponseHead<'_, '_>) -> io::Result<Option<Answer>> {
+fn send(
+    respond: &mut SendResponse<Bytes>,
+    head: &ResponseHead<'_, '_>,
+) -> io::Result<Option<(SendStream<Bytes>, Framing)>> {
     let status = StatusCode::from_u16(head.status).map_err(io::Error::other)?;
     let response = head::response(head, status).ok_or(io::ErrorKind::InvalidData)?;
     if status.is_informational() {
@@ -109,7 +121,7 @@ fn send(respond: &mut SendResponse<Bytes>, head: &ResponseHead<'_, '_>) -> io::R
     };
     let is_whole = matches!(framing, Framing::Done);
     let stream = respond.send_response(response, is_whole).map_err(broken)?;
-    Ok(Some(Answer::Body(Outlet::new(stream, framing))))
+    Ok(Some((stream, framing)))
 }
 
 impl AsyncRead for ClientStream {

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use h2::RecvStream;
 use h2::server::{Builder, Connection as H2, SendResponse};
+use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
@@ -16,8 +16,10 @@ use tokio::time::{Instant, timeout};
 use super::client::Client;
 use super::connection::Connection;
 use super::signal::Registered;
-use crate::http2::replay::Replay;
+use crate::http2::guarded::Guarded;
+use crate::http2::stalls::{StallWatch, Stalls};
 use crate::http2::stream::ClientStream;
+use crate::http2::watch::Watch;
 use crate::net::deadline::Deadline;
 use crate::net::stream::Stream;
 use crate::net::wire::Wire;
@@ -42,12 +44,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let settings = &from.worker.settings;
-    let handshake = builder(settings).handshake::<_, Bytes>(Replay::new(read, stream));
-    match timeout(settings.header_read_timeout, handshake).await {
+    let watch = Rc::new(Watch::new());
+    let guarded = Guarded::new(stream, read, Rc::clone(&watch));
+    match timeout(settings.header_read_timeout, builder(settings).handshake(guarded)).await {
         Ok(Ok(connection)) => {
-            let streams = Rc::new(Streams { open: Cell::new(0), changed: Cell::new(Instant::now()) });
-            let (is_leaving, deadline) = (false, Deadline::default());
-            let mut front = Front { from, registered, connection, streams, is_leaving, deadline };
+            let mut front = Front::new(from, registered, connection, watch);
             poll_fn(|cx| front.poll(cx)).await;
         }
         Ok(Err(error)) => tracing::trace!(%error, "an HTTP/2 connection did not begin"),
@@ -70,14 +71,45 @@ fn builder(settings: &Settings) -> Builder {
 struct Front<S> {
     from: Client,
     registered: Registered,
-    connection: H2<Replay<S>, Bytes>,
+    connection: H2<Guarded<S>, Bytes>,
     streams: Rc<Streams>,
-    /// The client has been told to send no more requests.
-    is_leaving: bool,
+    watch: Rc<Watch>,
+    stalls: Rc<Stalls>,
+    stall_watch: StallWatch,
+    farewell: Farewell,
     deadline: Deadline,
 }
 
+/// How far a connection is from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Farewell {
+    Open,
+    /// The client has been told to send no more requests.
+    Said,
+    /// The client has been told that it went too far. The connection lives until then, should it not take that.
+    Expelled(Instant),
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
+    fn new(
+        from: Client,
+        registered: Registered,
+        connection: H2<Guarded<S>, Bytes>,
+        watch: Rc<Watch>,
+    ) -> Self {
+        Self {
+            from,
+            registered,
+            connection,
+            streams: Rc::new(Streams { open: Cell::new(0), changed: Cell::new(Instant::now()) }),
+            watch,
+            stalls: Rc::default(),
+            stall_watch: StallWatch::default(),
+            farewell: Farewell::Open,
+            deadline: Deadline::default(),
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.registered.signal.attach(cx);
         loop {
@@ -88,6 +120,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending if self.goes_too_far(cx) => {
+                    tracing::debug!("an HTTP/2 client asked for too much and is sent away");
+                    self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                }
                 Poll::Pending if self.leaves_now() => self.connection.graceful_shutdown(),
                 Poll::Pending => return self.poll_due(cx),
             }
@@ -100,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
         let worker = &self.from.worker;
         let registered = worker.signals.register_stream();
         let mut head = Vec::with_capacity(TYPICAL_HEAD);
-        let stream = ClientStream::new(request, respond, &mut head);
+        let stream = ClientStream::new(request, respond, &self.stalls, &mut head);
         let client = Wire::with_input(Stream::Client(Box::new(stream)), head.as_slice().into());
         let connection = Connection::new(from, registered, client);
         worker.tasks.spawn("stream", async move {
@@ -109,13 +145,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
         });
     }
 
+    /// Whether the client has just used up what it may do to us.
+    fn goes_too_far(&mut self, cx: &mut Context<'_>) -> bool {
+        if matches!(self.farewell, Farewell::Expelled(_)) {
+            return false;
+        }
+        let is_flood = self.watch.is_exhausted() || self.stall_watch.poll(cx, &self.stalls).is_ready();
+        if is_flood {
+            self.farewell = Farewell::Expelled(Instant::now() + GOODBYE);
+        }
+        is_flood
+    }
+
     /// Whether this is the moment to say goodbye: nothing was asked for a long time, or the worker ends.
     fn leaves_now(&mut self) -> bool {
         let worker = &self.from.worker;
         let is_idle = self.streams.idle() >= worker.settings.keep_alive_timeout;
-        let leaves_now = !self.is_leaving && (is_idle || worker.is_closing());
+        let leaves_now = self.farewell == Farewell::Open && (is_idle || worker.is_closing());
         if leaves_now {
-            self.is_leaving = true;
+            self.farewell = Farewell::Said;
             self.streams.changed.set(Instant::now());
         }
         leaves_now
@@ -123,16 +171,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
 
     /// Wakes the task for its next goodbye; ends a connection whose client does not answer to that.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let patience = if self.is_leaving { GOODBYE } else { self.from.worker.settings.keep_alive_timeout };
         let since = if self.streams.open.get() > 0 { Instant::now() } else { self.streams.changed.get() };
-        let is_due = self.deadline.poll_due(cx, since + patience).is_ready();
-        if is_due && self.is_leaving {
-            return Poll::Ready(());
+        let due = match self.farewell {
+            Farewell::Open => since + self.from.worker.settings.keep_alive_timeout,
+            Farewell::Said => since + GOODBYE,
+            Farewell::Expelled(until) => until,
+        };
+        match self.deadline.poll_due(cx, due) {
+            Poll::Ready(()) if self.farewell == Farewell::Open => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            poll => poll,
         }
-        if is_due {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
     }
 }
 
