@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use nd_api::v1::{PressureStall, PressureView};
 use nd_config::DaemonSettings;
 use nd_proxy::AppTraffic;
-use nd_server::{AppFigures, Figures, Host, HostSample};
+use nd_server::{AppFigures, Figures, Host, HostSample, UpgradeError};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::options::{Chosen, read_file};
 use crate::paths::Paths;
+use crate::program;
 use crate::proxy::DataPlane;
 
 /// This process and the host it runs on.
@@ -20,6 +22,9 @@ pub(crate) struct DaemonHost {
     notes: Vec<String>,
     metrics: nd_metrics::HostMetrics,
     proxy: DataPlane,
+    /// The program that takes over, once an upgrade has got so far.
+    successor: watch::Sender<Option<PathBuf>>,
+    upgrading: tokio::sync::Mutex<()>,
 }
 
 impl DaemonHost {
@@ -30,6 +35,17 @@ impl DaemonHost {
             notes,
             metrics: nd_metrics::HostMetrics::new(paths.data.clone()),
             proxy,
+            successor: watch::Sender::new(None),
+            upgrading: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Waits until another program is to take over.
+    pub(crate) async fn successor(&self) -> PathBuf {
+        let mut successor = self.successor.subscribe();
+        match successor.wait_for(Option::is_some).await.map(|program| program.clone()) {
+            Ok(Some(program)) => program,
+            _ => std::future::pending().await,
         }
     }
 
@@ -103,7 +119,24 @@ impl Host for DaemonHost {
         *settings = fresh;
         Ok(changes)
     }
+
+    async fn upgrade(&self) -> Result<(PathBuf, String), UpgradeError> {
+        let _alone = self.upgrading.try_lock().map_err(|_| UpgradeError::UnderWay)?;
+        let program = program::path().map_err(|error| UpgradeError::Failed(error.to_string()))?;
+        let version = program::version(&program).await.map_err(UpgradeError::Failed)?;
+        match self.proxy.upgrade(program.clone()).await {
+            Ok(true) => {}
+            Ok(false) => return Err(UpgradeError::Impossible(EMBEDDED.to_owned())),
+            Err(error) => return Err(UpgradeError::Failed(error.to_string())),
+        }
+        self.successor.send_replace(Some(program.clone()));
+        Ok((program, version))
+    }
 }
+
+/// Why a daemon that serves by itself is not upgraded.
+const EMBEDDED: &str = "the proxy runs inside this daemon (--dev, or own_process = false): \
+    requests would fail meanwhile; restart the daemon instead";
 
 /// What differs, and that it counts from the next start: listeners and directories cannot move under their users.
 fn changes(old: &DaemonSettings, new: &DaemonSettings) -> Vec<String> {

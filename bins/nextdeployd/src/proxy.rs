@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nd_config::LogSettings;
-use nd_core::ports::Ingress;
+use nd_core::ports::{Ingress, PortResult};
 use nd_ingress::{EmbeddedIngress, Launch, ProcessIngress, proxy_main};
 use nd_proxy::{Proxy, ProxyStats, Settings, StartError};
 use nd_server::ErrorLog;
@@ -15,6 +15,7 @@ use nd_server::ErrorLog;
 use crate::logging;
 use crate::options::Chosen;
 use crate::paths::Paths;
+use crate::program;
 use crate::run::RunError;
 
 /// The address when port 80 is not for this daemon.
@@ -52,7 +53,7 @@ impl DataPlane {
             let (proxy, notes) = embedded(addresses(chosen), &settings).map_err(|error| failed(&error))?;
             return Ok((Self::Embedded(proxy), notes));
         }
-        let program = std::env::current_exe().map_err(|error| failed(&error))?;
+        let program = program::path().map_err(|error| failed(&error))?;
         let settings = serde_json::to_value(table).map_err(|error| failed(&error))?;
         let launch = Launch {
             program,
@@ -76,6 +77,14 @@ impl DataPlane {
         match self {
             Self::Embedded(proxy) => proxy.stats(),
             Self::Process(ingress) => ingress.stats().await,
+        }
+    }
+
+    /// Puts `program` into the place of its processes; false where it has none of its own.
+    pub(crate) async fn upgrade(&self, program: PathBuf) -> PortResult<bool> {
+        match self {
+            Self::Embedded(_) => Ok(false),
+            Self::Process(ingress) => ingress.upgrade(program).await.map(|()| true),
         }
     }
 
@@ -103,7 +112,7 @@ impl Written {
         let wrong = |what: &str| RunError::Config(format!("[proxy] {what}"));
         let mut table = chosen.settings.adapters.get("proxy").cloned().unwrap_or_default();
         let own_process = match table.remove(OWN_PROCESS) {
-            None => false,
+            None => !chosen.dev,
             Some(toml::Value::Boolean(own)) => own,
             Some(_) => return Err(wrong(&format!("{OWN_PROCESS}: expected true or false"))),
         };

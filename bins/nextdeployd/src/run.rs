@@ -1,38 +1,28 @@
 //! The daemon: start everything, serve, and end in order.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nd_core::EngineHandle;
-use nd_logs::{Collector, SegmentLog};
 use nd_server::{ErrorLog, Facts, ListenError, Listener, Server, Services, Token, unix_listener};
 use nd_supervise::{CancellationToken, Supervisor, SystemClock};
 use nd_types::Timestamp;
 use sd_notify::NotifyState;
+use tokio::net::TcpListener;
 
-use crate::activation;
+use crate::activation::{Held, Legacy};
 use crate::fail_point;
 use crate::host::DaemonHost;
 use crate::lock::{DataLock, LockError};
 use crate::logging;
 use crate::options::{Chosen, RunOptions};
 use crate::paths::Paths;
+use crate::running::{Apps, Running};
 use crate::signals::{Asked, Signals};
 use crate::wiring::{self, Parts};
 use crate::workers::{self, Work};
-
-/// How long `--stop-apps` may take; the whole daemon has 25 s.
-const STOP_APPS: Duration = Duration::from_secs(14);
-
-/// How long requests through the proxy may take to finish when the daemon ends.
-const DRAIN: Duration = Duration::from_secs(5);
-
-/// How long the workers may take.
-const STOP_WORKERS: Duration = Duration::from_secs(4);
-
-/// How long the lines that were read last may take to the disk.
-const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The group whose members may use the control socket.
 const GROUP: &str = "nextdeploy";
@@ -86,72 +76,107 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), RunError> {
     let runtime = runtime.map_err(system("start the runtime"))?;
     let result = runtime.block_on(serve(&chosen, &paths, errors));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    result
+    match result? {
+        Ended::ForGood => Ok(()),
+        Ended::Upgraded(program, legacy) => {
+            Err(system("become the new version")(legacy.become_program(&program)))
+        }
+    }
+}
+
+/// How a daemon has ended.
+enum Ended {
+    ForGood,
+    /// This program goes on with what was left open.
+    Upgraded(PathBuf, Legacy),
+}
+
+/// Why it ends.
+enum Why {
+    Signal(&'static str),
+    Upgrade(PathBuf),
 }
 
 fn system(what: &'static str) -> impl Fn(std::io::Error) -> RunError {
     move |source| RunError::System { what, source }
 }
 
-async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<(), RunError> {
+async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<Ended, RunError> {
     let mut signals = Signals::new().map_err(system("listen to signals"))?;
     let mut parts = wiring::build(chosen, paths).await?;
     for note in &parts.notes {
         tracing::warn!("{note}");
     }
-    let held = activation::control_socket().map_err(system("take the socket that systemd holds"))?;
-    let is_held = held.is_some();
-    let socket = held.as_ref().and_then(activation::path).unwrap_or_else(|| paths.socket.clone());
+    let held = Held::take().map_err(system("take the sockets that are open already"))?;
+    let by_systemd = held.by_systemd;
+    let socket = held.path().filter(|_| by_systemd).unwrap_or_else(|| paths.socket.clone());
     let paths = &Paths { socket, ..paths.clone() };
-    let unix = Listener::unix(match held {
-        Some(held) => held,
-        None => unix_listener(&paths.socket, group_id(GROUP))?,
-    });
-    let tcp = Listener::tcp(chosen.listen, chosen.dev).await?;
+    let (unix, tcp) = listeners(held, chosen, paths).await?;
     let listen = tcp.local_addr();
+    let duplicate = |listener: &Listener| listener.duplicate().map_err(system("keep a socket open"));
+    let legacy = Legacy { control: duplicate(&unix)?, api: duplicate(&tcp)?, by_systemd };
     let supervisor = Supervisor::new(Arc::new(SystemClock));
     let host =
         Arc::new(DaemonHost::new(chosen, paths, std::mem::take(&mut parts.notes), parts.proxy.clone()));
     let server =
         server(paths, listen.or(Some(chosen.listen)), &parts, &supervisor, Arc::clone(&host), errors)?;
-    let (engine, proxy) = (parts.engine.handle(), parts.proxy.clone());
-    let (collector, logs) = (parts.collector.clone(), Arc::clone(&parts.logs));
     let (api, ending) = (CancellationToken::new(), CancellationToken::new());
-    let work = Work {
-        engine: parts.engine,
-        logs: parts.logs,
+    let running = Running {
+        supervisor: supervisor.clone(),
         server: server.clone(),
-        unix,
-        tcp,
+        engine: parts.engine.handle(),
+        proxy: parts.proxy,
+        collector: parts.collector,
+        logs: Arc::clone(&parts.logs),
         api: api.clone(),
         ending: ending.clone(),
     };
+    let work = Work { engine: parts.engine, logs: parts.logs, server, unix, tcp, api, ending };
     workers::start(&supervisor, work).map_err(|error| RunError::Start(error.to_string()))?;
-    announce(paths, listen, &engine);
-    let signal = tokio::select! {
-        signal = wait_for_end(&mut signals, &host) => signal,
-        () = fail_point::strike_workers(&supervisor) => "SIGTERM",
+    announce(paths, listen, &running.engine);
+    let why = tokio::select! {
+        signal = wait_for_end(&mut signals, &host) => Why::Signal(signal),
+        program = host.successor() => Why::Upgrade(program),
+        () = fail_point::strike_workers(&supervisor) => Why::Signal("SIGTERM"),
     };
-    tracing::info!("Received {signal}, starting graceful shutdown...");
-    notify(&[NotifyState::Stopping]);
-    api.cancel();
-    server.close();
-    if chosen.stop_apps {
-        stop_apps(&engine).await;
+    match &why {
+        Why::Signal(signal) => {
+            tracing::info!("Received {signal}, starting graceful shutdown...");
+            notify(&[NotifyState::Stopping]);
+        }
+        Why::Upgrade(program) => {
+            tracing::info!("{} takes over", program.display());
+            notify(&reloading());
+        }
     }
-    proxy.end(!chosen.stop_apps && !engine.list().is_empty(), DRAIN).await;
-    ending.cancel();
-    let report = supervisor.shutdown(STOP_WORKERS).await;
-    keep_last_lines(&collector, &logs).await;
-    if !report.is_clean() {
-        tracing::warn!(aborted = ?report.aborted, "workers did not end in time");
+    if let Why::Upgrade(program) = why {
+        running.end(Apps::Served).await;
+        return Ok(Ended::Upgraded(program, legacy));
     }
-    if !is_held {
+    running.end(if chosen.stop_apps { Apps::Stopped } else { Apps::Running }).await;
+    if !by_systemd {
         std::fs::remove_file(&paths.socket).ok();
     }
-    tracing::info!("{}", server.statistics());
     tracing::info!("ended; {}", if chosen.stop_apps { "apps are stopped" } else { "apps go on running" });
-    Ok(())
+    Ok(Ended::ForGood)
+}
+
+/// Where requests to the daemon come in: on what is open already, where it is what was asked for.
+async fn listeners(held: Held, chosen: &Chosen, paths: &Paths) -> Result<(Listener, Listener), RunError> {
+    let unix = match held.control {
+        Some(held) => held,
+        None => unix_listener(&paths.socket, group_id(GROUP))?,
+    };
+    let fits = |api: &TcpListener| api.local_addr().is_ok_and(|bound| is_asked_for(bound, chosen.listen));
+    let tcp = match held.api.filter(fits) {
+        Some(held) => Listener::over_tcp(held, chosen.dev),
+        None => Listener::tcp(chosen.listen, chosen.dev).await?,
+    };
+    Ok((Listener::unix(unix), tcp))
+}
+
+fn is_asked_for(bound: SocketAddr, asked: SocketAddr) -> bool {
+    bound == asked || (asked.port() == 0 && asked.ip() == bound.ip())
 }
 
 fn server(
@@ -205,26 +230,6 @@ async fn wait_for_end(signals: &mut Signals, host: &DaemonHost) -> &'static str 
                 notify(&[NotifyState::Ready]);
             }
         }
-    }
-}
-
-/// Stops every app as `--stop-apps` asks; the next daemon starts them again.
-async fn stop_apps(engine: &EngineHandle) {
-    for app in engine.suspend(STOP_APPS).await {
-        tracing::warn!(%app, "did not stop in time");
-    }
-}
-
-/// Stops reading what apps write, and waits until what was read is on disk. The next daemon reads on from there.
-async fn keep_last_lines(collector: &Collector, logs: &SegmentLog) {
-    let kept = async {
-        collector.shutdown().await;
-        logs.flush().await
-    };
-    match tokio::time::timeout(LAST_LINES, kept).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the last lines of the apps may not be kept"),
-        Err(_) => tracing::warn!("the last lines of the apps may not be kept: the disk does not answer"),
     }
 }
 

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::fail_point;
 use crate::options::Chosen;
 use crate::paths::Paths;
+use crate::program;
 use crate::proxy::DataPlane;
 use crate::run::RunError;
 
@@ -65,8 +66,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
 }
 
 fn process_runtime(chosen: &Chosen, paths: &Paths) -> Result<ProcessRuntime, RunError> {
-    let program =
-        std::env::current_exe().map_err(|error| start_failed("find this program's own file", &error))?;
+    let program = program::path().map_err(|error| start_failed("find this program's own file", &error))?;
     let shim = ShimCommand { program, args: vec!["shim".into()], as_unit: is_service() };
     let settings: nd_process::Settings = adapter(chosen, "process")?;
     ProcessRuntime::new(&settings, paths.data.join("units"), paths.run.clone(), shim)

@@ -76,6 +76,7 @@ endpoints! {
     WORKERS = Get "/api/v1/workers", "Workers inside the daemon: a list of `WorkerView`.";
     WORKER_RESTART = Post "/api/v1/workers/{worker}/restart", "Ends a worker in order and starts it anew: `WorkerView`.";
     RELOAD = Post "/api/v1/reload", "Reads `nextdeployd.toml` again, as SIGHUP does.";
+    UPGRADE = Post "/api/v1/upgrade", "Puts the program that lies where the daemon's does into its place and the proxy's: 202 with `UpgradeView`.";
     APPS = Get "/api/v1/apps", "All apps: a page of `AppView`.";
     APP = Get "/api/v1/apps/{app}", "One app: `AppView` with instances and last log lines.";
     APP_DESTROY = Delete "/api/v1/apps/{app}", "Destroys an app (`DestroyQuery`): `OperationView`.";

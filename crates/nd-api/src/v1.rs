@@ -27,5 +27,5 @@ pub use self::page::{ListPage, PageQuery, SCHEMA_VERSION, Versioned};
 pub use self::plan::{PlanStep, PlanView};
 pub use self::problem::{FieldError, Problem};
 pub use self::request::{DeployBody, DestroyQuery, RegistryAuth, RollbackBody, ScaleBody, WaitQuery};
-pub use self::system::{DaemonView, OperationView, VersionView, WorkerState, WorkerView};
+pub use self::system::{DaemonView, OperationView, UpgradeView, VersionView, WorkerState, WorkerView};
 pub use self::timeline::{PressureStall, PressureView, TimelineEntry, TimelineQuery, TimelineView};

@@ -179,6 +179,9 @@ pub(crate) enum Command {
     Workers,
     /// Show the version of this program and of the daemon
     Version,
+    /// Put a new version of the daemon, which lies in the place of its program, into service; no request fails
+    #[command(visible_alias = "upgrade-daemon")]
+    Upgrade,
     /// Keep one command running in the foreground, without a daemon
     Eternal(EternalArgs),
     /// Start, stop, restart or show a command that is kept running in the background

@@ -26,6 +26,7 @@ mod several;
 mod start;
 mod status;
 mod unneeded;
+mod upgrade;
 mod verbs;
 mod version;
 mod why;
@@ -51,9 +52,9 @@ pub(crate) struct Context<'c> {
     pub(crate) typed: &'c Typed,
 }
 
+/// Does what was typed; the first of these need no daemon.
 pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, output: &Output) -> Outcome {
     let program = typed.program();
-    // These need no daemon.
     match command {
         Command::Check(args) => return check::run(program, args, global, output).await,
         Command::Config(verb) => return config::run(verb, global, output),
@@ -62,9 +63,9 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Ecosystem(EcosystemArgs { file: Some(file), output: to, force, .. }) => {
             return import::pm2(file, to.as_deref(), *force, output).await;
         }
-        Command::Save(_) => return unneeded::save(output),
-        Command::Resurrect(_) => return unneeded::resurrect(output),
-        Command::Startup(_) => return unneeded::startup(output),
+        Command::Save(_) | Command::Resurrect(_) | Command::Startup(_) => {
+            return unneeded::run(command, output);
+        }
         Command::Completion(args) => return completion::run(program, args.shell),
         Command::Man(args) => return man::run(program, args, output),
         Command::Eternal(args) => return eternal::run(args, program, output),
@@ -98,6 +99,7 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Monit(args) => monit::run(args, &context).await,
         Command::Workers => workers::run(&context).await,
         Command::Version => version::run(&context).await,
+        Command::Upgrade => upgrade::run(&context).await,
         Command::Check(_)
         | Command::Config(_)
         | Command::Explain(_)

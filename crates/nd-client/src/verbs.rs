@@ -8,7 +8,7 @@ use nd_api::manifest::Instances;
 use nd_api::v1::{
     AppView, DaemonView, DeployBody, DeploymentView, DestroyQuery, EventQuery, EventView, ListPage, LogFrame,
     LogQuery, OperationView, PageQuery, PlanView, RollbackBody, ScaleBody, StepRecord, TimelineQuery,
-    TimelineView, VersionView, WaitQuery, WorkerView,
+    TimelineView, UpgradeView, VersionView, WaitQuery, WorkerView,
 };
 use nd_types::{AppName, DeploymentId};
 
@@ -170,6 +170,11 @@ impl Client {
     pub async fn follow_events(&self, query: &EventQuery) -> Answer<Lines<EventView>> {
         let query = EventQuery { follow: true, ..query.clone() };
         self.stream(Call::new(endpoints::EVENTS, &[]).query(&query)).await
+    }
+
+    /// Has the program that lies where the daemon's does take over from it and its proxy, which may take `patience`.
+    pub async fn upgrade(&self, patience: Duration) -> Answer<UpgradeView> {
+        self.call(Call::new(endpoints::UPGRADE, &[]).patience(patience)).await
     }
 
     /// Has the daemon read its settings again; answers what changed.

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nd_supervise::Mono;
-use nd_types::{AppName, DeploymentId, ReleaseId, Timestamp, UnitId};
+use nd_types::{AppName, Backend, DeploymentId, ReleaseId, Timestamp, UnitId};
 
 pub use action::{
     Action, ActionEnd, ActionError, CheckReport, Checks, NotReady, ReadyReport, RoutesServing, Started,
@@ -89,6 +89,8 @@ pub struct AppModel {
     units: BTreeMap<UnitId, Unit>,
     /// What the ingress has acknowledged.
     served: Option<AppRoutes>,
+    /// Units that the ingress led to before this daemon began: they serve without being asked whether they are ready.
+    trusted: BTreeMap<UnitId, Backend>,
     /// Whether that is what serves: not before the first acknowledgement, and not after a change whose fate is unknown.
     table_known: bool,
     /// Host ports that could not be opened, for people.
@@ -142,6 +144,7 @@ impl AppModel {
             deployment,
             units: BTreeMap::new(),
             served: None,
+            trusted: BTreeMap::new(),
             table_known: false,
             port_faults: Vec::new(),
             applying: false,
@@ -165,6 +168,13 @@ impl AppModel {
             facts: Vec::new(),
             dirty: Vec::new(),
         }
+    }
+
+    /// Takes over from a daemon whose ingress still leads to these backends.
+    pub fn inherit(&mut self, backends: &[Backend]) {
+        let of_active = |backend: &&Backend| Some(backend.unit.release()) == self.record.active.as_ref();
+        let backends = backends.iter().filter(of_active);
+        self.trusted = backends.map(|backend| (backend.unit.clone(), backend.clone())).collect();
     }
 
     /// The app.

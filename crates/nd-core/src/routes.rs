@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use nd_types::{
-    AppName, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route, Service, UnitId,
+    AppName, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route, Service, Timestamp,
+    UnitId,
 };
 
 use crate::spec::AppSpec;
@@ -47,11 +48,11 @@ impl AppRoutes {
         Self { service, routes, host_ports, units: Vec::new(), mix: 0 }
     }
 
-    /// Adds a unit that serves, at its address where it has one.
-    pub fn add(&mut self, unit: &UnitId, address: Option<SocketAddr>) {
+    /// Adds a unit that serves since `started`, at its address where it has one.
+    pub fn add(&mut self, unit: &UnitId, address: Option<SocketAddr>, started: Option<Timestamp>) {
         self.units.push(unit.clone());
         if let Some(address) = address {
-            self.service.backends.push(Backend { unit: unit.clone(), address });
+            self.service.backends.push(Backend { unit: unit.clone(), address, started });
         }
     }
 

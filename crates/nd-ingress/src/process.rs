@@ -11,6 +11,7 @@
 
 mod client;
 mod holder;
+mod kept;
 mod launch;
 mod link;
 mod message;
@@ -23,7 +24,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use nd_proxy::{Settings, SocketSet};
@@ -31,7 +32,8 @@ use nd_proxy::{Settings, SocketSet};
 pub use client::ProcessIngress;
 pub use launch::{Launch, LaunchError};
 
-use holder::{Holder, Kept};
+use holder::Holder;
+use kept::Kept;
 use launch::{FirstWord, Spec};
 use message::{ToHolder, ToWorker};
 
@@ -42,7 +44,7 @@ pub fn proxy_main(mode: &str, first_word: impl FnOnce(&str) -> io::Result<()>) -
     let ended = match mode {
         "--hold" => hold(first_word),
         "--adopt" => adopt(),
-        "--worker" => stdin().and_then(|holder| worker::run(program()?, &holder)),
+        "--worker" => stdin().and_then(|holder| worker::run(OURSELVES.into(), &holder)),
         _ => Err(io::Error::other("this mode is started by the daemon, not by hand")),
     };
     match ended {
@@ -81,7 +83,7 @@ fn open(socket: &Path, settings: serde_json::Value, http: SocketAddr) -> io::Res
     let control = UnixListener::bind(socket)?;
     std::fs::set_permissions(socket, Permissions::from_mode(0o600))?;
     let main = main.fds().map(|fd| fd.try_clone_to_owned()).collect::<io::Result<Vec<OwnedFd>>>()?;
-    Ok(Kept { program: program()?, settings, state: None, control, main, ports: Vec::new() })
+    Ok(Kept { program: OURSELVES.into(), settings, state: None, control, main, ports: Vec::new() })
 }
 
 /// A holder that gets everything from another one, or from the worker that has survived it.
@@ -89,7 +91,7 @@ fn adopt() -> io::Result<()> {
     rustix::process::setsid().ok();
     let from = stdin()?;
     let taken = match link::receive::<ToWorker>(&from)? {
-        Some((ToWorker::Start(inventory), fds)) => Kept::unpack(program()?, inventory, fds),
+        Some((ToWorker::Start(inventory), fds)) => Kept::unpack(OURSELVES.into(), inventory, fds),
         _ => return Err(io::Error::other("nothing was handed over")),
     };
     let (kept, worker) = match taken {
@@ -109,6 +111,5 @@ fn stdin() -> io::Result<UnixStream> {
     Ok(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-fn program() -> io::Result<PathBuf> {
-    std::env::current_exe()
-}
+/// This very program, also when another version lies in its place by now.
+const OURSELVES: &str = "/proc/self/exe";

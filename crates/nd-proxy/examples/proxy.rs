@@ -32,9 +32,11 @@ async fn main() -> Result<(), Error> {
 /// One app at `localhost` whose instances are the given servers.
 fn state(upstreams: &[SocketAddr]) -> Result<EdgeState, Error> {
     let (app, release): (nd_types::AppName, nd_types::ReleaseId) = ("app".parse()?, "aaaaaa".parse()?);
-    let backends = (1..)
-        .zip(upstreams)
-        .map(|(slot, address)| Backend { unit: UnitId::new(&app, &release, slot), address: *address });
+    let backends = (1..).zip(upstreams).map(|(slot, address)| Backend {
+        unit: UnitId::new(&app, &release, slot),
+        address: *address,
+        started: None,
+    });
     Ok(EdgeState {
         generation: Generation(1),
         routes: vec![Route {

@@ -1,5 +1,6 @@
 //! What the server asks of the process around it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +24,27 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// What is wrong with the file; nothing has changed then.
     async fn reload(&self) -> Result<Vec<String>, String>;
+
+    /// Puts the program that lies where this one does into the place of the proxy, and soon after of this process;
+    /// answers where it lies and the version that it says it is.
+    ///
+    /// # Errors
+    /// Why not; nothing has changed then.
+    async fn upgrade(&self) -> Result<(PathBuf, String), UpgradeError>;
+}
+
+/// Why a daemon is not upgraded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpgradeError {
+    /// This daemon cannot be, as it is set up.
+    #[error("{0}")]
+    Impossible(String),
+    /// One is under way.
+    #[error("an upgrade is under way")]
+    UnderWay,
+    /// The program does not run, or its proxy does not serve.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// The host at one moment.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -82,9 +83,25 @@ impl Listener {
     /// [`ListenError::Bind`] when the address cannot be had.
     pub async fn tcp(address: SocketAddr, dev: bool) -> Result<Self, ListenError> {
         let bind = |source| ListenError::Bind { place: address.to_string(), source };
-        let socket = TcpListener::bind(address).await.map_err(bind)?;
+        Ok(Self::over_tcp(TcpListener::bind(address).await.map_err(bind)?, dev))
+    }
+
+    /// As [`Listener::tcp`], over a socket that is open already.
+    #[must_use]
+    pub fn over_tcp(socket: TcpListener, dev: bool) -> Self {
         let access = if dev { Access::Loopback } else { Access::Token };
-        Ok(Self { socket: Socket::Tcp(socket), access })
+        Self { socket: Socket::Tcp(socket), access }
+    }
+
+    /// Another handle of the socket: who connects is kept waiting as long as one is open.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        match &self.socket {
+            Socket::Unix(socket) => socket.as_fd().try_clone_to_owned(),
+            Socket::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
+        }
     }
 
     /// Where a TCP socket is really bound.

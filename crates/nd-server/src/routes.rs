@@ -68,12 +68,13 @@ fn flat_routes(router: Routes) -> Routes {
 }
 
 fn v1_routes(router: Routes) -> Routes {
-    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 26] = [
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 27] = [
         row(api::VERSION, |filter| on(filter, system::version)),
         row(api::DAEMON, |filter| on(filter, system::daemon)),
         row(api::WORKERS, |filter| on(filter, system::workers)),
         row(api::WORKER_RESTART, |filter| on(filter, system::restart_worker)),
         row(api::RELOAD, |filter| on(filter, system::reload)),
+        row(api::UPGRADE, |filter| on(filter, system::upgrade)),
         row(api::APPS, |filter| on(filter, apps::list)),
         row(api::APP, |filter| on(filter, apps::show)),
         row(api::APP_LOGS_CLEAR, |filter| on(filter, logs::clear)),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, ReleaseId, UnitId};
@@ -62,6 +63,9 @@ pub struct Backend {
     pub unit: UnitId,
     /// Where it listens.
     pub address: SocketAddr,
+    /// When it was started, where that is known: one life of the unit is not another.
+    #[serde(default)]
+    pub started: Option<Timestamp>,
 }
 
 /// Limits and timeouts of one app's requests.

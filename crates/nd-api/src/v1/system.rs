@@ -55,6 +55,19 @@ pub struct DaemonView {
     pub notes: Vec<String>,
 }
 
+/// An upgrade that is under way: the daemon is back, as another one, when `started_at` of its view has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradeView {
+    /// The program that takes over.
+    pub program: String,
+    /// The version that was asked.
+    pub from: String,
+    /// The version that the program says it is.
+    pub to: String,
+    /// When the daemon that goes was started.
+    pub started_at: Timestamp,
+}
+
 /// How a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -68,6 +68,7 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("events", &["events shop --follow", "events --type deploy.failed -n 5"]),
     ("monit", &["monit", "monit shop", "monit --once", "monit --interval 60"]),
     ("workers", &["workers"]),
+    ("upgrade", &["upgrade"]),
     ("version", &["version", "version --host http://127.0.0.1:8371"]),
     (
         "eternal",

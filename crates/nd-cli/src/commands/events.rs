@@ -21,6 +21,8 @@ pub(super) async fn run(args: &EventsArgs, context: &Context<'_>) -> Outcome {
     let name = args.app.as_deref().or(args.name.as_deref());
     let app = name.map(targets::parse).transpose()?;
     let query = EventQuery { app, kind: args.kind.clone(), limit: Some(args.limit), ..EventQuery::default() };
+    // Before the first line: who has read it may press Ctrl-C.
+    let interrupts = args.follow.then(Interrupts::new).transpose()?;
     let mut page = context.client.events(&query).await?.items;
     page.reverse();
     let last = page.last().map(|event| event.id);
@@ -29,13 +31,13 @@ pub(super) async fn run(args: &EventsArgs, context: &Context<'_>) -> Outcome {
             return Ok(Exit::Ok);
         }
     }
-    if page.is_empty() && !args.follow {
-        context.output.note("nothing has happened yet");
-    }
-    if args.follow {
+    if let Some(interrupts) = interrupts {
         // From 0 on where nothing has happened yet, so that nothing is missed in between.
         let query = EventQuery { after: last.or(Some(0)), limit: None, ..query };
-        return follow(query, Interrupts::new()?, context).await;
+        return follow(query, interrupts, context).await;
+    }
+    if page.is_empty() {
+        context.output.note("nothing has happened yet");
     }
     Ok(Exit::Ok)
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Outcome;
+use crate::args::Command;
 use crate::failure::Exit;
 use crate::output::Output;
 
@@ -13,30 +14,21 @@ struct Unneeded<'a> {
     why: &'a str,
 }
 
-pub(super) fn save(output: &Output) -> Outcome {
-    told(
-        "nothing to save: what is wanted of every app is on disk before the command that asks for it answers",
-        output,
-    )
-}
+const SAVE: &str =
+    "nothing to save: what is wanted of every app is on disk before the command that asks for it answers";
 
-pub(super) fn resurrect(output: &Output) -> Outcome {
-    told(
-        "nothing to resurrect: when the daemon starts, every app that was wanted comes back by itself; \
-         `nextdeploy ls` shows them, `nextdeploy start APP` starts one that was stopped",
-        output,
-    )
-}
+const RESURRECT: &str = "nothing to resurrect: when the daemon starts, every app that was wanted comes back by itself; \
+    `nextdeploy ls` shows them, `nextdeploy start APP` starts one that was stopped";
 
-pub(super) fn startup(output: &Output) -> Outcome {
-    told(
-        "no startup script to make: apps come back with the daemon, and `sudo nextdeployd install` has systemd start \
-         the daemon with the machine",
-        output,
-    )
-}
+const STARTUP: &str = "no startup script to make: apps come back with the daemon, and `sudo nextdeployd install` has \
+    systemd start the daemon with the machine";
 
-fn told(why: &str, output: &Output) -> Outcome {
+pub(super) fn run(command: &Command, output: &Output) -> Outcome {
+    let why = match command {
+        Command::Save(_) => SAVE,
+        Command::Resurrect(_) => RESURRECT,
+        _ => STARTUP,
+    };
     if output.json {
         output.object(&Unneeded { needed: false, why });
     } else {

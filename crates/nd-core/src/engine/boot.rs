@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nd_supervise::{Clock, TaskSet};
-use nd_types::{AppName, DaemonId};
+use nd_types::{AppName, DaemonId, Service};
 use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 
@@ -54,13 +54,16 @@ pub(crate) async fn load(
         // A removal is complete when the last release is forgotten; until then it goes on.
         .filter(|app| app.record.run != RunIntent::Removed || !app.releases.is_empty())
         .collect();
+    let services = inherited(&registry).await;
     let mut known = BTreeMap::new();
     let mut resting = Vec::new();
     for app in stored {
         if app.record.run != RunIntent::Removed {
             claim(&claims, &app);
         }
-        let model = AppModel::new(app.record, app.releases, app.deployment);
+        let service = services.iter().find(|service| service.app == app.record.app);
+        let mut model = AppModel::new(app.record, app.releases, app.deployment);
+        model.inherit(service.map_or(&[], |service| &service.backends));
         let (entry, desk) = shared::open(&model);
         known.insert(model.app().clone(), entry);
         resting.push((model, desk));
@@ -83,6 +86,17 @@ pub(crate) async fn load(
         resting: Mutex::new(resting),
         fail_point: None,
     })
+}
+
+/// What an ingress that has outlived its daemon serves; nothing where it cannot say.
+async fn inherited(registry: &Registry) -> Vec<Service> {
+    match registry.ingress().serving().await {
+        Ok(state) => state.services.clone(),
+        Err(error) => {
+            tracing::warn!(%error, "ask the ingress what it serves");
+            Vec::new()
+        }
+    }
 }
 
 /// One app's model as it is stored now; `None` when it is stored nowhere.

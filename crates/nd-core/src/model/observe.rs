@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nd_types::{ExitStatus, UnitId};
+use nd_types::{ExitStatus, Timestamp, UnitId};
 
 use super::action::UnitAction;
 use super::crash::Verdict;
@@ -76,6 +76,9 @@ impl AppModel {
                 }
                 unit.started = Some(*since);
                 unit.pid = seen.pid;
+                if first {
+                    self.take_trusted(id, *since, now);
+                }
                 if let Some(healthy) = healthy.filter(|_| self.asks_engine(id.release())) {
                     self.engine_says(id, healthy);
                 }
@@ -87,6 +90,16 @@ impl AppModel {
                 self.take_exit(id, *exit, first, now);
             }
         }
+    }
+
+    /// The ingress has led to this very life of the unit before the daemon began: it serves.
+    fn take_trusted(&mut self, id: &UnitId, since: Timestamp, now: Now) {
+        let Some(backend) = self.trusted.remove(id).filter(|backend| backend.started == Some(since)) else {
+            return;
+        };
+        self.came_up = true;
+        self.on_unit(id, UnitEvent::Ready, now);
+        self.unit_mut(id, now).address = Some(backend.address);
     }
 
     fn take_exit(&mut self, id: &UnitId, exit: ExitStatus, first: bool, now: Now) {

@@ -113,8 +113,9 @@ impl AppModel {
         if known.portless {
             routes.routes.clear();
         }
-        for unit in units {
-            routes.add(unit, self.units.get(unit).and_then(|unit| unit.address));
+        for id in units {
+            let unit = self.units.get(id);
+            routes.add(id, unit.and_then(|unit| unit.address), unit.and_then(|unit| unit.started));
         }
         if routes.units.is_empty() {
             let taken = self.own_ports_of_rollout();

@@ -91,6 +91,16 @@ fn nothing_changes_before_the_units_were_looked_at() -> Law {
 }
 
 #[test]
+fn what_served_before_serves_on_without_being_asked_again() -> Law {
+    let (mut sim, release) = running(Nature::Good, StrategyName::BlueGreen, 2)?;
+    sim.kill(0, true, true)?;
+    sim.until("it is settled", |sim| {
+        assert!(sim.routes_to(&release, 2), "for a moment fewer serve");
+        sim.model.status().settled
+    })
+}
+
+#[test]
 fn nothing_stops_before_a_table_of_this_daemon_serves() -> Law {
     let (mut sim, _) = running(Nature::Good, StrategyName::BlueGreen, 2)?;
     sim.wish_for(&nd_core::model::edit::Edit::Stop)?;

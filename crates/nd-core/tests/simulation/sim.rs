@@ -196,6 +196,9 @@ impl Sim {
         let record = stored.app.clone().unwrap_or_else(|| AppRecord::new(app, self.world.wall()));
         self.model =
             AppModel::new(record, stored.releases.values().cloned().collect(), stored.last_deployment());
+        if let Some(table) = &self.world.table {
+            self.model.inherit(&table.service.backends);
+        }
         self.before = BTreeMap::new();
         self.suspended = false;
         self.activate()

@@ -2,7 +2,9 @@
 
 mod link;
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,14 +51,15 @@ struct Inner {
 }
 
 impl ProcessIngress {
-    /// Adopts the data plane that runs in `launch.run_dir`, or starts one. One that runs with other settings, or an older
-    /// protocol, gets another worker, without a refused connection.
+    /// Adopts the data plane that runs in `launch.run_dir`, or starts one. One with other settings, or of another version of
+    /// this program, gets other processes, without a refused connection.
     ///
     /// # Errors
     /// [`LaunchError`]: the port is taken, the program cannot be started, or it does not answer.
     pub async fn start(launch: Launch) -> Result<(Self, Vec<String>), LaunchError> {
         let (mut link, mut greeting, notes) = adopt_or_start(&launch).await?;
-        if greeting.version != VERSION || greeting.settings != launch.settings {
+        let differs = greeting.version != VERSION || greeting.settings != launch.settings;
+        if differs || !is_of_our_file(greeting.pid) {
             let program = launch.program.display().to_string();
             link.replace(program, launch.settings.clone(), FINISH).await.map_err(LaunchError::Refused)?;
             let stream = UnixStream::connect(launch.socket()).await.map_err(LaunchError::connect)?;
@@ -268,6 +271,16 @@ async fn start(launch: &Launch) -> Result<(Link, Greeting, Vec<String>), LaunchE
     let (stream, notes) = launch::start(launch).await?;
     let (link, greeting) = greet(stream).await?;
     Ok((link, greeting, notes))
+}
+
+/// Whether a process runs the very file that this one does. Where that cannot be told, nobody is replaced for it.
+fn is_of_our_file(pid: u32) -> bool {
+    let file =
+        |process: &str| fs::metadata(format!("/proc/{process}/exe")).map(|file| (file.dev(), file.ino()));
+    match (file("self"), file(&pid.to_string())) {
+        (Ok(ours), Ok(theirs)) => ours == theirs,
+        _ => true,
+    }
 }
 
 fn serves(wanted: SocketAddr, bound: SocketAddr) -> bool {

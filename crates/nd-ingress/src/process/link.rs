@@ -7,6 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -14,6 +15,9 @@ use rustix::net::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Who is at the other end reads and writes at once; one that does not has a fault.
+pub(super) const PEER: Duration = Duration::from_secs(5);
 
 /// Sockets per portion; the kernel takes 253 (`SCM_MAX_FD`).
 const PORTION: usize = 128;

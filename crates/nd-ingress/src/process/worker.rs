@@ -15,7 +15,7 @@ use nd_types::EdgeState;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
-use super::holder::Kept;
+use super::kept::Kept;
 use super::link;
 use super::message::{Answer, ToHolder, ToWorker};
 use upkeep::Upkeep;

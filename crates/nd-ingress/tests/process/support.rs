@@ -55,7 +55,7 @@ pub(crate) fn state(generation: u64, address: SocketAddr) -> Result<Arc<EdgeStat
         generation: Generation(generation),
         services: vec![Service {
             app: app.clone(),
-            backends: vec![Backend { unit: UnitId::new(&app, &release, 1), address }],
+            backends: vec![Backend { unit: UnitId::new(&app, &release, 1), address, started: None }],
             release,
             availability: Availability::Serving,
             limits: ServiceLimits::default(),

@@ -72,7 +72,7 @@ impl State {
     pub(crate) fn app(self, name: &str, release: &str, addresses: &[SocketAddr]) -> Self {
         let added = self.and(|state| {
             let backend = |(slot, address): (u16, &SocketAddr)| {
-                Ok(Backend { unit: unit(name, release, slot)?, address: *address })
+                Ok(Backend { unit: unit(name, release, slot)?, address: *address, started: None })
             };
             state.services.push(Service {
                 app: parsed(name)?,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use nd_api::v1::{DaemonView, ListPage, VersionView, WorkerState, WorkerView};
+use nd_api::v1::{DaemonView, ListPage, UpgradeView, VersionView, WorkerState, WorkerView};
 use nd_supervise::WorkerState as Supervised;
 
+use crate::host::UpgradeError;
 use crate::refusal::Refusal;
 use crate::server::Api;
 
@@ -89,6 +90,19 @@ pub(super) fn worker_view(worker: nd_supervise::WorkerView) -> WorkerView {
         last_failure_at: worker.last_failure.map(|failure| failure.at),
         heartbeat_age_ms: worker.heartbeat_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
     }
+}
+
+pub(super) async fn upgrade(State(api): State<Arc<Api>>) -> Result<(StatusCode, Json<UpgradeView>), Refusal> {
+    let (program, to) = api.services.host.upgrade().await.map_err(|error| {
+        let (status, code) = match &error {
+            UpgradeError::Impossible(_) | UpgradeError::UnderWay => (StatusCode::CONFLICT, "ND1107"),
+            UpgradeError::Failed(_) => (StatusCode::UNPROCESSABLE_ENTITY, "ND1002"),
+        };
+        Refusal::new(status, code, error.to_string())
+    })?;
+    let (from, started_at) = (api.facts.version.clone(), api.facts.started_at);
+    let view = UpgradeView { program: program.display().to_string(), from, to, started_at };
+    Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
 pub(super) async fn reload(State(api): State<Arc<Api>>) -> Result<Json<ListPage<String>>, Refusal> {

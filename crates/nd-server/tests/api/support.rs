@@ -12,7 +12,8 @@ use nd_core::engine::EngineHandle;
 use nd_core::{Engine, Registry};
 use nd_logs::SegmentLog;
 use nd_server::{
-    ErrorLog, Facts, Figures, Host, HostSample, Listener, Server, Services, Token, unix_listener,
+    ErrorLog, Facts, Figures, Host, HostSample, Listener, Server, Services, Token, UpgradeError,
+    unix_listener,
 };
 use nd_supervise::{CancellationToken, Supervisor, SystemClock, TaskSet};
 use nd_testkit::MemoryStore;
@@ -84,6 +85,10 @@ impl Host for StubHost {
 
     async fn reload(&self) -> Result<Vec<String>, String> {
         Err("this daemon was started without a settings file".to_owned())
+    }
+
+    async fn upgrade(&self) -> Result<(PathBuf, String), UpgradeError> {
+        Err(UpgradeError::Failed("/usr/bin/nextdeployd: not found".to_owned()))
     }
 }
 

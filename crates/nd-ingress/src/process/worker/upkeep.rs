@@ -15,13 +15,12 @@ use serde_json::Value;
 use tokio::net::UnixListener;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::super::holder::{Kept, START, succeed};
-use super::super::link;
+use super::super::holder::START;
+use super::super::kept::{Kept, succeed};
+use super::super::link::{self, PEER};
 use super::super::message::{Answer, ToHolder, ToWorker};
 use super::Event;
 
-/// How long a holder may take to read.
-const PEER: Duration = Duration::from_secs(5);
 /// How much longer than a worker may take until it serves the answer about it may take.
 const SLACK: Duration = Duration::from_secs(10);
 

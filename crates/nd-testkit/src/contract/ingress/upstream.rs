@@ -22,7 +22,11 @@ impl Upstream {
     /// Starts the unit in `slot` of the app, which answers with the slot's number.
     pub(super) async fn start(app: &AppName, slot: u16) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let backend = Backend { unit: UnitId::new(app, &release()?, slot), address: listener.local_addr()? };
+        let backend = Backend {
+            unit: UnitId::new(app, &release()?, slot),
+            address: listener.local_addr()?,
+            started: None,
+        };
         let (open, gate) = watch::channel(true);
         let (count, asked) = watch::channel(0);
         let (tasks, count) = (TaskSet::new("upstream"), Arc::new(count));
