@@ -7,11 +7,21 @@ use http::{Method, Response, StatusCode};
 use crate::http1::field::Name;
 use crate::http1::forward::{put, put_field};
 use crate::http1::response::ResponseHead;
+use crate::request_id::IdText;
 
-/// Writes the head of a client's request as HTTP/1.1 has it. `is_whole` tells that no content follows.
+/// What follows a request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    Nothing,
+    Content,
+    /// A WebSocket (RFC 8441, section 5), whose handshake HTTP/1 begins with this nonce.
+    Socket(IdText),
+}
+
+/// Writes the head of a client's request as HTTP/1.1 has it.
 ///
 /// Whether it makes sense is for the reader of HTTP/1 heads to say: nothing is hidden from it.
-pub(crate) fn write_request(out: &mut Vec<u8>, head: &Parts, is_whole: bool) {
+pub(crate) fn write_request(out: &mut Vec<u8>, head: &Parts, follows: Follows) {
     let authority = head.uri.authority().map(http::uri::Authority::as_str);
     let named = head.headers.contains_key(http::header::HOST);
     let target = match (&head.method, head.uri.path_and_query()) {
@@ -19,7 +29,8 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &Parts, is_whole: bool) {
         (_, Some(path)) => path.as_str(),
         (_, None) => "",
     };
-    put(out, &[head.method.as_str(), " "]);
+    let method = if matches!(follows, Follows::Socket(_)) { "GET" } else { head.method.as_str() };
+    put(out, &[method, " "]);
     match authority {
         // In absolute form, so that the two names are compared.
         Some(authority) if named && target.starts_with('/') => put(out, &["http://", authority, target]),
@@ -33,8 +44,16 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &Parts, is_whole: bool) {
         put_field(out, name.as_str(), value.as_bytes());
     }
     put_cookies(out, &head.headers);
-    if !is_whole && !head.headers.contains_key(http::header::CONTENT_LENGTH) {
-        put(out, &["Transfer-Encoding: chunked\r\n"]);
+    match follows {
+        Follows::Content if !head.headers.contains_key(http::header::CONTENT_LENGTH) => {
+            put(out, &["Transfer-Encoding: chunked\r\n"]);
+        }
+        Follows::Socket(nonce) => {
+            // Twenty digits, two zeros and the padding are 16 bytes in base 64 (RFC 6455, section 4.1).
+            put(out, &["Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
+            put(out, &["Sec-WebSocket-Key: ", nonce.as_str(), "AA==\r\n"]);
+        }
+        Follows::Content | Follows::Nothing => {}
     }
     put(out, &["\r\n"]);
 }
@@ -97,9 +116,9 @@ mod tests {
     use super::*;
     use http::Request;
 
-    fn written(request: Request<()>, is_whole: bool) -> String {
+    fn written(request: Request<()>, follows: Follows) -> String {
         let mut out = Vec::new();
-        write_request(&mut out, &request.into_parts().0, is_whole);
+        write_request(&mut out, &request.into_parts().0, follows);
         String::from_utf8(out).unwrap()
     }
 
@@ -108,7 +127,7 @@ mod tests {
         let request = Request::get("http://a.test/x?y=1").header("cookie", "a=1").header("x-b", "2");
         let request = request.header("cookie", "b=2; c=3").body(()).unwrap();
         assert_eq!(
-            written(request, true),
+            written(request, Follows::Nothing),
             "GET /x?y=1 HTTP/1.1\r\nHost: a.test\r\nx-b: 2\r\nCookie: a=1; b=2; c=3\r\n\r\n"
         );
     }
@@ -118,16 +137,30 @@ mod tests {
         let post = |length: Option<&str>| {
             let request = Request::post("http://a.test/").header("content-type", "text/plain");
             let request = length.into_iter().fold(request, |r, length| r.header("content-length", length));
-            written(request.body(()).unwrap(), false)
+            written(request.body(()).unwrap(), Follows::Content)
         };
         assert!(post(None).ends_with("content-type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"));
         assert!(!post(Some("3")).contains("chunked"));
     }
 
     #[test]
+    fn a_websocket_begins_as_it_does_in_http_1() {
+        let request = Request::connect("http://a.test/ws").header("sec-websocket-version", "13");
+        let nonce = IdText::given("0123456789abcdefghjk").unwrap();
+        assert_eq!(
+            written(request.body(()).unwrap(), Follows::Socket(nonce)),
+            "GET /ws HTTP/1.1\r\nHost: a.test\r\nsec-websocket-version: 13\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Key: 0123456789abcdefghjkAA==\r\n\r\n"
+        );
+    }
+
+    #[test]
     fn two_names_of_the_host_are_left_to_be_compared() {
         let request = Request::get("http://a.test/x").header("host", "b.test").body(()).unwrap();
-        assert_eq!(written(request, true), "GET http://a.test/x HTTP/1.1\r\nhost: b.test\r\n\r\n");
+        assert_eq!(
+            written(request, Follows::Nothing),
+            "GET http://a.test/x HTTP/1.1\r\nhost: b.test\r\n\r\n"
+        );
     }
 
     #[test]

@@ -11,13 +11,14 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::head;
+use super::head::{self, Follows};
 use super::inlet::{Coding, Inlet, broken};
 use super::outlet::{Framing, Outlet};
 use super::stalls::{Stall, Stalls};
 use crate::http1::chunked::ChunkReader;
 use crate::http1::request::field_space;
 use crate::http1::response::{ResponseBody, ResponseHead};
+use crate::request_id::IdSource;
 
 /// A request on its way in and its answer on its way out.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct ClientStream {
     inlet: Inlet,
     answer: Answer,
     is_head: bool,
+    /// It will carry a WebSocket, should the app agree.
+    is_socket: bool,
     stalls: Rc<Stalls>,
 }
 
@@ -42,17 +45,26 @@ impl ClientStream {
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
         stalls: &Rc<Stalls>,
+        ids: &IdSource,
         out: &mut Vec<u8>,
     ) -> Self {
         let (head, stream) = request.into_parts();
-        let is_whole = stream.is_end_stream();
-        head::write_request(out, &head, is_whole);
-        let is_plain = is_whole || head.headers.contains_key(http::header::CONTENT_LENGTH);
-        let coding = if is_plain { Coding::Plain } else { Coding::Chunked };
+        let protocol = head.extensions.get::<h2::ext::Protocol>();
+        let is_socket = protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
+        let follows = match (is_socket, stream.is_end_stream()) {
+            (true, _) => Follows::Socket(ids.next()),
+            (false, true) => Follows::Nothing,
+            (false, false) => Follows::Content,
+        };
+        head::write_request(out, &head, follows);
+        let is_declared = head.headers.contains_key(http::header::CONTENT_LENGTH);
+        let is_chunked = follows == Follows::Content && !is_declared;
+        let coding = if is_chunked { Coding::Chunked } else { Coding::Plain };
         Self {
             inlet: Inlet::new(stream, coding, Vec::new()),
             answer: Answer::Head(respond, Vec::new()),
             is_head: head.method == Method::HEAD,
+            is_socket,
             stalls: Rc::clone(stalls),
         }
     }
@@ -73,7 +85,7 @@ impl ClientStream {
                 Ok(reason) => broken(reason.into()),
                 Err(error) => broken(error),
             })),
-            Answer::Body(outlet) if !outlet.is_done() => outlet.poll_reset(cx).map(Err),
+            Answer::Body(outlet) if !outlet.is_done() && !self.is_socket => outlet.poll_reset(cx).map(Err),
             Answer::Body(_) | Answer::Done => Poll::Ready(Ok(())),
         }
     }
@@ -93,7 +105,7 @@ impl ClientStream {
             return Ok(input.len());
         };
         let length = head.length - held;
-        if let Some((stream, framing)) = send(respond, &head)? {
+        if let Some((stream, framing)) = send(respond, &head, self.is_socket)? {
             self.answer = Answer::Body(Outlet::new(stream, framing, Stall::new(&self.stalls)));
         } else {
             begun.clear();
@@ -102,18 +114,26 @@ impl ClientStream {
     }
 }
 
-/// Sends a head; what follows after it, unless it is an interim one.
+/// Sends a head; gives what follows after it, unless it is an interim one.
 fn send(
     respond: &mut SendResponse<Bytes>,
     head: &ResponseHead<'_, '_>,
+    is_socket: bool,
 ) -> io::Result<Option<(SendStream<Bytes>, Framing)>> {
     let status = StatusCode::from_u16(head.status).map_err(io::Error::other)?;
-    let response = head::response(head, status).ok_or(io::ErrorKind::InvalidData)?;
-    if status.is_informational() {
-        respond.send_informational(response).map_err(broken)?;
-        return Ok(None);
-    }
+    let mut response = head::response(head, status).ok_or(io::ErrorKind::InvalidData)?;
     let framing = match head.body {
+        _ if status == StatusCode::SWITCHING_PROTOCOLS => {
+            *response.status_mut() = StatusCode::OK;
+            response.headers_mut().remove(http::header::SEC_WEBSOCKET_ACCEPT);
+            Framing::UntilEnd
+        }
+        _ if status.is_informational() => {
+            respond.send_informational(response).map_err(broken)?;
+            return Ok(None);
+        }
+        // The client would take it for a yes (RFC 8441, section 4).
+        _ if is_socket && status.is_success() => return Err(io::ErrorKind::InvalidData.into()),
         ResponseBody::None => Framing::Done,
         ResponseBody::Exactly(length) => Framing::Exactly(length),
         ResponseBody::Chunked => Framing::Chunked(ChunkReader::keeping_trailers()),

@@ -63,6 +63,7 @@ fn builder(settings: &Settings) -> Builder {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
+        .enable_connect_protocol()
         .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX));
     builder
 }
@@ -136,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
         let worker = &self.from.worker;
         let registered = worker.signals.register_stream();
         let mut head = Vec::with_capacity(TYPICAL_HEAD);
-        let stream = ClientStream::new(request, respond, &self.stalls, &mut head);
+        let stream = ClientStream::new(request, respond, &self.stalls, &worker.ids, &mut head);
         let client = Wire::with_input(Stream::Client(Box::new(stream)), head.as_slice().into());
         let connection = Connection::new(from, registered, client);
         worker.tasks.spawn("stream", async move {

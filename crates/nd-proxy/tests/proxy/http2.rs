@@ -4,3 +4,4 @@ mod bodies;
 pub(crate) mod client;
 mod ends;
 mod heads;
+mod sockets;
