@@ -1,10 +1,11 @@
 //! What one app contributes to the edge.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use nd_types::{
-    AppName, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route, Service, Timestamp,
-    UnitId,
+    AppName, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route, RouteOptions,
+    Service, Timestamp, UnitId,
 };
 
 use crate::spec::AppSpec;
@@ -29,9 +30,20 @@ impl AppRoutes {
     /// every other one (RFC 6761, section 6.3: such names resolve to the loopback address).
     #[must_use]
     pub fn new(app: &AppName, release: &ReleaseId, spec: &AppSpec, availability: Availability) -> Self {
-        let own = local_host(app).filter(|_| !spec.direct).into_iter().map(|host| (host, PathPrefix::root()));
-        let declared = spec.routes.iter().map(|route| (route.host.clone(), route.path.clone()));
-        let routes = own.chain(declared).map(|(host, path)| Route { host, path, app: app.clone() }).collect();
+        let own = local_host(app).filter(|_| !spec.direct).into_iter().map(|host| Route {
+            host,
+            path: PathPrefix::root(),
+            app: app.clone(),
+            options: RouteOptions::default(),
+        });
+        let declared = spec.routes.iter().map(|route| Route {
+            host: route.host.clone(),
+            path: route.path.clone(),
+            app: app.clone(),
+            options: route.options.clone(),
+        });
+        // What is declared for the same host and path counts.
+        let routes = declared.chain(own).collect();
         let host_ports = spec
             .host_ports
             .iter()
@@ -44,6 +56,7 @@ impl AppRoutes {
             backends: Vec::new(),
             availability,
             limits: spec.limits.clone(),
+            rules: Arc::clone(&spec.rules),
         };
         Self { service, routes, host_ports, units: Vec::new(), mix: 0 }
     }

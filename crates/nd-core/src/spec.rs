@@ -12,9 +12,13 @@ mod workload;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{HostPattern, HostPortProtocol, PathPrefix, RuntimeKind, ServiceLimits, StrategyName};
+use nd_types::{
+    HostPattern, HostPortProtocol, PathPrefix, RouteOptions, RuntimeKind, ServiceLimits, StrategyName,
+    TrafficRules,
+};
 
 pub use depends::{Condition, Dependency};
 pub use health::{HttpProbe, ProbeKind, ReadinessSpec, StatusRange, Statuses};
@@ -55,6 +59,8 @@ pub struct AppSpec {
     pub drain: Duration,
     /// Limits of requests through the proxy.
     pub limits: ServiceLimits,
+    /// What else the proxy does with its requests and answers.
+    pub rules: Arc<TrafficRules>,
     /// How many earlier releases stay available for a rollback.
     pub keep_releases: u16,
 }
@@ -79,6 +85,7 @@ impl AppSpec {
             strategy: None,
             drain: Self::DRAIN,
             limits: ServiceLimits::default(),
+            rules: Arc::default(),
             keep_releases: Self::KEEP_RELEASES,
         }
     }
@@ -111,6 +118,8 @@ pub struct RouteSpec {
     pub host: HostPattern,
     /// The path under it.
     pub path: PathPrefix,
+    /// What happens on the way.
+    pub options: RouteOptions,
 }
 
 /// One listener of the host that leads to an app.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use nd_proxy::{Proxy, Settings};
 use nd_types::{
-    Availability, Backend, EdgeState, Generation, HostPattern, PathPrefix, Route, Service, ServiceLimits,
-    UnitId,
+    Availability, Backend, EdgeState, Generation, HostPattern, PathPrefix, Route, RouteOptions, Service,
+    ServiceLimits, UnitId,
 };
 
 type Error = Box<dyn std::error::Error>;
@@ -43,12 +43,14 @@ fn state(upstreams: &[SocketAddr]) -> Result<EdgeState, Error> {
             host: HostPattern::new("localhost")?,
             path: PathPrefix::root(),
             app: app.clone(),
+            options: RouteOptions::default(),
         }],
         services: vec![Service {
             backends: backends.collect(),
             release,
             availability: Availability::Serving,
             limits: ServiceLimits::default(),
+            rules: Arc::default(),
             app,
         }],
         host_ports: vec![],

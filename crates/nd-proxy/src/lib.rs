@@ -33,9 +33,10 @@ mod worker;
 
 pub use host_ports::BindFault;
 pub use journal::{RecordBatch, Records};
+pub use nd_types::{InvalidNetwork, Network};
 pub use net::bind::BindError;
 pub use net::sockets::SocketSet;
 pub use proxy::{Applied, ApplyError, Proxy, StartError, WorkerLost};
-pub use settings::{AccessLog, InvalidNetwork, Network, Settings};
+pub use settings::{AccessLog, Settings};
 pub use stats::{AppTraffic, Latency, ProxyStats, ReleaseTraffic};
 pub use worker::DrainReport;

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use nd_types::HeaderRules;
+
 use crate::http1::forward::put;
-use crate::http1::reply::connection_line;
+use crate::http1::reply::{connection_line, put_added};
 use crate::http1::request::Refused;
 
 /// Why a request is answered by the proxy instead of an app.
@@ -13,6 +15,14 @@ pub(crate) enum Refusal {
     Malformed(Refused),
     /// No app serves this host and path.
     Nobody,
+    /// The app does not admit the client's address.
+    Forbidden,
+    /// The path has moved.
+    Moved {
+        status: u16,
+        /// Where to; ASCII without blanks.
+        location: String,
+    },
     /// The body is larger than the app allows.
     TooLarge {
         limit: u64,
@@ -48,6 +58,8 @@ pub(crate) struct Addressee<'a> {
     pub(crate) is_head: bool,
     pub(crate) is_http10: bool,
     pub(crate) keep_alive: bool,
+    /// What the app adds to its answers.
+    pub(crate) headers: Option<&'a HeaderRules>,
 }
 
 impl Refusal {
@@ -55,6 +67,8 @@ impl Refusal {
         match self {
             Self::Malformed(refused) => refused.status,
             Self::Nobody => 404,
+            Self::Forbidden => 403,
+            Self::Moved { status, .. } => *status,
             Self::TooLarge { .. } => 413,
             Self::ClientSlow => 408,
             Self::BrokeOff | Self::BadAnswer => 502,
@@ -68,6 +82,8 @@ impl Refusal {
         match self {
             Self::Malformed(refused) => refused.reason.into(),
             Self::Nobody => "no app serves this address".into(),
+            Self::Forbidden => "requests from your address are not accepted".into(),
+            Self::Moved { location, .. } => format!("it is at {location}").into(),
             Self::TooLarge { limit } => format!("the request body is larger than {limit} bytes").into(),
             Self::ClientSlow => "the request did not arrive in time".into(),
             Self::Stopped => "the app is stopped".into(),
@@ -105,7 +121,12 @@ pub(crate) fn write(out: &mut Vec<u8>, refusal: &Refusal, to: Addressee<'_>) -> 
         ("text/plain; charset=utf-8", text)
     };
     put(out, &["HTTP/1.1 ", &status.to_string(), " ", title, "\r\nContent-Type: ", kind]);
-    put(out, &["\r\nContent-Length: ", &body.len().to_string(), "\r\nCache-Control: no-store\r\n"]);
+    put(out, &["\r\nContent-Length: ", &body.len().to_string(), "\r\n"]);
+    match refusal {
+        Refusal::Moved { location, .. } => put(out, &["Location: ", location, "\r\n"]),
+        _ => put(out, &["Cache-Control: no-store\r\n"]),
+    }
+    put_added(out, to.headers);
     if let Some(seconds) = refusal.retry_after() {
         put(out, &["Retry-After: ", &seconds.to_string(), "\r\n"]);
     }
@@ -142,7 +163,12 @@ fn escape(text: &str) -> String {
 
 fn title(status: u16) -> &'static str {
     match status {
+        301 => "Moved Permanently",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
@@ -170,6 +196,7 @@ mod tests {
             is_head,
             is_http10: false,
             keep_alive: true,
+            headers: None,
         };
         write(&mut out, refusal, to);
         String::from_utf8(out).unwrap()

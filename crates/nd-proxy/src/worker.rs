@@ -14,6 +14,7 @@ mod h2;
 mod install;
 mod ledger;
 mod plan;
+mod policy;
 mod raw;
 mod signal;
 mod tunnel;

@@ -1,7 +1,15 @@
 //! What the data plane serves: one immutable, numbered state, replaced whole.
 
-use std::fmt;
+mod fields;
+mod host;
+mod network;
+mod path;
+mod redirect;
+mod route;
+mod rules;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +17,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, ReleaseId, UnitId};
 use crate::name::AppName;
+
+pub use fields::{FieldName, FieldValue, InvalidField};
+pub use host::{HostPattern, InvalidHost};
+pub use network::{InvalidNetwork, Network};
+pub use path::PathPrefix;
+pub use redirect::{InvalidRedirect, Redirect, RedirectCode};
+pub use route::{Route, RouteOptions};
+pub use rules::{AccessRules, HeaderRules, TrafficRules};
 
 /// Everything the data plane needs to answer requests, and nothing else.
 ///
@@ -39,6 +55,9 @@ pub struct Service {
     pub availability: Availability,
     /// Limits and timeouts of this app's requests.
     pub limits: ServiceLimits,
+    /// What else is done with its requests and answers.
+    #[serde(default, skip_serializing_if = "TrafficRules::is_empty")]
+    pub rules: Arc<TrafficRules>,
 }
 
 /// What a request to a service may expect.
@@ -93,119 +112,6 @@ impl Default for ServiceLimits {
     }
 }
 
-/// One line of the routing table: the most specific host wins, then the longest path.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Route {
-    /// The host that must match.
-    pub host: HostPattern,
-    /// The path that must match.
-    pub path: PathPrefix,
-    /// The service that answers.
-    pub app: AppName,
-}
-
-/// A host name as routes compare it: lower case, without port and without a trailing dot (RFC 9110, section 4.2.3).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct HostPattern(Box<str>);
-
-/// Why a text is not a host name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a host name; write it as `app.example.com`, without scheme, port or path")]
-pub struct InvalidHost(pub String);
-
-impl HostPattern {
-    /// Checks and normalises a host name.
-    ///
-    /// # Errors
-    /// [`InvalidHost`] unless the text is a DNS name of letters, digits, hyphens and dots (RFC 1123, section 2.1).
-    pub fn new(host: &str) -> Result<Self, InvalidHost> {
-        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        let label_ok = |label: &str| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
-        if name.len() > 253 || !name.split('.').all(label_ok) {
-            return Err(InvalidHost(host.to_owned()));
-        }
-        Ok(Self(name.into()))
-    }
-
-    /// The host name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for HostPattern {
-    type Error = InvalidHost;
-    fn try_from(s: String) -> Result<Self, Self::Error> {
-        Self::new(&s)
-    }
-}
-
-impl From<HostPattern> for String {
-    fn from(host: HostPattern) -> Self {
-        host.0.into()
-    }
-}
-
-/// A path that a request's path must equal or continue at a `/`: `/api` matches `/api` and `/api/x`, not `/apis`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub struct PathPrefix(Box<str>);
-
-impl PathPrefix {
-    /// Takes a path; a missing leading slash is added and a trailing one removed.
-    #[must_use]
-    pub fn new(path: &str) -> Self {
-        Self(format!("/{}", path.trim_matches('/')).into())
-    }
-
-    /// Every path.
-    #[must_use]
-    pub fn root() -> Self {
-        Self::new("/")
-    }
-
-    /// Whether a request path falls under this prefix.
-    #[must_use]
-    pub fn matches(&self, path: &str) -> bool {
-        if &*self.0 == "/" {
-            return true;
-        }
-        path.strip_prefix(&*self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
-    /// The prefix as text, always starting with `/`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for PathPrefix {
-    fn from(s: String) -> Self {
-        Self::new(&s)
-    }
-}
-
-impl From<PathPrefix> for String {
-    fn from(path: PathPrefix) -> Self {
-        path.0.into()
-    }
-}
-
 /// A listener that belongs to one app (`ports: ["3000:3000"]`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostPort {
@@ -225,29 +131,4 @@ pub enum HostPortProtocol {
     Http,
     /// Bytes, balanced by connection.
     Tcp,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_compared_in_lower_case_and_without_its_final_dot() {
-        assert_eq!(HostPattern::new("App.Example.COM.").unwrap().as_str(), "app.example.com");
-    }
-
-    #[test]
-    fn a_url_is_not_a_host() {
-        for bad in ["", "http://a.b", "a.b:80", "a..b", "-a.b", "a b", "a/b", &"a".repeat(64)] {
-            assert!(HostPattern::new(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_path_prefix_ends_at_a_slash() {
-        let api = PathPrefix::new("api/");
-        assert!(api.matches("/api") && api.matches("/api/x"));
-        assert!(!api.matches("/apis") && !api.matches("/"));
-        assert!(PathPrefix::root().matches("/anything"));
-    }
 }

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nd_types::{
-    AppName, ByteSize, DeploymentId, HostPattern, HostPortProtocol, PathPrefix, ReleaseId, ServiceLimits,
-    StrategyName, Timestamp,
+    AppName, ByteSize, DeploymentId, HostPattern, HostPortProtocol, PathPrefix, ReleaseId, RouteOptions,
+    ServiceLimits, StrategyName, Timestamp, TrafficRules,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,8 @@ pub struct SpecV1 {
     strategy: Option<StrategyName>,
     drain: Duration,
     limits: ServiceLimits,
+    #[serde(default, skip_serializing_if = "TrafficRules::is_empty")]
+    rules: Arc<TrafficRules>,
     keep_releases: u16,
 }
 
@@ -97,6 +100,8 @@ struct ImageV1 {
 struct RouteV1 {
     host: HostPattern,
     path: PathPrefix,
+    #[serde(default, skip_serializing_if = "RouteOptions::is_empty")]
+    options: RouteOptions,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,7 +156,7 @@ impl From<&AppSpec> for SpecV1 {
             routes: spec
                 .routes
                 .iter()
-                .map(|r| RouteV1 { host: r.host.clone(), path: r.path.clone() })
+                .map(|r| RouteV1 { host: r.host.clone(), path: r.path.clone(), options: r.options.clone() })
                 .collect(),
             host_ports: spec
                 .host_ports
@@ -173,6 +178,7 @@ impl From<&AppSpec> for SpecV1 {
             strategy: spec.strategy,
             drain: spec.drain,
             limits: spec.limits.clone(),
+            rules: Arc::clone(&spec.rules),
             keep_releases: spec.keep_releases,
         }
     }
@@ -187,7 +193,7 @@ impl From<&SpecV1> for AppSpec {
             routes: stored
                 .routes
                 .iter()
-                .map(|r| RouteSpec { host: r.host.clone(), path: r.path.clone() })
+                .map(|r| RouteSpec { host: r.host.clone(), path: r.path.clone(), options: r.options.clone() })
                 .collect(),
             host_ports: stored
                 .host_ports
@@ -208,6 +214,7 @@ impl From<&SpecV1> for AppSpec {
             strategy: stored.strategy,
             drain: stored.drain,
             limits: stored.limits.clone(),
+            rules: Arc::clone(&stored.rules),
             keep_releases: stored.keep_releases,
         }
     }

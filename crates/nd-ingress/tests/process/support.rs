@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nd_types::{
     AppName, Availability, Backend, EdgeState, Generation, HostPattern, PathPrefix, Route, Service,
-    ServiceLimits, UnitId,
+    RouteOptions, ServiceLimits, UnitId,
 };
 
 pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -59,8 +59,9 @@ pub(crate) fn state(generation: u64, address: SocketAddr) -> Result<Arc<EdgeStat
             release,
             availability: Availability::Serving,
             limits: ServiceLimits::default(),
+                rules: Arc::default(),
         }],
-        routes: vec![Route { host: HostPattern::new("app.test")?, path: PathPrefix::root(), app }],
+        routes: vec![Route { host: HostPattern::new("app.test")?, path: PathPrefix::root(), app, options: RouteOptions::default() }],
         ..EdgeState::default()
     }))
 }

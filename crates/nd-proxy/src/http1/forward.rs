@@ -14,11 +14,22 @@ pub(crate) struct Hop<'a> {
     pub(crate) request_id: &'a str,
     /// `Host` for HTTP/1.0 requests without one.
     pub(crate) fallback_host: &'a str,
+    /// The path in front of the target that was taken away.
+    pub(crate) prefix: Option<&'a str>,
+}
+
+impl Hop<'_> {
+    /// Whether a further `X-Forwarded-…` is believed.
+    fn keeps(&self, name: &str) -> bool {
+        let is_ours = self.prefix.is_some() && name.eq_ignore_ascii_case("x-forwarded-prefix");
+        self.is_trusted && !is_ours
+    }
 }
 
 /// The peer's address, written once a connection.
 #[derive(Debug)]
 pub(crate) struct PeerText {
+    pub(crate) address: IpAddr,
     ip: Box<str>,
     /// As a node of RFC 7239, section 6: IPv6 in brackets and quotes.
     node: Box<str>,
@@ -28,7 +39,7 @@ impl PeerText {
     pub(crate) fn new(ip: IpAddr) -> Self {
         let ip = ip.to_canonical();
         let node = if ip.is_ipv6() { format!("\"[{ip}]\"") } else { ip.to_string() };
-        Self { ip: ip.to_string().into(), node: node.into() }
+        Self { address: ip, ip: ip.to_string().into(), node: node.into() }
     }
 
     /// The address alone.
@@ -43,7 +54,7 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: 
     put(out, &[head.method, " ", head.target, " HTTP/1.1\r\nHost: ", host, "\r\n"]);
     for field in head.fields {
         let keep = match Name::of(field.name) {
-            Name::ForwardedOther => hop.is_trusted && !head.nominates(field.name),
+            Name::ForwardedOther => hop.keeps(field.name) && !head.nominates(field.name),
             name if name.is_end_to_end() => !head.nominates(field.name),
             _ => false,
         };
@@ -53,6 +64,9 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: 
     }
     write_framing(out, head);
     write_forwarded(out, head, host, hop);
+    if let Some(prefix) = hop.prefix {
+        put(out, &["X-Forwarded-Prefix: ", prefix, "\r\n"]);
+    }
     put(out, &["X-Request-Id: ", hop.request_id, "\r\n\r\n"]);
 }
 
@@ -124,7 +138,7 @@ mod tests {
         write_request(
             &mut out,
             &head,
-            Hop { peer: &peer, is_trusted, request_id: "r1", fallback_host: "shop" },
+            Hop { peer: &peer, is_trusted, request_id: "r1", fallback_host: "shop", prefix: None },
         );
         String::from_utf8(out).unwrap()
     }

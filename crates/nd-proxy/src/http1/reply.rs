@@ -1,5 +1,7 @@
 //! The response head as the client gets it.
 
+use nd_types::HeaderRules;
+
 use super::field::Name;
 use super::forward::{put, put_field};
 use super::response::{ResponseBody, ResponseHead};
@@ -33,12 +35,14 @@ pub(crate) struct Reply<'a> {
     pub(crate) is_http10: bool,
     pub(crate) coding: Coding,
     pub(crate) request_id: &'a str,
+    /// What is done with the app's fields, if anything.
+    pub(crate) headers: Option<&'a HeaderRules>,
 }
 
 /// Writes a final head for the client, up to and with its empty line.
 pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, reply: Reply<'_>) {
     write_status(out, head);
-    write_fields(out, head, reply.request_id);
+    write_fields(out, head, reply.request_id, reply.headers);
     let is_chunked = match reply.coding {
         Coding::Same => head.body == ResponseBody::Chunked,
         Coding::Chunked => true,
@@ -57,7 +61,7 @@ pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, rep
 /// Writes the head that ends HTTP on this connection (RFC 9110, section 15.2.2).
 pub(crate) fn write_switch(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, request_id: &str) {
     write_status(out, head);
-    write_fields(out, head, request_id);
+    write_fields(out, head, request_id, None);
     put(out, &["Connection: Upgrade\r\nUpgrade: ", head.upgrade.unwrap_or_default(), "\r\n\r\n"]);
 }
 
@@ -79,11 +83,23 @@ pub(crate) fn connection_line(keep_alive: bool, is_http10: bool) -> &'static str
     }
 }
 
+/// Writes the fields that an app wants on all of its answers.
+pub(crate) fn put_added(out: &mut Vec<u8>, rules: Option<&HeaderRules>) {
+    for (name, value) in rules.map(|rules| rules.add.as_slice()).unwrap_or_default() {
+        put(out, &[name.as_str(), ": ", value.as_str(), "\r\n"]);
+    }
+}
+
 fn write_status(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
     put(out, &["HTTP/1.1 ", &head.status.to_string(), " ", head.reason, "\r\n"]);
 }
 
-fn write_fields(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, request_id: &str) {
+fn write_fields(
+    out: &mut Vec<u8>,
+    head: &ResponseHead<'_, '_>,
+    request_id: &str,
+    rules: Option<&HeaderRules>,
+) {
     for field in head.fields {
         let keep = !matches!(
             Name::of(field.name),
@@ -95,10 +111,11 @@ fn write_fields(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, request_id: &str
                 | Name::Hop
                 | Name::RequestId
         );
-        if keep && !head.nominates(field.name) {
+        if keep && !head.nominates(field.name) && rules.is_none_or(|rules| rules.keeps(field.name)) {
             put_field(out, field.name, field.value);
         }
     }
+    put_added(out, rules);
     put(out, &["X-Request-Id: ", request_id, "\r\n"]);
 }
 
@@ -115,7 +132,7 @@ mod tests {
         write_response(
             &mut out,
             &head,
-            Reply { keep_alive: !is_http10, is_http10, coding, request_id: "r1" },
+            Reply { keep_alive: !is_http10, is_http10, coding, request_id: "r1", headers: None },
         );
         String::from_utf8(out).unwrap()
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nd_types::{AppName, Availability, ReleaseId, ServiceLimits};
+use nd_types::{AppName, Availability, ReleaseId, ServiceLimits, TrafficRules};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -30,6 +30,8 @@ pub(crate) struct App {
 pub(crate) struct Service {
     pub(crate) availability: Availability,
     pub(crate) limits: ServiceLimits,
+    /// `None` while there are none.
+    pub(crate) rules: Option<Arc<TrafficRules>>,
     pub(crate) backends: Vec<Rc<Upstream>>,
     /// Of the release that serves, for what no unit of it answers.
     pub(crate) traffic: Arc<ReleaseCounters>,
@@ -125,10 +127,11 @@ impl Service {
     pub(crate) fn new(
         availability: Availability,
         limits: ServiceLimits,
+        rules: Option<Arc<TrafficRules>>,
         backends: Vec<Rc<Upstream>>,
         traffic: Arc<ReleaseCounters>,
     ) -> Rc<Self> {
-        Rc::new(Self { availability, limits, backends, traffic, next: Cell::new(0) })
+        Rc::new(Self { availability, limits, rules, backends, traffic, next: Cell::new(0) })
     }
 
     /// The backend with the fewest requests in flight, in turn among equals; never one of `except`, and one that could
@@ -158,7 +161,7 @@ mod tests {
             })
             .collect();
         let traffic = Arc::new(ReleaseCounters::new("aaaaaa".parse().unwrap(), 1));
-        Service::new(Availability::Serving, ServiceLimits::default(), backends, traffic)
+        Service::new(Availability::Serving, ServiceLimits::default(), None, backends, traffic)
     }
 
     #[tokio::test]

@@ -2,12 +2,14 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use nd_types::HostPortProtocol;
 
 use super::Worker;
 use super::app::App;
 use crate::http1::request::RequestHead;
+use crate::routes::Passage;
 
 /// A listener's purpose. It may change while its connections live, because a table may give a port to another app.
 #[derive(Debug)]
@@ -26,12 +28,24 @@ pub(crate) struct PortRole {
     pub(crate) app: Option<Rc<App>>,
 }
 
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    /// The app that answers.
+    pub(crate) app: Rc<App>,
+    /// What happens on the way, if anything does.
+    pub(crate) passage: Option<Arc<Passage>>,
+}
+
 impl Entry {
-    /// The app that answers this request.
-    pub(crate) fn route(&self, worker: &Worker, head: &RequestHead<'_, '_>) -> Option<Rc<App>> {
+    /// Where this request goes.
+    pub(crate) fn route(&self, worker: &Worker, head: &RequestHead<'_, '_>) -> Option<Destination> {
         match self {
-            Self::Main => worker.table().find(head.host?, head.path()),
-            Self::HostPort(role) => role.borrow().app.clone(),
+            Self::Main => worker.table().find(head.host, head.path()),
+            Self::HostPort(role) => {
+                let app = role.borrow().app.clone()?;
+                Some(Destination { app, passage: None })
+            }
         }
     }
 

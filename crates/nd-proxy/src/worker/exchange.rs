@@ -234,7 +234,9 @@ impl<'e> Exchange<'e> {
                 let answer = Answer::new(&head, self.request.is_http10, keep_alive);
                 let coding = Coding::choose(head.body, self.request.is_http10);
                 let (keep_alive, is_http10) = (answer.keep_alive, self.request.is_http10);
-                write_response(out, &head, Reply { keep_alive, is_http10, coding, request_id: id.as_str() });
+                let headers = self.request.headers();
+                let request_id = id.as_str();
+                write_response(out, &head, Reply { keep_alive, is_http10, coding, request_id, headers });
                 HeadStep::Final(answer)
             }
         };
@@ -254,7 +256,7 @@ impl<'e> Exchange<'e> {
                 (settings.send_timeout, End::ClientGone)
             }
             Some(answer) if answer.is_event_stream => (NEVER, End::Lost),
-            Some(_) => (settings.response_idle_timeout, End::Lost),
+            Some(_) => (self.request.timeout.unwrap_or(settings.response_idle_timeout), End::Lost),
         };
         let due = self.last_activity + patience;
         match self.client_left {
@@ -264,6 +266,9 @@ impl<'e> Exchange<'e> {
     }
 
     fn response_header_timeout(&self) -> Duration {
+        if let Some(timeout) = self.request.timeout {
+            return timeout;
+        }
         let service = self.request.app.as_ref().and_then(|app| app.service());
         service.map_or(Duration::from_secs(60), |service| service.limits.response_header_timeout)
     }

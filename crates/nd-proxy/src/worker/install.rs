@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nd_types::{AppName, Backend, HostPort, HostPortProtocol, Service as ServiceState};
 
 use super::app::{App, Service};
-use super::entry::{Entry, PortRole};
+use super::entry::{Destination, Entry, PortRole};
 use super::upstream::Upstream;
 use super::{Listening, Worker};
 use crate::edition::Edition;
@@ -23,9 +23,10 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The app that answers this host and path.
-    pub(crate) fn find(&self, host: Host<'_>, path: &str) -> Option<Rc<App>> {
-        self.apps.get(self.edition.routes.find(host, path)?).cloned()
+    /// The app that answers this host and path, and what happens on the way.
+    pub(crate) fn find(&self, host: Option<Host<'_>>, path: &str) -> Option<Destination> {
+        let found = self.edition.routes.find(host, path)?;
+        Some(Destination { app: self.apps.get(found.service).cloned()?, passage: found.passage })
     }
 
     /// What a host port is for.
@@ -101,6 +102,7 @@ fn serve(app: &App, service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> R
         new
     };
     let backends = service.backends.iter().map(&mut upstream).collect();
+    let rules = Some(&service.rules).filter(|rules| !rules.is_empty()).cloned();
     let traffic = app.release(&service.release);
-    Service::new(service.availability.clone(), service.limits.clone(), backends, traffic)
+    Service::new(service.availability.clone(), service.limits.clone(), rules, backends, traffic)
 }

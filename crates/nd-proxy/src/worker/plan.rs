@@ -1,6 +1,10 @@
 //! From a request head to all that is needed to carry the request out.
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_types::{HeaderRules, TrafficRules};
 
 use crate::http1::forward::{Hop, PeerText, write_request};
 use crate::http1::request::{BodyLength, RequestHead, field_space};
@@ -11,7 +15,8 @@ use crate::request_id::IdText;
 use super::Worker;
 use super::account::{Account, Subject};
 use super::app::App;
-use super::entry::Entry;
+use super::entry::{Destination, Entry};
+use super::policy;
 
 /// One request, after its head has been read.
 #[derive(Debug)]
@@ -30,6 +35,10 @@ pub(crate) struct Request {
     pub(crate) offers_upgrade: Option<Offer>,
     pub(crate) wants_html: bool,
     pub(crate) account: Account,
+    /// What the app wants done with its answers, if anything.
+    pub(crate) rules: Option<Arc<TrafficRules>>,
+    /// How long the app may be silent, where its route says so.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// What the client would like to switch to.
@@ -49,7 +58,13 @@ impl Request {
             is_head: self.is_head,
             is_http10: self.is_http10,
             keep_alive,
+            headers: self.headers(),
         }
+    }
+
+    /// What is done with the fields of its answer, if anything.
+    pub(crate) fn headers(&self) -> Option<&HeaderRules> {
+        self.rules.as_ref().map(|rules| &rules.headers)
     }
 
     /// A request of which nothing is known but that it is refused.
@@ -69,6 +84,8 @@ impl Request {
             expects_continue: false,
             offers_upgrade: None,
             wants_html: false,
+            rules: None,
+            timeout: None,
         }
     }
 }
@@ -93,25 +110,42 @@ pub(crate) fn plan(
     out: &mut Vec<u8>,
 ) -> (Request, Option<Refusal>) {
     let mut space = field_space();
-    let head = match RequestHead::parse(bytes, &mut space) {
+    let mut head = match RequestHead::parse(bytes, &mut space) {
         Ok(head) => head,
         Err(refused) => return (Request::unknown(worker, from.peer.ip()), Some(Refusal::Malformed(refused))),
     };
     let id = head.request_id.and_then(IdText::given).unwrap_or_else(|| worker.ids.next());
-    let app = from.entry.route(worker, &head);
-    let limit = app.as_ref().and_then(|app| app.service()).map_or(0, |service| service.limits.body_bytes);
+    let (app, passage) = match from.entry.route(worker, &head) {
+        Some(Destination { app, passage }) => (Some(app), passage),
+        None => (None, None),
+    };
+    let service = app.as_ref().and_then(|app| app.service());
+    let limit = service.as_ref().map_or(0, |service| service.limits.body_bytes);
     let account = Account::begin(worker, app.as_ref(), subject(&head, &id, from));
-    let request = describe(&head, id, app, limit, account);
+    let mut request = describe(&head, id, app, limit, account);
+    request.rules = service.and_then(|service| service.rules.clone());
+    request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
+    if (request.rules.is_some() || passage.is_some())
+        && let Some(refusal) =
+            policy::decide(&worker.settings, &head, from, passage.as_deref(), request.rules.as_deref())
+    {
+        return (request, Some(refusal));
+    }
     if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
         return (request, Some(Refusal::TooLarge { limit }));
     }
+    let stripped = passage.as_ref().and_then(|passage| passage.stripped(head.target));
     let hop = Hop {
         peer: from.peer,
         is_trusted: from.is_trusted,
         request_id: request.id.as_str(),
         fallback_host: app.name.as_str(),
+        prefix: stripped.as_ref().and(passage.as_ref()).map(|passage| passage.path.as_str()),
     };
+    if let Some(stripped) = &stripped {
+        head.target = stripped;
+    }
     out.clear();
     write_request(out, &head, hop);
     (request, None)
@@ -157,6 +191,8 @@ fn describe(
         offers_upgrade: head.upgrade.map(offer),
         wants_html: head.accepts_html,
         account,
+        rules: None,
+        timeout: None,
         app,
     }
 }

@@ -11,6 +11,7 @@ mod http2;
 mod limits;
 mod records;
 mod routing;
+mod rules;
 mod smuggling;
 mod support;
 mod swap;

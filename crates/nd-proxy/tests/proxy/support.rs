@@ -13,7 +13,7 @@ pub(crate) use nd_proxy::Settings;
 use nd_supervise::TaskSet;
 use nd_types::{
     Availability, Backend, EdgeState, Generation, HostPattern, HostPort, HostPortProtocol, PathPrefix, Route,
-    Service, ServiceLimits, UnitId,
+    RouteOptions, Service, ServiceLimits, TrafficRules, UnitId,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -80,6 +80,7 @@ impl State {
                 backends: (1..).zip(addresses).map(backend).collect::<Result<_>>()?,
                 availability: Availability::Serving,
                 limits: ServiceLimits::default(),
+                rules: Arc::default(),
             });
             Ok(())
         });
@@ -88,8 +89,13 @@ impl State {
 
     pub(crate) fn route(self, host: &str, path: &str, app: &str) -> Self {
         self.and(|state| {
-            let host = HostPattern::new(host).map_err(Error::other)?;
-            state.routes.push(Route { host, path: PathPrefix::new(path), app: parsed(app)? });
+            let host = HostPattern::pattern(host).map_err(Error::other)?;
+            state.routes.push(Route {
+                host,
+                path: PathPrefix::new(path),
+                app: parsed(app)?,
+                options: RouteOptions::default(),
+            });
             Ok(())
         })
     }
@@ -99,6 +105,19 @@ impl State {
             state.host_ports.push(HostPort { bind, app: parsed(app)?, protocol });
             Ok(())
         })
+    }
+
+    /// Changes the route added last.
+    pub(crate) fn passage(self, change: impl FnOnce(&mut RouteOptions)) -> Self {
+        self.and(|state| {
+            state.routes.last_mut().map(|route| change(&mut route.options));
+            Ok(())
+        })
+    }
+
+    /// Changes the rules of the app added last.
+    pub(crate) fn rules(self, change: impl FnOnce(&mut TrafficRules)) -> Self {
+        self.with(|service| change(Arc::make_mut(&mut service.rules)))
     }
 
     /// Changes the app added last.

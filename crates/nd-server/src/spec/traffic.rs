@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use nd_api::Manifest;
 use nd_api::manifest::PortMapping;
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
-use nd_types::{HostPattern, HostPortProtocol, PathPrefix};
+use nd_types::{HostPattern, HostPortProtocol, PathPrefix, RouteOptions};
 
 use super::mistake;
 use crate::refusal::Refusal;
@@ -64,7 +64,11 @@ fn routes(manifest: &Manifest, spec: &mut AppSpec) -> Result<(), Refusal> {
     }
     let mut routes: Vec<RouteSpec> = Vec::new();
     if let Some(host) = &manifest.app.domain {
-        routes.push(RouteSpec { host: host.clone(), path: PathPrefix::root() });
+        routes.push(RouteSpec {
+            host: host.clone(),
+            path: PathPrefix::root(),
+            options: RouteOptions::default(),
+        });
     }
     for (index, route) in written.iter().enumerate() {
         let host = route.host.clone().or_else(|| manifest.app.domain.clone());
@@ -73,7 +77,7 @@ fn routes(manifest: &Manifest, spec: &mut AppSpec) -> Result<(), Refusal> {
             mistake(&pointer, "the route has no host", "write `host: app.example.com`, or `app.domain`")
         })?;
         let path = route.path.clone().unwrap_or_else(PathPrefix::root);
-        let route = RouteSpec { host, path };
+        let route = RouteSpec { host, path, options: RouteOptions::default() };
         if !routes.contains(&route) {
             routes.push(route);
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nd_core::ports::{DrainReport, Ingress, PortErrorKind};
 use nd_types::{
     AppName, Availability, Backend, EdgeState, Generation, HostPort, HostPortProtocol, PathPrefix, ReleaseId,
-    Route, Service, ServiceLimits, UnitId,
+    Route, RouteOptions, Service, ServiceLimits, UnitId,
 };
 
 use super::ContractResult;
@@ -98,6 +98,7 @@ fn service(app: &AppName, backends: Vec<Backend>) -> Result<Service> {
         backends,
         availability: Availability::Serving,
         limits: ServiceLimits::default(),
+                rules: Arc::default(),
     })
 }
 
@@ -109,7 +110,7 @@ fn state(generation: u64, services: Vec<Service>) -> Arc<EdgeState> {
 fn edge(generation: u64, services: Vec<Service>, ports: &[(std::net::SocketAddr, &AppName)]) -> EdgeState {
     let route = |service: &Service| {
         let host = nd_types::HostPattern::new(&host(&service.app)).ok()?;
-        Some(Route { host, path: PathPrefix::root(), app: service.app.clone() })
+        Some(Route { host, path: PathPrefix::root(), app: service.app.clone(), options: RouteOptions::default() })
     };
     let host_port = |(bind, app): &(std::net::SocketAddr, &AppName)| HostPort {
         bind: *bind,
