@@ -13,13 +13,14 @@ mod image;
 mod limits;
 mod policy;
 mod port;
+mod proxy;
 mod schedule;
 mod statuses;
 mod volume;
 
 use std::time::Duration;
 
-use nd_types::{AppName, ByteSize, HostPattern, PathPrefix, RuntimeKind, StrategyName};
+use nd_types::{AppName, ByteSize, HostPattern, RuntimeKind, StrategyName};
 use serde::{Deserialize, Serialize};
 
 pub use self::command::CommandLine;
@@ -31,6 +32,7 @@ pub use self::image::{ImageRef, InvalidImage};
 pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax};
 pub use self::policy::{Condition, Environment, InvalidWord, RestartPolicy, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
+pub use self::proxy::{Access, HeaderChanges, Proxy, ProxyRoute};
 pub use self::schedule::{CronSchedule, InvalidCron};
 pub use self::statuses::{InvalidStatus, StatusRange, Statuses};
 pub use self::volume::{InvalidVolume, VolumeMount, VolumeSource};
@@ -275,33 +277,6 @@ pub struct Scale {
     /// The number of instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
-}
-
-/// How requests reach the app (`proxy:`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Proxy {
-    /// Whether the proxy stands before the app; `false` publishes its host ports directly.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
-    /// Further hosts and paths that lead to it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub routes: Vec<ProxyRoute>,
-    /// The largest request body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body_limit: Option<ByteSize>,
-}
-
-/// One host and path that lead to the app (`proxy.routes[]`); at least one of the two is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProxyRoute {
-    /// The host; `app.domain` where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<HostPattern>,
-    /// The path prefix; every path where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<PathPrefix>,
 }
 
 /// Whether a section says nothing, so that it is left out of the text.

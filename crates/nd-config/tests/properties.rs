@@ -139,8 +139,10 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         paths.dedup();
         paths.sort();
         paths.dedup();
-        m.proxy.routes =
-            paths.iter().map(|path| ProxyRoute { host: None, path: Some(path.clone().into()) }).collect();
+        m.proxy.routes = paths
+            .iter()
+            .map(|path| ProxyRoute { path: Some(path.clone().into()), ..ProxyRoute::default() })
+            .collect();
         let volumes: Result<Vec<_>, _> = rest.4.into_iter().take(1).map(String::try_into).collect();
         m.deployment.container.volumes = volumes.ok()?;
         m.proxy.enabled = rest.5;

@@ -122,6 +122,14 @@ pub struct RouteSpec {
     pub options: RouteOptions,
 }
 
+impl RouteSpec {
+    /// Whether a visitor can be sent here: to a host of one name, where the app itself answers.
+    #[must_use]
+    pub fn is_place(&self) -> bool {
+        self.host.parent().is_none() && self.options.redirect.is_none()
+    }
+}
+
 /// One listener of the host that leads to an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPortSpec {

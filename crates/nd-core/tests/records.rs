@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nd_core::diagnosis::Diagnosis;
@@ -23,7 +24,7 @@ use nd_core::spec::{
 };
 use nd_types::{
     AppName, ByteSize, ExitStatus, Generation, HostPattern, HostPortProtocol, PathPrefix, ReleaseId,
-    ServiceLimits, StrategyName, Timestamp, UnitId,
+    RouteOptions, ServiceLimits, StrategyName, Timestamp, UnitId,
 };
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -117,6 +118,7 @@ fn the_record_of_a_container_release_is_kept() -> Outcome {
         routes: vec![RouteSpec {
             host: HostPattern::new("shop.example.com")?,
             path: PathPrefix::new("/api"),
+            options: RouteOptions::default(),
         }],
         host_ports: vec![HostPortSpec {
             bind: "127.0.0.1:3000".parse()?,
@@ -160,6 +162,7 @@ fn the_record_of_a_container_release_is_kept() -> Outcome {
         strategy: Some(StrategyName::Recreate),
         drain: Duration::from_secs(30),
         limits: ServiceLimits::default(),
+        rules: Arc::default(),
         keep_releases: 5,
         ..AppSpec::new(Workload::Image(image))
     };

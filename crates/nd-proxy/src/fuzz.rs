@@ -25,7 +25,7 @@ pub fn request_head(bytes: &[u8]) {
     let peer = PeerText::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
     for is_trusted in [false, true] {
         let mut out = Vec::new();
-        let hop = Hop { peer: &peer, is_trusted, request_id: ID, fallback_host: "fallback" };
+        let hop = Hop { peer: &peer, is_trusted, request_id: ID, fallback_host: "fallback", prefix: None };
         write_request(&mut out, &head, hop);
         assert_eq!(
             HeadScan::default().find_end(&out),
@@ -59,7 +59,7 @@ pub fn response_head(bytes: &[u8]) {
     let coding = Coding::choose(head.body, is_http10);
     let mut out = Vec::new();
     let keep_alive = flags & 4 != 0;
-    write_response(&mut out, &head, Reply { keep_alive, is_http10, coding, request_id: ID });
+    write_response(&mut out, &head, Reply { keep_alive, is_http10, coding, request_id: ID, headers: None });
     let mut space = field_space();
     match ResponseHead::parse(&out, &mut space, answers_head) {
         Ok(Some(again)) => {

@@ -83,7 +83,14 @@ pub(super) fn check(root: &Field<'_>, manifest: &Manifest, d: &mut Decoder) {
 /// An app that has its ports itself has no route, and one instance.
 fn without_proxy(root: &Field<'_>, process: bool, manifest: &Manifest, d: &mut Decoder) {
     let here = root.dig(&["proxy", "enabled"]).and_then(|field| field.node.span.clone());
-    let through = [&["app", "domain"][..], &["proxy", "routes"], &["proxy", "body_limit"]];
+    let through = [
+        &["app", "domain"][..],
+        &["proxy", "routes"],
+        &["proxy", "redirects"],
+        &["proxy", "headers"],
+        &["proxy", "access"],
+        &["proxy", "body_limit"],
+    ];
     for field in through.into_iter().filter_map(|path| root.dig(path)) {
         let message =
             format!("`{}` is of the proxy, and `proxy.enabled: false` leaves that out", field.path.dotted);

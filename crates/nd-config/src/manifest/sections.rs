@@ -1,12 +1,12 @@
-//! `deployment.rollout:`, `deployment.stop:`, `restart:`, `scale:` and `proxy:`
+//! `deployment.rollout:`, `deployment.stop:`, `restart:` and `scale:`
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use nd_api::manifest::{Proxy, ProxyRoute, RestartLimits, RestartPolicy, Rollout, Scale, Stop};
-use nd_types::{ByteSize, PathPrefix, StrategyName};
+use nd_api::manifest::{RestartLimits, RestartPolicy, Rollout, Scale, Stop};
+use nd_types::StrategyName;
 
-use super::app::{LEAST_MEMORY, host};
+use super::app::LEAST_MEMORY;
 use crate::decode::{Decoder, Field, Keys};
 use crate::node::Value;
 use crate::report::Code;
@@ -18,8 +18,6 @@ const UP_TO_HOUR: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
 const UP_TO_DAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 /// The range that Coolify has for the same setting.
 const GRACE: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
-/// A smaller limit refuses ordinary forms.
-const LEAST_BODY: ByteSize = ByteSize(1 << 10);
 
 pub(super) fn rollout(field: &Field<'_>, d: &mut Decoder) -> Rollout {
     let Some(mut keys) = field.keys(d) else { return Rollout::default() };
@@ -145,54 +143,4 @@ pub(super) fn scale(field: &Field<'_>, d: &mut Decoder) -> Scale {
     let scale = Scale { instances: keys.get("instances").and_then(|field| field.parsed(d)) };
     keys.finish(d);
     scale
-}
-
-pub(super) fn proxy(field: &Field<'_>, d: &mut Decoder) -> Proxy {
-    let Some(mut keys) = field.keys(d) else { return Proxy::default() };
-    let proxy = Proxy {
-        enabled: keys.get("enabled").and_then(|field| field.flag(d)),
-        routes: keys.get("routes").map(|field| routes(&field, d)).unwrap_or_default(),
-        body_limit: keys.get("body_limit").and_then(|field| field.size(LEAST_BODY, d)),
-    };
-    keys.finish(d);
-    proxy
-}
-
-fn routes(field: &Field<'_>, d: &mut Decoder) -> Vec<ProxyRoute> {
-    let mut routes = Vec::new();
-    for item in field.items(d) {
-        let Some(mut keys) = item.keys(d) else { continue };
-        let (written_host, written_path) = (keys.get("host"), keys.get("path"));
-        if written_host.is_none() && written_path.is_none() {
-            let mistake =
-                item.mistake(Code::MissingKey, format!("{} has neither `host` nor `path`", item.path.last));
-            d.say(mistake.help("write `{path: /api}` or `{host: www.example.com}`"));
-        }
-        let route = ProxyRoute {
-            host: written_host.and_then(|field| host(&field, d)),
-            path: written_path.and_then(|field| path(&field, d)),
-        };
-        keys.finish(d);
-        if routes.contains(&route) {
-            d.say(
-                item.mistake(
-                    Code::Conflict,
-                    format!("{} says what another route says already", item.path.last),
-                ),
-            );
-        } else {
-            routes.push(route);
-        }
-    }
-    routes
-}
-
-fn path(field: &Field<'_>, d: &mut Decoder) -> Option<PathPrefix> {
-    let text = field.text(d)?;
-    if text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#' | '*')) {
-        return Some(PathPrefix::new(&text));
-    }
-    let message = format!("path must be a prefix such as `/api`, found {text}");
-    d.say(field.mistake(Code::BadValue, message));
-    None
 }

@@ -191,7 +191,20 @@ fn file(key: &str, value: &str) -> String {
             Some("proxy.routes") if text.starts_with("path") || text.starts_with("host") => {
                 format!("{step}: [{{{text}}}]")
             }
-            Some("proxy.routes") => format!("{step}: [{{path: /, {text}}}]"),
+            Some("proxy.routes") if text.starts_with("redirect") => {
+                format!("{step}: [{{host: www.example.com, {text}}}]")
+            }
+            Some("proxy.routes") => format!("{step}: [{{path: /x, {text}}}]"),
+            Some("proxy.redirects") if text.starts_with("from") => {
+                format!("{step}: [{{{text}, to: /new/$1}}]")
+            }
+            Some("proxy.redirects") if text.starts_with("to") => {
+                format!("{step}: [{{from: /old/*, {text}}}]")
+            }
+            Some("proxy.redirects") => format!("{step}: [{{from: /a, to: /b, {text}}}]"),
+            Some("proxy.access") if text.starts_with("paths") => {
+                format!("{step}: {{deny: [192.0.2.1], {text}}}")
+            }
             Some("app.domain") if !text.starts_with("name:") => {
                 format!("{step}: {{name: a.example, {text}}}")
             }

@@ -268,7 +268,7 @@ impl EngineHandle {
         }
         let port = self.http_addr().port();
         let suffix = if port == 80 { String::new() } else { format!(":{port}") };
-        if let Some(route) = spec.routes.first() {
+        if let Some(route) = spec.routes.iter().find(|route| route.is_place()) {
             let path = route.path.as_str().trim_end_matches('/');
             return Some(format!("http://{}{suffix}{path}", route.host));
         }

@@ -7,12 +7,16 @@ use nd_core::engine::{DeployRequest, EngineError};
 use nd_core::events::Event;
 use nd_core::records::DeploymentStatus;
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec};
-use nd_types::{HostPattern, HostPortProtocol, PathPrefix};
+use nd_types::{HostPattern, HostPortProtocol, PathPrefix, RouteOptions};
 
 use crate::world::*;
 
 fn at(host: &str, spec: AppSpec) -> AppSpec {
-    let route = RouteSpec { host: HostPattern::new(host).unwrap(), path: PathPrefix::root() };
+    let route = RouteSpec {
+        host: HostPattern::new(host).unwrap(),
+        path: PathPrefix::root(),
+        options: RouteOptions::default(),
+    };
     AppSpec { routes: vec![route], ..spec }
 }
 

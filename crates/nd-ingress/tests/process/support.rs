@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nd_types::{
-    AppName, Availability, Backend, EdgeState, Generation, HostPattern, PathPrefix, Route, Service,
-    RouteOptions, ServiceLimits, UnitId,
+    AppName, Availability, Backend, EdgeState, Generation, HostPattern, PathPrefix, Route, RouteOptions,
+    Service, ServiceLimits, UnitId,
 };
 
 pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -59,9 +59,14 @@ pub(crate) fn state(generation: u64, address: SocketAddr) -> Result<Arc<EdgeStat
             release,
             availability: Availability::Serving,
             limits: ServiceLimits::default(),
-                rules: Arc::default(),
+            rules: Arc::default(),
         }],
-        routes: vec![Route { host: HostPattern::new("app.test")?, path: PathPrefix::root(), app, options: RouteOptions::default() }],
+        routes: vec![Route {
+            host: HostPattern::new("app.test")?,
+            path: PathPrefix::root(),
+            app,
+            options: RouteOptions::default(),
+        }],
         ..EdgeState::default()
     }))
 }

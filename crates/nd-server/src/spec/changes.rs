@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use nd_core::spec::{AppSpec, CommandSpec, ImageSpec, Workload};
+use nd_core::spec::{AppSpec, CommandSpec, ImageSpec, RouteSpec, Workload};
+use nd_types::format_duration;
 
 /// The differences between what runs and what is asked for.
 pub(crate) fn changes(old: &AppSpec, new: &AppSpec) -> Vec<String> {
@@ -12,9 +13,7 @@ pub(crate) fn changes(old: &AppSpec, new: &AppSpec) -> Vec<String> {
     let port =
         |spec: &AppSpec| spec.port.map_or_else(|| "found at start".to_owned(), |port| port.to_string());
     line("port", &port(old), &port(new), &mut lines);
-    let routes = |spec: &AppSpec| {
-        list(spec.routes.iter().map(|route| format!("{}{}", route.host, route.path.as_str())))
-    };
+    let routes = |spec: &AppSpec| list(spec.routes.iter().map(route));
     line("routes", &routes(old), &routes(new), &mut lines);
     let ports =
         |spec: &AppSpec| list(spec.host_ports.iter().map(|port| format!("{}→{}", port.bind, port.port)));
@@ -26,6 +25,7 @@ pub(crate) fn changes(old: &AppSpec, new: &AppSpec) -> Vec<String> {
         ("limits", differs(&old.resources, &new.resources)),
         ("health check", differs(&old.readiness, &new.readiness)),
         ("stopping", differs(&old.stop, &new.stop)),
+        ("proxy rules", differs(&old.rules, &new.rules)),
         ("proxy limits", differs(&old.limits, &new.limits)),
         ("drain time", differs(&old.drain, &new.drain)),
     ];
@@ -35,6 +35,20 @@ pub(crate) fn changes(old: &AppSpec, new: &AppSpec) -> Vec<String> {
         lines.push("restart limits changed".to_owned());
     }
     lines
+}
+
+/// A route with what happens on it.
+fn route(route: &RouteSpec) -> String {
+    let options = &route.options;
+    let happens = [
+        options.strip.then(|| "stripped".to_owned()),
+        options.port.map(|port| format!("to port {port}")),
+        options.timeout.map(|timeout| format!("within {}", format_duration(timeout))),
+        options.redirect.as_ref().map(|host| format!("sent on to {host}")),
+    ];
+    let happens: Vec<String> = happens.into_iter().flatten().collect();
+    let place = format!("{}{}", route.host, route.path.as_str());
+    if happens.is_empty() { place } else { format!("{place} ({})", happens.join(", ")) }
 }
 
 fn workload(old: &Workload, new: &Workload, lines: &mut Vec<String>) {

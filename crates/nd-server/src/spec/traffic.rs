@@ -1,11 +1,12 @@
 //! How requests reach the app: its port, hosts, paths and host ports.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use nd_api::Manifest;
-use nd_api::manifest::PortMapping;
+use nd_api::manifest::{Access, HeaderChanges, PortMapping, ProxyRoute};
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
-use nd_types::{HostPattern, HostPortProtocol, PathPrefix, RouteOptions};
+use nd_types::{AccessRules, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RouteOptions};
 
 use super::mistake;
 use crate::refusal::Refusal;
@@ -16,6 +17,7 @@ pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<Str
     }
     ports(manifest, spec, notes);
     routes(manifest, spec)?;
+    rules(manifest, spec);
     if let Some(limit) = manifest.proxy.body_limit {
         spec.limits.body_bytes = limit.0;
     }
@@ -63,13 +65,6 @@ fn routes(manifest: &Manifest, spec: &mut AppSpec) -> Result<(), Refusal> {
         return Ok(());
     }
     let mut routes: Vec<RouteSpec> = Vec::new();
-    if let Some(host) = &manifest.app.domain {
-        routes.push(RouteSpec {
-            host: host.clone(),
-            path: PathPrefix::root(),
-            options: RouteOptions::default(),
-        });
-    }
     for (index, route) in written.iter().enumerate() {
         let host = route.host.clone().or_else(|| manifest.app.domain.clone());
         let host = host.or_else(|| local_host(manifest)).ok_or_else(|| {
@@ -77,13 +72,52 @@ fn routes(manifest: &Manifest, spec: &mut AppSpec) -> Result<(), Refusal> {
             mistake(&pointer, "the route has no host", "write `host: app.example.com`, or `app.domain`")
         })?;
         let path = route.path.clone().unwrap_or_else(PathPrefix::root);
-        let route = RouteSpec { host, path, options: RouteOptions::default() };
-        if !routes.contains(&route) {
-            routes.push(route);
+        if !routes.iter().any(|other| other.host == host && other.path == path) {
+            routes.push(RouteSpec { host, path, options: options(route) });
         }
+    }
+    let whole = |host: &HostPattern| {
+        routes.iter().position(|route| route.host == *host && route.path == PathPrefix::root())
+    };
+    if let Some(host) = &manifest.app.domain {
+        // The first route is the one that URLs show.
+        let first = match whole(host) {
+            Some(written) => routes.remove(written),
+            None => {
+                RouteSpec { host: host.clone(), path: PathPrefix::root(), options: RouteOptions::default() }
+            }
+        };
+        routes.insert(0, first);
     }
     spec.routes = routes;
     Ok(())
+}
+
+fn options(route: &ProxyRoute) -> RouteOptions {
+    RouteOptions {
+        strip: route.strip.unwrap_or_default(),
+        port: None,
+        timeout: route.timeout,
+        redirect: route.redirect.clone(),
+    }
+}
+
+/// What is written replaces what was said before; what is left out stays.
+fn rules(manifest: &Manifest, spec: &mut AppSpec) {
+    let proxy = &manifest.proxy;
+    let mut rules = (*spec.rules).clone();
+    if proxy.access != Access::default() {
+        let Access { allow, deny, paths } = proxy.access.clone();
+        rules.access = AccessRules { allow, deny, paths };
+    }
+    if !proxy.redirects.is_empty() {
+        rules.redirects.clone_from(&proxy.redirects);
+    }
+    if proxy.headers != HeaderChanges::default() {
+        let HeaderChanges { add, remove } = proxy.headers.clone();
+        rules.headers = HeaderRules { add: add.into_iter().collect(), remove };
+    }
+    spec.rules = Arc::new(rules);
 }
 
 fn local_host(manifest: &Manifest) -> Option<HostPattern> {

@@ -204,7 +204,7 @@ fn command(spec: &AppSpec) -> Option<String> {
 }
 
 fn domain(spec: Option<&AppSpec>) -> Option<String> {
-    spec?.routes.first().map(|route| route.host.to_string())
+    spec?.routes.iter().find(|route| route.is_place()).map(|route| route.host.to_string())
 }
 
 /// Everywhere an app answers, the engine's own choice first.
@@ -213,10 +213,10 @@ fn urls(api: &Api, status: &AppStatus) -> Vec<String> {
     let Some(spec) = status.spec.as_deref() else { return vec![first] };
     let port = api.engine().http_addr().port();
     let suffix = if port == 80 { String::new() } else { format!(":{port}") };
-    let routes = spec
-        .routes
-        .iter()
-        .map(|route| format!("http://{}{suffix}{}", route.host, route.path.as_str().trim_end_matches('/')));
+    let routes =
+        spec.routes.iter().filter(|route| route.is_place()).map(|route| {
+            format!("http://{}{suffix}{}", route.host, route.path.as_str().trim_end_matches('/'))
+        });
     let ports = spec.host_ports.iter().map(HostPortSpec::url);
     let local = (!spec.direct).then(|| format!("http://{}.localhost{suffix}", status.app));
     let mut urls = vec![first];

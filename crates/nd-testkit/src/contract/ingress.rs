@@ -98,7 +98,7 @@ fn service(app: &AppName, backends: Vec<Backend>) -> Result<Service> {
         backends,
         availability: Availability::Serving,
         limits: ServiceLimits::default(),
-                rules: Arc::default(),
+        rules: Arc::default(),
     })
 }
 
@@ -110,7 +110,12 @@ fn state(generation: u64, services: Vec<Service>) -> Arc<EdgeState> {
 fn edge(generation: u64, services: Vec<Service>, ports: &[(std::net::SocketAddr, &AppName)]) -> EdgeState {
     let route = |service: &Service| {
         let host = nd_types::HostPattern::new(&host(&service.app)).ok()?;
-        Some(Route { host, path: PathPrefix::root(), app: service.app.clone(), options: RouteOptions::default() })
+        Some(Route {
+            host,
+            path: PathPrefix::root(),
+            app: service.app.clone(),
+            options: RouteOptions::default(),
+        })
     };
     let host_port = |(bind, app): &(std::net::SocketAddr, &AppName)| HostPort {
         bind: *bind,

@@ -27,7 +27,7 @@ const KEPT_BACK: [&str; 16] = [
 ];
 
 /// The name of a field that may be set or removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FieldName(Box<str>);
 

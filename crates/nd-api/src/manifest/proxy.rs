@@ -1,0 +1,81 @@
+//! How requests reach the app, and what is done with them on the way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nd_types::{ByteSize, FieldName, FieldValue, HostPattern, Network, PathPrefix, Redirect};
+use serde::{Deserialize, Serialize};
+
+use super::{duration, is_default};
+
+/// How requests reach the app (`proxy:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// Whether the proxy stands before the app; `false` publishes its host ports directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Further hosts and paths that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<ProxyRoute>,
+    /// Paths that have moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirects: Vec<Redirect>,
+    /// What is added to its answers and taken from them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub headers: HeaderChanges,
+    /// Who may ask, by address.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
+    /// The largest request body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_limit: Option<ByteSize>,
+}
+
+/// One host and path that lead to the app (`proxy.routes[]`); at least one of the two is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyRoute {
+    /// The host, or a pattern such as `*.example.com`; `app.domain` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostPattern>,
+    /// The path prefix; every path where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathPrefix>,
+    /// Whether the app gets the path without this prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strip: Option<bool>,
+    /// How long the app may be silent before and within an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub timeout: Option<Duration>,
+    /// The host that requests are sent on to instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<HostPattern>,
+}
+
+/// What is done with the header fields of answers (`proxy.headers:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderChanges {
+    /// Set on every answer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub add: BTreeMap<FieldName, FieldValue>,
+    /// Taken from the app's answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<FieldName>,
+}
+
+/// Who may ask, by address (`proxy.access:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// Nobody else, where it is written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Network>,
+    /// Not these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<Network>,
+    /// Only under these paths, where they are written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathPrefix>,
+}
