@@ -199,10 +199,14 @@ async fn nobody_can_claim_an_address_that_is_admitted() -> Result<()> {
 
 #[tokio::test]
 async fn a_route_may_have_more_patience_than_its_app() -> Result<()> {
-    let app = Upstream::raw(|mut wire, _| async move {
-        wire.message(Kind::Request).await?;
-        tokio::time::sleep(Duration::from_millis(300)).await; // an app that is slow
-        wire.send(ok("late")).await
+    let (say, word) = tokio::sync::watch::channel(());
+    let app = Upstream::raw(move |mut wire, _| {
+        let mut word = word.clone();
+        async move {
+            wire.message(Kind::Request).await?;
+            word.changed().await.map_err(Error::other)?;
+            wire.send(ok("late")).await
+        }
     })
     .await?;
     let proxy = start(settings())?;
@@ -212,7 +216,11 @@ async fn a_route_may_have_more_patience_than_its_app() -> Result<()> {
         .route("app.test", "/slow", "app")
         .passage(|options| options.timeout = Some(Duration::from_secs(5)));
     apply(&proxy, state).await?;
+    let mut patient = Wire::connect(proxy.http_addr()).await?;
+    patient.send("GET /slow HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
+    until("the request is in flight", || proxy.stats().apps.values().any(|app| app.in_flight == 1)).await?;
     assert_eq!(Wire::connect(proxy.http_addr()).await?.get("/").await?.status(), 504);
-    assert_eq!(Wire::connect(proxy.http_addr()).await?.get("/slow").await?.text(), "late");
+    say.send(()).map_err(Error::other)?;
+    assert_eq!(patient.response().await?.text(), "late");
     Ok(())
 }

@@ -110,7 +110,8 @@ impl State {
     /// Changes the route added last.
     pub(crate) fn passage(self, change: impl FnOnce(&mut RouteOptions)) -> Self {
         self.and(|state| {
-            state.routes.last_mut().map(|route| change(&mut route.options));
+            let route = state.routes.last_mut().ok_or_else(|| Error::other("no route"))?;
+            change(&mut route.options);
             Ok(())
         })
     }
