@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use nd_api::v1::{PressureStall, PressureView};
 use nd_config::DaemonSettings;
-use nd_proxy::AppTraffic;
-use nd_server::{AppFigures, Figures, Host, HostSample, UpgradeError};
+use nd_proxy::{AppTraffic, Latency, ReleaseTraffic};
+use nd_server::{AppFigures, Figures, Host, HostSample, Requests, UpgradeError};
+use nd_types::ReleaseId;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::access_log::AccessLog;
 use crate::options::{Chosen, read_file};
 use crate::paths::Paths;
 use crate::program;
@@ -25,16 +27,24 @@ pub(crate) struct DaemonHost {
     /// The program that takes over, once an upgrade has got so far.
     successor: watch::Sender<Option<PathBuf>>,
     upgrading: tokio::sync::Mutex<()>,
+    requests: Option<AccessLog>,
 }
 
 impl DaemonHost {
-    pub(crate) fn new(chosen: &Chosen, paths: &Paths, notes: Vec<String>, proxy: DataPlane) -> Self {
+    pub(crate) fn new(
+        chosen: &Chosen,
+        paths: &Paths,
+        notes: Vec<String>,
+        proxy: DataPlane,
+        requests: Option<AccessLog>,
+    ) -> Self {
         Self {
             config: chosen.config.clone(),
             settings: Mutex::new(chosen.settings.clone()),
             notes,
             metrics: nd_metrics::HostMetrics::new(paths.data.clone()),
             proxy,
+            requests,
             successor: watch::Sender::new(None),
             upgrading: tokio::sync::Mutex::new(()),
         }
@@ -95,6 +105,9 @@ impl Host for DaemonHost {
             errors: figures.errors,
             workers_down: figures.workers_down,
             proxy_connections: traffic.connections,
+            proxy_accepted: [traffic.accepted, traffic.turned_away],
+            proxy_unrouted: traffic.unrouted,
+            records_dropped: traffic.records_dropped,
             host: self.metrics.sample().await,
             apps: figures.apps.iter().map(|app| series(app, traffic.apps.get(&app.app))).collect(),
         };
@@ -102,6 +115,10 @@ impl Host for DaemonHost {
             Ok(text) => text,
             Err(error) => format!("# the metrics could not be written: {error}\n"),
         }
+    }
+
+    fn requests(&self) -> Option<&dyn Requests> {
+        self.requests.as_ref().map(|log| log as _)
     }
 
     fn notes(&self) -> Vec<String> {
@@ -181,5 +198,26 @@ fn series(app: &AppFigures, traffic: Option<&AppTraffic>) -> nd_metrics::AppSeri
         traffic_bytes: [traffic.bytes_in, traffic.bytes_out],
         in_flight: traffic.in_flight,
         held: traffic.held,
+        retries: traffic.retries,
+        upgrades: traffic.upgrades,
+        releases: traffic
+            .releases
+            .iter()
+            .map(|(release, traffic)| release_series(release, traffic))
+            .collect(),
+    }
+}
+
+fn release_series(release: &ReleaseId, traffic: &ReleaseTraffic) -> nd_metrics::ReleaseSeries {
+    // A code that is not counted by itself stands for its class.
+    let code = |code: u16| if code < 10 { format!("{code}xx") } else { code.to_string() };
+    let bounds = Latency::bounds().map(|bound| bound.as_secs_f64());
+    nd_metrics::ReleaseSeries {
+        release: release.to_string(),
+        codes: traffic.codes.iter().map(|(status, count)| (code(*status), *count)).collect(),
+        bytes: [traffic.bytes_in, traffic.bytes_out],
+        latency: bounds.zip(traffic.latency.buckets.iter().copied()).collect(),
+        latency_count: traffic.latency.count(),
+        latency_seconds: traffic.latency.sum_us as f64 / 1e6,
     }
 }

@@ -4,6 +4,7 @@
 //! `install` and `uninstall` place it as a service, and everything else is a client command. This crate only parses, puts the adapters together and runs.
 #![allow(clippy::print_stderr, reason = "a daemon that cannot start says so to whoever started it")]
 
+mod access_log;
 mod activation;
 mod fail_point;
 mod host;

@@ -42,7 +42,7 @@ impl Paths {
     /// Makes the directories, for nobody else to read. Through that of the sockets others may pass: the members of the
     /// group to the control socket, and nobody to any other, each of which is private by itself.
     pub(crate) fn create(&self) -> io::Result<()> {
-        for dir in ["", "units", "logs", "docker"] {
+        for dir in ["", "units", "logs", "docker", "requests"] {
             dir_of_ours(&self.data.join(dir), 0o700)?;
         }
         dir_of_ours(&self.run, 0o711)?;
@@ -55,6 +55,11 @@ impl Paths {
     /// The database of intent and history.
     pub(crate) fn state(&self) -> PathBuf {
         self.data.join("state.db")
+    }
+
+    /// The log of requests.
+    pub(crate) fn requests(&self) -> PathBuf {
+        self.data.join("requests")
     }
 
     /// The bearer token for TCP.

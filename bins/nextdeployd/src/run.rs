@@ -116,11 +116,12 @@ async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<
     let duplicate = |listener: &Listener| listener.duplicate().map_err(system("keep a socket open"));
     let legacy = Legacy { control: duplicate(&unix)?, api: duplicate(&tcp)?, by_systemd };
     let supervisor = Supervisor::new(Arc::new(SystemClock));
-    let host =
-        Arc::new(DaemonHost::new(chosen, paths, std::mem::take(&mut parts.notes), parts.proxy.clone()));
+    let notes = std::mem::take(&mut parts.notes);
+    let host = Arc::new(DaemonHost::new(chosen, paths, notes, parts.proxy.clone(), parts.requests.clone()));
     let server =
         server(paths, listen.or(Some(chosen.listen)), &parts, &supervisor, Arc::clone(&host), errors)?;
     let (api, ending) = (CancellationToken::new(), CancellationToken::new());
+    let requests = parts.requests.map(|log| (log, parts.proxy.clone()));
     let running = Running {
         supervisor: supervisor.clone(),
         server: server.clone(),
@@ -131,7 +132,7 @@ async fn serve(chosen: &Chosen, paths: &Paths, errors: Arc<ErrorLog>) -> Result<
         api: api.clone(),
         ending: ending.clone(),
     };
-    let work = Work { engine: parts.engine, logs: parts.logs, server, unix, tcp, api, ending };
+    let work = Work { engine: parts.engine, logs: parts.logs, requests, server, unix, tcp, api, ending };
     workers::start(&supervisor, work).map_err(|error| RunError::Start(error.to_string()))?;
     announce(paths, listen, &running.engine);
     let why = tokio::select! {

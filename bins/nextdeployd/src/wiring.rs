@@ -14,17 +14,20 @@ use nd_store::SqliteStore;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::access_log::AccessLog;
 use crate::fail_point;
 use crate::options::Chosen;
 use crate::paths::Paths;
 use crate::program;
-use crate::proxy::DataPlane;
+use crate::proxy::{DataPlane, Written};
 use crate::run::RunError;
 
 /// Everything the daemon runs.
 pub(crate) struct Parts {
     pub(crate) engine: Engine,
     pub(crate) proxy: DataPlane,
+    /// Where requests leave records.
+    pub(crate) requests: Option<AccessLog>,
     pub(crate) logs: Arc<SegmentLog>,
     pub(crate) collector: Collector,
     /// What the user should know about how it started.
@@ -42,6 +45,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
     let logs = Arc::new(logs);
     let process = Arc::new(process_runtime(chosen, paths)?);
     let docker = Arc::new(DockerRuntime::new(docker_settings(chosen)?, Some(paths.data.join("docker"))));
+    let requests = AccessLog::open(Written::read(chosen)?.settings.access_log, paths)?;
     let (proxy, notes) = DataPlane::start(chosen, paths).await?;
     let collector = Collector::new(
         vec![docker.clone() as _, process.clone() as _],
@@ -62,7 +66,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         builder = builder.fail_point(fail_point);
     }
     let engine = builder.build().await.map_err(|error| start_failed("read the stored state", &error))?;
-    Ok(Parts { engine, proxy, logs, collector, notes })
+    Ok(Parts { engine, proxy, requests, logs, collector, notes })
 }
 
 fn process_runtime(chosen: &Chosen, paths: &Paths) -> Result<ProcessRuntime, RunError> {

@@ -13,6 +13,8 @@ use nd_supervise::{
 };
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::access_log::AccessLog;
+use crate::proxy::DataPlane;
 use crate::watchdog;
 
 /// How often logs that are kept long enough are removed.
@@ -20,6 +22,9 @@ const RETENTION: Duration = Duration::from_secs(600);
 
 /// How often a worker says that it is alive; all say so at the same moments, so that an idle daemon hardly wakes.
 const BEAT: Duration = Duration::from_secs(20);
+
+/// How long the last requests may take to the disk once the data plane has ended.
+const LAST_REQUESTS: Duration = Duration::from_millis(300);
 
 /// A worker that has not said so for this long blocks its thread.
 const STALLED: Duration = Duration::from_secs(60);
@@ -32,6 +37,8 @@ const BACKOFF: Backoff =
 pub(crate) struct Work {
     pub(crate) engine: Engine,
     pub(crate) logs: Arc<SegmentLog>,
+    /// The log of requests, and who serves them.
+    pub(crate) requests: Option<(AccessLog, DataPlane)>,
     pub(crate) server: Server,
     pub(crate) unix: Listener,
     pub(crate) tcp: Listener,
@@ -53,12 +60,30 @@ const OF_SERVER: [(&str, ServerWork); 3] = [
 
 /// Starts all of them; what needs another worker comes after it.
 pub(crate) fn start(supervisor: &Supervisor, work: Work) -> Result<(), SupervisorError> {
-    let Work { engine, logs, server, unix, tcp, api, ending } = work;
+    let Work { engine, logs, requests, server, unix, tcp, api, ending } = work;
     let engine = Arc::new(engine);
     add(supervisor, WorkerSpec::new("engine").critical().grace(Duration::from_secs(11)), move |context| {
         run_engine(Arc::clone(&engine), ending.clone(), context)
     })?;
     add(supervisor, WorkerSpec::new("log-retention"), move |context| sweep(Arc::clone(&logs), context))?;
+    if let Some((log, proxy)) = requests {
+        // It ends with the data plane: what was served last is written down too.
+        add(supervisor, WorkerSpec::new("access-log"), move |context| {
+            let (log, proxy) = (log.clone(), proxy.clone());
+            async move {
+                let write = pin!(log.write(&proxy));
+                let ended = async {
+                    context.shutdown.cancelled().await;
+                    sleep(LAST_REQUESTS).await;
+                };
+                tokio::select! {
+                    () = write => {}
+                    () = ended => {}
+                }
+                Ok(())
+            }
+        })?;
+    }
     for (name, work) in OF_SERVER {
         let server = server.clone();
         add(supervisor, WorkerSpec::new(name).after(&["engine"]), move |context| {

@@ -88,6 +88,7 @@ endpoints! {
     APP_ROLLBACK = Post "/api/v1/apps/{app}/actions/rollback", "Brings an earlier release back (`RollbackBody`): `DeploymentView`.";
     APP_LOGS_CLEAR = Delete "/api/v1/apps/{app}/logs", "Drops the kept log lines of an app: `OperationView`.";
     APP_TIMELINE = Get "/api/v1/apps/{app}/timeline", "What happened to an app and why (`TimelineQuery`): `TimelineView`.";
+    APP_REQUESTS = Get "/api/v1/apps/{app}/requests", "Requests to an app (`RequestQuery`), as NDJSON of `RequestFrame`.";
     INSTANCES = Get "/api/v1/apps/{app}/instances", "Instances of an app: a list of `InstanceView`.";
     DEPLOY = Post "/api/v1/apps/{app}/deployments", "Deploys (`DeployBody`): 202 with `DeploymentView`.";
     DEPLOYMENTS = Get "/api/v1/apps/{app}/deployments", "Deployments of an app: a page of `DeploymentView`.";

@@ -3,6 +3,7 @@
 //! Fields are only ever added, never renamed or taken away; whoever reads a view ignores what it does not know.
 //! Requests are strict: an unknown field is refused.
 
+mod access;
 mod app;
 mod config;
 mod deployment;
@@ -15,6 +16,7 @@ mod request;
 mod system;
 mod timeline;
 
+pub use self::access::{RequestFrame, RequestQuery};
 pub use self::app::{
     AppView, CpuView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView, MemoryView, Phase,
     RestartView,

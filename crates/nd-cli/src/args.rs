@@ -27,7 +27,7 @@ pub(crate) use eternal::{DaemonVerb, EternalArgs, EternalFlags, PidFile, in_back
 pub(crate) use fields::Fields;
 pub(crate) use look::{
     AppArg, DeploymentListArgs, DeploymentsArgs, DeploymentsVerb, EventsArgs, ListArgs, LogsArgs, OneApp,
-    StatusArgs, WhyArgs,
+    RequestsArgs, StatusArgs, WhyArgs,
 };
 pub(crate) use monit::MonitArgs;
 pub(crate) use tool::{
@@ -142,6 +142,8 @@ pub(crate) enum Command {
     Why(WhyArgs),
     /// Show what apps write
     Logs(LogsArgs),
+    /// Show the requests to an app that the proxy served
+    Requests(RequestsArgs),
     /// Drop the log lines of apps that are kept
     Flush(FlushArgs),
     /// Show what apps use of the machine

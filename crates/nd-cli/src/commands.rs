@@ -20,6 +20,7 @@ mod logs;
 mod man;
 mod metrics;
 mod plan;
+mod requests;
 mod rollback;
 mod scale;
 mod several;
@@ -52,25 +53,11 @@ pub(crate) struct Context<'c> {
     pub(crate) typed: &'c Typed,
 }
 
-/// Does what was typed; the first of these need no daemon.
+/// Does what was typed.
 pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, output: &Output) -> Outcome {
     let program = typed.program();
-    match command {
-        Command::Check(args) => return check::run(program, args, global, output).await,
-        Command::Config(verb) => return config::run(verb, global, output),
-        Command::Explain(args) => return explain::run(args, output),
-        Command::Import(verb) => return import::run(verb, output).await,
-        Command::Ecosystem(EcosystemArgs { file: Some(file), output: to, force, .. }) => {
-            return import::pm2(file, to.as_deref(), *force, output).await;
-        }
-        Command::Save(_) | Command::Resurrect(_) | Command::Startup(_) => {
-            return unneeded::run(command, output);
-        }
-        Command::Completion(args) => return completion::run(program, args.shell),
-        Command::Man(args) => return man::run(program, args, output),
-        Command::Eternal(args) => return eternal::run(args, program, output),
-        Command::Daemon(verb) => return eternal::daemon(verb, program, output),
-        _ => {}
+    if let Some(outcome) = without_daemon(program, command, global, output).await {
+        return outcome;
     }
     let client = session::client(global, output)?;
     let context = Context { client, global, output, typed };
@@ -85,6 +72,7 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Metrics(args) => metrics::run(args, &context).await,
         Command::Ecosystem(args) => ecosystem::run(args, &context).await,
         Command::Logs(args) => logs::run(args, &context).await,
+        Command::Requests(args) => requests::run(args, &context).await,
         Command::Flush(args) => flush::run(args, &context).await,
         Command::Start(args) => start::run(args, &context).await,
         Command::Stop(args) => verbs::stop(args, &context).await,
@@ -112,4 +100,28 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         | Command::Eternal(_)
         | Command::Daemon(_) => Ok(Exit::Ok),
     }
+}
+
+/// What needs no daemon.
+async fn without_daemon(
+    program: &'static str,
+    command: &Command,
+    global: &Global,
+    output: &Output,
+) -> Option<Outcome> {
+    Some(match command {
+        Command::Check(args) => check::run(program, args, global, output).await,
+        Command::Config(verb) => config::run(verb, global, output),
+        Command::Explain(args) => explain::run(args, output),
+        Command::Import(verb) => import::run(verb, output).await,
+        Command::Ecosystem(EcosystemArgs { file: Some(file), output: to, force, .. }) => {
+            import::pm2(file, to.as_deref(), *force, output).await
+        }
+        Command::Save(_) | Command::Resurrect(_) | Command::Startup(_) => unneeded::run(command, output),
+        Command::Completion(args) => completion::run(program, args.shell),
+        Command::Man(args) => man::run(program, args, output),
+        Command::Eternal(args) => eternal::run(args, program, output),
+        Command::Daemon(verb) => eternal::daemon(verb, program, output),
+        _ => return None,
+    })
 }

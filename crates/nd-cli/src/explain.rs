@@ -77,6 +77,11 @@ const DAEMON: &[Row] = &[
         "Close some of them; `nextdeploy logs -f` and `/api/v1/logs` follow the same lines without a WebSocket.",
     ),
     (
+        "ND1016",
+        "Requests are not written down, so there are none to show.",
+        "Set `access_log = \"json\"` under [proxy] in nextdeployd.toml and restart the daemon.",
+    ),
+    (
         "ND1101",
         "Another deployment of the app is under way.",
         "Deployments of one app never overlap. Wait for it with `nextdeploy deploy --lock-wait 5m`, or end it with `nextdeploy cancel DPL`.",

@@ -7,6 +7,7 @@ pub(crate) mod describe;
 pub(crate) mod failure;
 pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod requests;
 pub(crate) mod rows;
 pub(crate) mod steps;
 pub(crate) mod table;

@@ -7,8 +7,8 @@ use nd_api::flat::{Envelope, SystemMetrics};
 use nd_api::manifest::Instances;
 use nd_api::v1::{
     AppView, DaemonView, DeployBody, DeploymentView, DestroyQuery, EventQuery, EventView, ListPage, LogFrame,
-    LogQuery, OperationView, PageQuery, PlanView, RollbackBody, ScaleBody, StepRecord, TimelineQuery,
-    TimelineView, UpgradeView, VersionView, WaitQuery, WorkerView,
+    LogQuery, OperationView, PageQuery, PlanView, RequestFrame, RequestQuery, RollbackBody, ScaleBody,
+    StepRecord, TimelineQuery, TimelineView, UpgradeView, VersionView, WaitQuery, WorkerView,
 };
 use nd_types::{AppName, DeploymentId};
 
@@ -149,6 +149,11 @@ impl Client {
     /// Log lines: the last ones, and with `follow` what is written.
     pub async fn logs(&self, query: &LogQuery) -> Answer<Lines<LogFrame>> {
         self.stream(Call::new(endpoints::LOGS, &[]).query(query)).await
+    }
+
+    /// Requests to an app: the latest ones, and with `follow` those that come.
+    pub async fn requests(&self, app: &AppName, query: &RequestQuery) -> Answer<Lines<RequestFrame>> {
+        self.stream(Call::new(endpoints::APP_REQUESTS, &[app.as_str()]).query(query)).await
     }
 
     /// Drops the log lines of an app that are kept.

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         trial("no_request_is_lost_in_an_upgrade", upgrade),
         trial("other_settings_get_another_worker_on_the_same_port", other_settings),
         trial("a_taken_port_is_said_and_the_next_one_taken", taken_port),
+        trial("access_records_come_from_every_worker_and_wait_for_a_daemon", access_records),
         trial("a_data_plane_that_was_stopped_leaves_nothing", stopped),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
@@ -249,6 +250,35 @@ async fn taken_port() -> Result<()> {
     let only = vec![taken.local_addr()?];
     let error = ProcessIngress::start(Launch { http: only, ..launch(&dir)? }).await.err();
     assert!(error.is_some_and(|error| error.to_string().contains("in use")));
+    Ok(())
+}
+
+async fn access_records() -> Result<()> {
+    let (plane, app) = (Plane::start().await?, app("one")?);
+    plane.ingress.apply(state(7, app.address)?).await?;
+    let http = plane.ingress.http_addr();
+    let ask = |count| (0..count).try_for_each(|_| get(http).map(drop));
+    ask(20)?;
+    let (into, mut batches) = tokio::sync::mpsc::channel(4);
+    let (ingress, tasks) = (plane.ingress.clone(), nd_supervise::TaskSet::new("records"));
+    tasks.spawn("records", async move { ingress.records(into).await });
+    let mut written = 0;
+    for expected in [20, 40, 60] {
+        while written < expected {
+            let batch = tokio::time::timeout(Duration::from_secs(10), batches.recv()).await?;
+            written += batch.ok_or("no more records")?.iter().filter(|byte| **byte == b'\n').count();
+        }
+        assert_eq!(written, expected);
+        if expected == 20 {
+            ask(20)?;
+        }
+        if expected == 40 {
+            ask(10)?;
+            plane.ingress.upgrade(std::env::current_exe()?).await?;
+            ask(10)?;
+        }
+    }
+    plane.stop().await;
     Ok(())
 }
 

@@ -1,11 +1,15 @@
 //! Prometheus' text format, version 0.0.4, in base units and with the names its conventions ask for.
 
+mod http;
+
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{CounterVec, Encoder, Gauge, GaugeVec, IntCounter, Opts, Registry, TextEncoder};
 
 use crate::host::HostSample;
+
+pub use http::ReleaseSeries;
 
 /// Everything that is measured, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +26,12 @@ pub struct Snapshot {
     pub workers_down: u32,
     /// Client connections of the proxy, now.
     pub proxy_connections: u64,
+    /// Client connections of the proxy so far: accepted, and of those turned away.
+    pub proxy_accepted: [u64; 2],
+    /// Requests that the proxy refused before they could be routed.
+    pub proxy_unrouted: u64,
+    /// Access records that were dropped because nobody took them in time.
+    pub records_dropped: u64,
     /// The host.
     pub host: HostSample,
     /// Every app.
@@ -51,6 +61,12 @@ pub struct AppSeries {
     pub in_flight: u64,
     /// Requests that wait for an instance.
     pub held: u64,
+    /// Requests that were sent a second time.
+    pub retries: u64,
+    /// Connections that left HTTP.
+    pub upgrades: u64,
+    /// What each release answered.
+    pub releases: Vec<ReleaseSeries>,
 }
 
 /// Writes a snapshot down.
@@ -62,6 +78,7 @@ pub fn exposition(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
     daemon(&registry, snapshot)?;
     host(&registry, &snapshot.host)?;
     apps(&registry, &snapshot.apps)?;
+    http::releases(&registry, &snapshot.apps)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
@@ -78,7 +95,17 @@ fn daemon(registry: &Registry, snapshot: &Snapshot) -> prometheus::Result<()> {
     let down = f64::from(snapshot.workers_down);
     gauge(registry, "nextdeploy_workers_down", "Workers of the daemon that are not in order", down)?;
     let connections = snapshot.proxy_connections as f64;
-    gauge(registry, "nextdeploy_proxy_connections", "Client connections of the proxy", connections)
+    gauge(registry, "nextdeploy_proxy_connections", "Client connections of the proxy", connections)?;
+    let [accepted, turned_away] = snapshot.proxy_accepted;
+    for (name, help, value) in [
+        ("nextdeploy_proxy_accepted_connections_total", "Client connections accepted", accepted),
+        ("nextdeploy_proxy_turned_away_connections_total", "Client connections over the limit", turned_away),
+        ("nextdeploy_proxy_unrouted_requests_total", "Requests that lead to no app", snapshot.proxy_unrouted),
+        ("nextdeploy_access_records_dropped_total", "Access records nobody took", snapshot.records_dropped),
+    ] {
+        counter(registry, name, help, value)?;
+    }
+    Ok(())
 }
 
 fn host(registry: &Registry, host: &HostSample) -> prometheus::Result<()> {
@@ -123,12 +150,16 @@ fn apps(registry: &Registry, apps: &[AppSeries]) -> prometheus::Result<()> {
     let responses = count("nextdeploy_app_responses_total", "Answers by status class", &["app", "class"])?;
     let received = count("nextdeploy_app_received_bytes_total", "Bytes of requests", &["app"])?;
     let sent = count("nextdeploy_app_sent_bytes_total", "Bytes of answers", &["app"])?;
+    let retries = count("nextdeploy_app_retries_total", "Requests that were sent again", &["app"])?;
+    let upgrades = count("nextdeploy_app_upgrades_total", "Connections that left HTTP", &["app"])?;
     for series in apps {
         let app = series.app.as_str();
         ready.with_label_values(&[app]).set(f64::from(series.ready));
         desired.with_label_values(&[app]).set(f64::from(series.desired));
         in_flight.with_label_values(&[app]).set(series.in_flight as f64);
         held.with_label_values(&[app]).set(series.held as f64);
+        retries.with_label_values(&[app]).inc_by(series.retries as f64);
+        upgrades.with_label_values(&[app]).inc_by(series.upgrades as f64);
         restarts.with_label_values(&[app]).inc_by(series.restarts as f64);
         crashes.with_label_values(&[app]).inc_by(series.crashes as f64);
         for (outcome, number) in ["succeeded", "failed"].iter().zip(series.deployments) {
@@ -144,7 +175,7 @@ fn apps(registry: &Registry, apps: &[AppSeries]) -> prometheus::Result<()> {
     for gauges in [ready, desired, in_flight, held] {
         add(registry, gauges)?;
     }
-    [restarts, crashes, deployments, responses, received, sent]
+    [restarts, crashes, deployments, responses, received, sent, retries, upgrades]
         .into_iter()
         .try_for_each(|family| add(registry, family))
 }

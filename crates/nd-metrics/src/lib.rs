@@ -8,6 +8,6 @@ mod host;
 mod pressure;
 mod zombies;
 
-pub use exposition::{AppSeries, Snapshot, exposition};
+pub use exposition::{AppSeries, ReleaseSeries, Snapshot, exposition};
 pub use host::{HostMetrics, HostSample};
 pub use pressure::{Pressure, Stall};

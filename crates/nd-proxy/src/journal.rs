@@ -25,11 +25,11 @@ pub struct Records(pub(crate) Arc<Outbound>);
 
 impl Records {
     /// Waits for the next batch; `None` once the proxy has ended and everything was taken. Cancel safe.
-    pub async fn next(&self) -> Option<RecordBatch> {
+    pub async fn next(&self) -> Option<Delivery> {
         loop {
             let arrived = self.0.arrived.notified();
             if let Some(batch) = self.0.take() {
-                return Some(batch);
+                return Some(Delivery { batch: Some(batch), from: Arc::clone(&self.0) });
             }
             if self.0.closed.is_cancelled() {
                 return None;
@@ -41,24 +41,50 @@ impl Records {
         }
     }
 
-    /// Puts back what could not be delivered, in front of everything else.
-    pub fn put_back(&self, batch: RecordBatch) {
-        let mut waiting = self.0.waiting.lock();
-        waiting.bytes += batch.lines.len();
-        waiting.batches.push_front(batch);
-        drop(waiting);
-        self.0.arrived.notify_one();
-    }
-
-    /// Waits until everything has been taken.
-    pub async fn taken(&self) {
+    /// Waits until everything has been delivered.
+    pub async fn delivered(&self) {
         loop {
-            let taken = self.0.taken.notified();
-            if self.0.waiting.lock().batches.is_empty() {
+            let delivered = self.0.delivered.notified();
+            if self.0.is_delivered() {
                 return;
             }
-            taken.await;
+            delivered.await;
         }
+    }
+}
+
+/// A batch on its way; dropped before it is [done](Delivery::done), it comes first again.
+#[derive(Debug)]
+pub struct Delivery {
+    batch: Option<RecordBatch>,
+    from: Arc<Outbound>,
+}
+
+impl Delivery {
+    /// The lines.
+    #[must_use]
+    pub fn lines(&self) -> &[u8] {
+        self.batch.as_ref().map_or(&[], |batch| &batch.lines)
+    }
+
+    /// It has arrived.
+    #[must_use]
+    pub fn done(mut self) -> RecordBatch {
+        self.batch.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let mut waiting = self.from.waiting.lock();
+        waiting.under_way = waiting.under_way.saturating_sub(1);
+        if let Some(batch) = self.batch.take() {
+            waiting.bytes += batch.lines.len();
+            waiting.batches.push_front(batch);
+            self.from.arrived.notify_one();
+        }
+        drop(waiting);
+        self.from.delivered.notify_waiters();
     }
 }
 
@@ -67,7 +93,7 @@ impl Records {
 pub(crate) struct Outbound {
     waiting: Mutex<Waiting>,
     arrived: Notify,
-    taken: Notify,
+    delivered: Notify,
     closed: CancellationToken,
 }
 
@@ -75,6 +101,8 @@ pub(crate) struct Outbound {
 struct Waiting {
     batches: VecDeque<RecordBatch>,
     bytes: usize,
+    /// Batches that are being delivered.
+    under_way: usize,
     dropped: u64,
 }
 
@@ -102,12 +130,16 @@ impl Outbound {
         self.waiting.lock().dropped
     }
 
+    fn is_delivered(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.batches.is_empty() && waiting.under_way == 0
+    }
+
     fn take(&self) -> Option<RecordBatch> {
         let mut waiting = self.waiting.lock();
         let batch = waiting.batches.pop_front()?;
         waiting.bytes -= batch.lines.len();
-        drop(waiting);
-        self.taken.notify_waiters();
+        waiting.under_way += 1;
         Some(batch)
     }
 }
@@ -130,12 +162,12 @@ mod tests {
         assert_eq!(outbound.dropped(), 10);
         outbound.close();
         let mut taken = 0;
-        while let Some(batch) = records.next().await {
-            taken += batch.count;
+        while let Some(delivery) = records.next().await {
+            taken += delivery.done().count;
         }
         assert_eq!(taken, 40);
         outbound.push(batch(1));
-        assert_eq!(records.next().await, Some(batch(1)), "what comes last is not lost");
+        assert_eq!(records.next().await.unwrap().done(), batch(1), "what comes last is not lost");
     }
 
     #[tokio::test]
@@ -144,10 +176,10 @@ mod tests {
         let records = Records(Arc::clone(&outbound));
         outbound.push(batch(1));
         outbound.push(batch(2));
-        let first = records.next().await.unwrap();
-        records.put_back(first);
-        assert_eq!(records.next().await, Some(batch(1)));
-        assert_eq!(records.next().await, Some(batch(2)));
-        records.taken().await;
+        drop(records.next().await.unwrap());
+        assert_eq!(records.next().await.unwrap().done(), batch(1));
+        let second = records.next().await.unwrap();
+        assert_eq!(second.lines().len(), 2);
+        tokio::join!(records.delivered(), async { drop(second.done()) });
     }
 }

@@ -32,7 +32,7 @@ mod stats;
 mod worker;
 
 pub use host_ports::BindFault;
-pub use journal::{RecordBatch, Records};
+pub use journal::{Delivery, RecordBatch, Records};
 pub use nd_types::{InvalidNetwork, Network};
 pub use net::bind::BindError;
 pub use net::sockets::SocketSet;

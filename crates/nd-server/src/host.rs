@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nd_api::v1::PressureView;
-use nd_types::AppName;
+use futures_util::stream::BoxStream;
+use nd_api::v1::{PressureView, RequestFrame};
+use nd_types::{AccessRecord, AppName};
 
 /// The daemon's process and the host it runs on.
 #[async_trait]
@@ -15,6 +16,9 @@ pub trait Host: Send + Sync + 'static {
 
     /// Everything that can be measured, in Prometheus' text format.
     async fn exposition(&self, figures: Figures) -> String;
+
+    /// The log of requests, where there is one.
+    fn requests(&self) -> Option<&dyn Requests>;
 
     /// What the user should know about the daemon, as in `port 80 is held by nginx (pid 812)`.
     fn notes(&self) -> Vec<String>;
@@ -45,6 +49,15 @@ pub enum UpgradeError {
     /// The program does not run, or its proxy does not serve.
     #[error("{0}")]
     Failed(String),
+}
+
+/// The log of the requests that the proxy served.
+pub trait Requests: Send + Sync {
+    /// The latest `count` requests of an app, oldest first.
+    fn recent(&self, app: &AppName, count: usize) -> Vec<AccessRecord>;
+
+    /// The requests of an app from now on.
+    fn follow(&self, app: &AppName) -> BoxStream<'static, RequestFrame>;
 }
 
 /// The host at one moment.

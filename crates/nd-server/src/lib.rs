@@ -26,7 +26,7 @@ mod views;
 
 pub use auth::{Access, Token, TokenError};
 pub use counters::ErrorLog;
-pub use host::{AppFigures, Figures, Host, HostSample, UpgradeError};
+pub use host::{AppFigures, Figures, Host, HostSample, Requests, UpgradeError};
 pub use identity::Caller;
 pub use listen::{ListenError, Listener, unix_listener};
 pub use server::{Facts, Server, Services};

@@ -11,6 +11,7 @@ mod logs;
 mod metrics;
 mod monitoring;
 mod not_yet;
+mod requests;
 mod stream;
 mod system;
 mod timeline;
@@ -68,7 +69,7 @@ fn flat_routes(router: Routes) -> Routes {
 }
 
 fn v1_routes(router: Routes) -> Routes {
-    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 27] = [
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 28] = [
         row(api::VERSION, |filter| on(filter, system::version)),
         row(api::DAEMON, |filter| on(filter, system::daemon)),
         row(api::WORKERS, |filter| on(filter, system::workers)),
@@ -79,6 +80,7 @@ fn v1_routes(router: Routes) -> Routes {
         row(api::APP, |filter| on(filter, apps::show)),
         row(api::APP_LOGS_CLEAR, |filter| on(filter, logs::clear)),
         row(api::APP_TIMELINE, |filter| on(filter, timeline::timeline)),
+        row(api::APP_REQUESTS, |filter| on(filter, requests::requests)),
         row(api::INSTANCES, |filter| on(filter, apps::instances)),
         row(api::APP_DESTROY, |filter| on(filter, actions::destroy)),
         row(api::APP_START, |filter| on(filter, actions::start)),
@@ -129,6 +131,6 @@ mod tests {
         // Building the router panics when two handlers claim one path and method.
         let routes = v1_routes(not_yet::routes(Router::new()));
         assert!(format!("{routes:?}").contains("/api/v1/plan"));
-        assert_eq!(api::ALL.len(), 26);
+        assert_eq!(api::ALL.len(), 28);
     }
 }

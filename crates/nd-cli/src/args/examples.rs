@@ -40,6 +40,7 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "logs shop --err --lines 50",
         ],
     ),
+    ("requests", &["requests shop", "requests shop --follow", "requests --name=shop -n 500 --json"]),
     ("flush", &["flush shop", "flush"]),
     ("metrics", &["metrics", "metrics --name=myapp"]),
     ("ecosystem", &["ecosystem", "ecosystem --name=shop", "ecosystem ecosystem.config.js"]),

@@ -65,6 +65,19 @@ pub(crate) struct WhyArgs {
     pub(crate) limit: u32,
 }
 
+/// `requests`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RequestsArgs {
+    #[command(flatten)]
+    pub(crate) app: OneApp,
+    /// Go on with those that come
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many of the latest requests
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(crate) lines: u32,
+}
+
 /// `logs`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LogsArgs {

@@ -1,6 +1,7 @@
 //! The daemon's side: one connection to the worker that serves, and to each that only finishes.
 
 mod link;
+mod records;
 
 use std::fs;
 use std::net::SocketAddr;

@@ -12,6 +12,9 @@ use serde_json::Value;
 /// The version of these messages. Another one is told at the first greeting.
 pub(super) const VERSION: u32 = 1;
 
+/// The first byte of a message that holds access records.
+pub(super) const RECORDS: u8 = b'R';
+
 /// What a worker works with. The sockets come along in this order: control, main, those of each host port, and at last,
 /// for a new holder, the connection to the worker that serves.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -70,15 +73,36 @@ pub(super) struct Request {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Wish {
-    Hello { version: u32 },
-    Apply { state: Box<EdgeState> },
-    Drain { units: Vec<UnitId>, patience: Duration },
-    Pause { app: AppName, max: Duration },
-    Resume { app: AppName },
+    Hello {
+        version: u32,
+    },
+    Apply {
+        state: Box<EdgeState>,
+    },
+    Drain {
+        units: Vec<UnitId>,
+        patience: Duration,
+    },
+    Pause {
+        app: AppName,
+        max: Duration,
+    },
+    Resume {
+        app: AppName,
+    },
     Stats,
     State,
-    Replace { program: String, settings: Value, grace_ms: u64 },
-    Stop { grace_ms: u64 },
+    /// From now on, send access records on this connection, each batch as a message of its own that is no JSON:
+    /// [`RECORDS`], then the lines.
+    Records,
+    Replace {
+        program: String,
+        settings: Value,
+        grace_ms: u64,
+    },
+    Stop {
+        grace_ms: u64,
+    },
 }
 
 /// From the worker to the daemon.

@@ -20,6 +20,9 @@ use super::link;
 use super::message::{Answer, ToHolder, ToWorker};
 use upkeep::Upkeep;
 
+/// How long the daemon may take to fetch the last access records.
+const LAST_RECORDS: Duration = Duration::from_millis(500);
+
 /// Serves until another worker does, or the daemon says to stop.
 pub(super) fn run(program: PathBuf, holder: &std::os::unix::net::UnixStream) -> io::Result<()> {
     let Some((ToWorker::Start(inventory), fds)) = link::receive(holder)? else {
@@ -60,7 +63,11 @@ async fn serve(kept: Kept, holder: &std::os::unix::net::UnixStream) -> io::Resul
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
-            () = finished(end.as_mut()) => return Ok(()),
+            () = finished(end.as_mut()) => {
+                // What nobody fetches is lost with this process, and known to be by then.
+                tokio::time::timeout(LAST_RECORDS, proxy.records().delivered()).await.ok();
+                return Ok(());
+            }
             Some(event) = events.recv() => match event {
                 Event::HandOver(grace) if end.is_none() => {
                     control = None;

@@ -206,11 +206,11 @@ mod tests {
             () = flush.as_mut() => None,
             batch = records.next() => batch,
         };
-        assert!(batch.is_some_and(|batch| batch.count == 1) && began.elapsed() >= FLUSH_EVERY);
+        assert!(batch.is_some_and(|batch| batch.done().count == 1) && began.elapsed() >= FLUSH_EVERY);
         for _ in 0..80 {
             ledger.add(Duration::ZERO, |out| out.resize(out.len() + 1024, b' '));
         }
-        let batch = records.next().await.unwrap();
+        let batch = records.next().await.unwrap().done();
         assert!(batch.lines.len() >= FULL && batch.count < 80, "{}", batch.count);
     }
 

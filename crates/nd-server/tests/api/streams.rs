@@ -132,3 +132,16 @@ async fn events_come_in_pages_newest_first() -> TestResult {
     assert!(ids(&group).len() > 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn requests_to_an_app_are_shown_and_followed() -> TestResult {
+    let world = World::start().await?;
+    world.deployed("shop", image("shop", "i:1")).await?;
+    let last = world.ask("GET", "/api/v1/apps/shop/requests?tail=1", "").await?.ndjson()?;
+    assert_eq!(last.iter().map(|frame| frame.at("/path")).collect::<Vec<_>>(), [&json!("/2")]);
+    let followed = world.ask("GET", "/api/v1/apps/shop/requests?follow=true", "").await?.ndjson()?;
+    let kinds: Vec<_> = followed.iter().map(|frame| frame.at("/type")).collect();
+    assert_eq!(kinds, [&json!("request"), &json!("request"), &json!("request"), &json!("gap")]);
+    assert_eq!(world.ask("GET", "/api/v1/apps/nobody/requests", "").await?.status, 404);
+    Ok(())
+}

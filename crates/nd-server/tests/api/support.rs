@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use nd_api::v1::RequestFrame;
 use nd_bluegreen::{BlueGreen, Recreate, Rolling};
 use nd_core::engine::EngineHandle;
 use nd_core::{Engine, Registry};
@@ -18,7 +20,7 @@ use nd_server::{
 use nd_supervise::{CancellationToken, Supervisor, SystemClock, TaskSet};
 use nd_testkit::MemoryStore;
 use nd_testkit::fake::{FakeIngress, FakeNetwork, FakeProbe, FakeRuntime};
-use nd_types::{RuntimeKind, Timestamp};
+use nd_types::{AccessRecord, AppName, RuntimeKind, Timestamp};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -79,6 +81,10 @@ impl Host for StubHost {
         format!("nextdeploy_apps {}\n", figures.apps.len())
     }
 
+    fn requests(&self) -> Option<&dyn nd_server::Requests> {
+        Some(self)
+    }
+
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
@@ -90,6 +96,28 @@ impl Host for StubHost {
     async fn upgrade(&self) -> Result<(PathBuf, String), UpgradeError> {
         Err(UpgradeError::Failed("/usr/bin/nextdeployd: not found".to_owned()))
     }
+}
+
+/// Two requests that were served, and one that comes.
+impl nd_server::Requests for StubHost {
+    fn recent(&self, app: &AppName, count: usize) -> Vec<AccessRecord> {
+        let all: Vec<_> = ["/1", "/2"].into_iter().filter_map(|path| access_record(app, path)).collect();
+        all.into_iter().rev().take(count).rev().collect()
+    }
+
+    fn follow(&self, app: &AppName) -> BoxStream<'static, RequestFrame> {
+        let next = access_record(app, "/3").map(|record| RequestFrame::Request(Box::new(record)));
+        stream::iter(next.into_iter().chain([RequestFrame::Gap])).boxed()
+    }
+}
+
+fn access_record(app: &AppName, path: &str) -> Option<AccessRecord> {
+    serde_json::from_value(json!({
+        "time": "2026-11-21T15:04:05Z", "app": app, "id": "r1", "client": "192.0.2.7", "method": "GET",
+        "protocol": "HTTP/1.1", "host": "a.b", "path": path, "status": 200, "bytes_in": 0, "bytes_out": 1,
+        "total_ms": 1.5, "end": "complete",
+    }))
+    .ok()
 }
 
 impl World {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use nd_proxy::{ApplyError, Proxy};
-use nd_supervise::TaskSet;
+use nd_proxy::{ApplyError, Delivery, Proxy, Records};
+use nd_supervise::{CancellationToken, TaskSet};
 use nd_types::EdgeState;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
 
-use super::super::message::{Answer, Fault, Greeting, Reply, Request, VERSION, Wish};
+use super::super::message::{Answer, Fault, Greeting, RECORDS, Reply, Request, VERSION, Wish};
 use super::super::wire::{self, Frames};
 use super::upkeep::Upkeep;
 
@@ -31,11 +31,21 @@ pub(super) async fn serve(stream: UnixStream, proxy: Proxy, upkeep: Arc<Upkeep>,
     let (mut sink, mut source): (SplitSink<Frames, Bytes>, _) = wire::frames(stream).split();
     let (answers, mut waiting) = mpsc::channel::<Reply>(QUEUE);
     let mut announced = upkeep.announcements();
+    let (records, wanted) = (proxy.records(), CancellationToken::new());
     let write = async {
         loop {
             let reply = tokio::select! {
                 reply = waiting.recv() => reply,
                 Ok(what) = announced.recv() => Some(Reply { id: None, what }),
+                delivery = next_records(&records, &wanted) => {
+                    let mut message = vec![RECORDS];
+                    message.extend_from_slice(delivery.lines());
+                    if sink.send(Bytes::from(message)).await.is_err() {
+                        return;
+                    }
+                    drop(delivery.done());
+                    continue;
+                }
             };
             let Some(reply) = reply else { return };
             let Ok(bytes) = serde_json::to_vec(&reply) else { continue };
@@ -46,6 +56,9 @@ pub(super) async fn serve(stream: UnixStream, proxy: Proxy, upkeep: Arc<Upkeep>,
     };
     let read = async {
         while let Some(Request { id, what }) = next(&mut source).await {
+            if matches!(what, Wish::Records) {
+                wanted.cancel();
+            }
             let (proxy, upkeep, answers) = (proxy.clone(), Arc::clone(&upkeep), answers.clone());
             tasks.spawn("control request", async move {
                 let what = answer(&proxy, &upkeep, what).await;
@@ -56,6 +69,15 @@ pub(super) async fn serve(stream: UnixStream, proxy: Proxy, upkeep: Arc<Upkeep>,
     tokio::select! {
         () = write => {}
         () = read => {}
+    }
+}
+
+/// The next access records, once they are wanted here.
+async fn next_records(records: &Records, wanted: &CancellationToken) -> Delivery {
+    wanted.cancelled().await;
+    match records.next().await {
+        Some(delivery) => delivery,
+        None => std::future::pending().await,
     }
 }
 
@@ -97,6 +119,7 @@ async fn answer(proxy: &Proxy, upkeep: &Upkeep, wish: Wish) -> Answer {
             proxy.resume(&app).await;
             Answer::Done
         }
+        Wish::Records => Answer::Done,
         Wish::State => Answer::State(Box::new(proxy.state().as_ref().clone())),
         Wish::Stats => Answer::Stats(Box::new(proxy.stats())),
         Wish::Replace { program, settings, grace_ms } => {
