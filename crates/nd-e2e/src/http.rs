@@ -109,6 +109,14 @@ impl Connection {
         body: &[u8],
     ) -> io::Result<Answer> {
         self.send(method, path, headers, body)?;
+        self.answer()
+    }
+
+    /// Reads a whole answer.
+    ///
+    /// # Errors
+    /// The error of the connection, or a truncated or malformed answer.
+    pub fn answer(&mut self) -> io::Result<Answer> {
         let mut answer = self.read_head()?;
         let mut body = Vec::new();
         self.read_body(&answer, |bytes| body.extend_from_slice(bytes))?;

@@ -1,5 +1,9 @@
 //! Load over kept-alive connections, every answer checked: nothing lost, truncated, or from the wrong version.
 
+mod clients;
+mod http2;
+mod streams;
+
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,24 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nd_testapp::pattern;
-
 use crate::Result;
 use crate::http::{Answer, Connection, Target};
-use crate::websocket::Socket;
 
 /// How long an answer may pause. Far above what a swap may hold a request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Between two tries to connect where nobody listens.
 const RETRY: Duration = Duration::from_millis(50);
-
-/// The bytes of one download, which takes [`DOWNLOAD_TIME`].
-const DOWNLOAD: u64 = 256 * 1024;
-const DOWNLOAD_TIME: Duration = Duration::from_secs(2);
-
-/// How often a WebSocket sends a message.
-const CHATTER: Duration = Duration::from_millis(50);
 
 /// More failures than this are counted and no longer described.
 const DESCRIBED: usize = 50;
@@ -107,6 +101,31 @@ impl Load {
         self.add("websocket", clients, Shared::chat)
     }
 
+    /// Adds clients that upload a second long, again and again on one connection each.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn uploads(&mut self, clients: usize) -> Result {
+        self.add("upload", clients, Shared::upload_in_a_row)
+    }
+
+    /// Adds clients that read server-sent events for a second, again and again on one connection each.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn event_streams(&mut self, clients: usize) -> Result {
+        self.add("events", clients, Shared::events_in_a_row)
+    }
+
+    /// Adds connections of HTTP/2 with prior knowledge (RFC 9113, section 3.3), which ask for `/` on several streams at a
+    /// time, with `pause` between them.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn http2(&mut self, connections: usize, pause: Duration) -> Result {
+        self.add("http2", connections, move |shared| shared.multiplex(pause))
+    }
+
     /// From now on, requests that begin are answered by these releases alone; forgets who has answered first.
     pub fn allow(&self, releases: &[&str]) {
         lock(&self.shared.seen).first.clear();
@@ -177,103 +196,20 @@ impl Drop for Load {
 }
 
 impl Shared {
-    /// One connection, for as long as it lasts.
-    fn request_in_a_row(&self, pause: Duration) {
-        let Some(mut connection) = self.connect() else { return };
-        while !self.stop.load(Ordering::Relaxed) {
-            let (begun, at) = (self.begin(), Instant::now());
-            let answer = connection.request("GET", "/", &[], b"");
-            let result = answer.map_err(|error| error.to_string()).and_then(|answer| {
-                self.check(&begun, &answer)?;
-                let expected =
-                    format!("hello from release {}\n", answer.header("x-release").unwrap_or_default());
-                match answer.text() == expected {
-                    true => Ok(answer.closes()),
-                    false => Err(format!("wrong body {:?}", answer.text())),
-                }
-            });
-            match result {
-                Ok(true) => return,
-                Ok(false) => thread::sleep(pause),
-                Err(why) => {
-                    self.fail(&format!("GET /, after {} ms: {why}", at.elapsed().as_millis()));
-                    return;
-                }
-            }
-        }
-    }
-
-    fn download(&self) {
-        let Some(mut connection) = self.connect() else { return };
-        let begun = self.begin();
-        let rate = DOWNLOAD / DOWNLOAD_TIME.as_secs();
-        let path = format!("/download?bytes={DOWNLOAD}&rate={rate}");
-        let mut offset = 0;
-        let mut wrong = None;
-        let result = connection.send("GET", &path, &[], b"").and_then(|()| {
-            let head = connection.read_head()?;
-            connection.read_body(&head, |bytes| {
-                wrong = wrong.or(pattern::check(offset, bytes).err());
-                offset += bytes.len() as u64;
-            })?;
-            Ok(head)
-        });
-        let result = result.map_err(|error| error.to_string()).and_then(|head| self.check(&begun, &head));
-        let result = result.and_then(|()| match wrong {
-            None if offset == DOWNLOAD => Ok(()),
-            None => Err(format!("ends at byte {offset}")),
-            Some(byte) => Err(format!("byte {byte} is wrong")),
-        });
-        if let Err(why) = result {
-            self.fail(&format!("download at byte {offset}: {why}"));
-        }
-    }
-
-    fn chat(&self) {
-        let begun = self.begin();
-        let mut socket = match Socket::open(&self.target, &self.host, "/ws", PATIENCE) {
-            Ok(socket) => socket,
-            Err(error) => return self.refused("WebSocket", &error),
-        };
-        if let Err(why) = self.check_head(&begun, &socket.head) {
-            return self.fail(&format!("WebSocket: {why}"));
-        }
-        match self.converse(&mut socket) {
-            Ok(None) => {}
-            Ok(Some(1012)) => {
-                self.closed_1012.fetch_add(1, Ordering::SeqCst);
-            }
-            Ok(Some(code)) => self.fail(&format!("WebSocket closed with {code}")),
-            Err(error) => self.fail(&format!("WebSocket: {error}")),
-        }
-    }
-
-    /// Sends and hears until the other side closes, or this one is to stop.
-    fn converse(&self, socket: &mut Socket) -> io::Result<Option<u16>> {
-        let mut count = 0_u64;
-        while !self.stop.load(Ordering::Relaxed) {
-            count += 1;
-            let message = format!("message {count}");
-            socket.send_text(&message)?;
-            let frame = socket.read()?;
-            if let Some(code) = frame.close_code() {
-                socket.send_close(code).ok(); // the other side may be gone already
-                return Ok(Some(code));
-            }
-            if frame.text() != message {
-                return Err(io::Error::other(format!("{message:?} came back as {:?}", frame.text())));
-            }
-            thread::sleep(CHATTER);
-        }
-        socket.send_close(1000)?;
-        Ok(None)
-    }
-
     /// Counts a request; gives the releases that may answer one that begins now.
     fn begin(&self) -> Arc<BTreeSet<String>> {
         let allowed = Arc::clone(&lock(&self.allowed));
         self.sent.fetch_add(1, Ordering::SeqCst);
         allowed
+    }
+
+    /// The server did not take it: somebody who asks again is counted then.
+    fn forget(&self) {
+        self.sent.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     fn connect(&self) -> Option<Connection> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nd_e2e::{Daemon, Load, Options, Programs, Result, WAIT, until};
 
 #[test]
-fn five_swaps_lose_no_request_no_download_and_no_websocket() -> Result {
+fn five_swaps_lose_no_request_no_stream_and_no_websocket() -> Result {
     let daemon = Daemon::start(&Programs::from_env()?, Options::default())?;
     let url = daemon.deploy("shop", "r0", &["--instances", "2"])?;
     let (target, host, _) = daemon.route(&url)?;
@@ -13,6 +13,9 @@ fn five_swaps_lose_no_request_no_download_and_no_websocket() -> Result {
     load.requests(16, Duration::from_millis(5))?;
     load.downloads(8)?;
     load.websockets(8)?;
+    load.uploads(4)?;
+    load.event_streams(4)?;
+    load.http2(2, Duration::from_millis(5))?;
     further(&load)?;
     for swap in 1..=5 {
         let (old, new) = (format!("r{}", swap - 1), format!("r{swap}"));

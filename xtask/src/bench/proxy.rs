@@ -1,109 +1,108 @@
-//! What a request through the proxy costs, beside nginx in front of the same app.
+//! What a request through the proxy costs, beside nginx, HAProxy and Caddy in front of the same server.
+//!
+//! Every proxy has one worker, on the first processor; the load and the server are on the second one. Ours routes, counts and
+//! writes its access log, and its daemon is counted in; the others write none.
 
-use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nd_e2e::{Daemon, Load, Options, Target, cpu_time, descendants, until};
-use rustix::process::Signal;
-
-use super::stage::{Bare, LIMIT, answers};
-use super::{Bench, Figure, Report, median, step};
+use super::stage::pass;
+use super::{Bench, Figure, Report, median, percentile, step};
 use crate::{Result, process};
 
-const CLIENTS: usize = 64;
-const ROUND: Duration = Duration::from_secs(4);
+mod config;
+mod instructions;
+mod load;
+mod memory;
+mod rival;
+
+use load::Load;
+use rival::{Ours, Rival};
+
+/// Within this, two figures of a machine that does other things as well are the same.
+const NOISE: f64 = 1.08;
+
+/// A kind of load, with the most that we may need of what nginx does.
+struct Row {
+    name: &'static str,
+    unit: &'static str,
+    bar: f64,
+    load: fn(&Load) -> Result<load::Done>,
+    /// What one unit of `Done::amount` is divided by.
+    per: f64,
+}
+
+const ROWS: [Row; 4] = [
+    Row { name: "HTTP/1.1, 64 connections", unit: "s/10k", bar: 1.00, load: Load::keep_alive, per: 1e4 },
+    Row { name: "a connection a request", unit: "s/10k", bar: 1.05, load: Load::connections, per: 1e4 },
+    Row { name: "bodies of 10 MiB", unit: "s/GB", bar: 0.80, load: Load::bodies, per: 1e9 },
+    Row { name: "HTTP/2 without TLS", unit: "s/10k", bar: 0.95, load: Load::http2, per: 1e4 },
+];
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result {
-    let (programs, rounds) = (&bench.programs, bench.rounds);
-    if !process::in_path("nginx") {
-        step("no nginx in PATH: the proxy is measured without its reference (apt-get install nginx-light)");
-    }
-    step(&format!("{rounds} rounds of {CLIENTS} connections through the proxy"));
-    let daemon = Daemon::start(programs, Options::default())?;
-    let url = daemon.deploy("shop", "v1", &[])?;
-    let (target, host, _) = daemon.route(&url)?;
-    let upstream = Bare::start(&programs.testapp)?;
-    let nginx = if process::in_path("nginx") { Some(Nginx::start(&upstream.target)?) } else { None };
-    let (mut ours, mut reference) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        ours.push(round(&target, &host, "v1", &[daemon.pid().ok_or("the daemon is gone")?])?);
-        if let Some(nginx) = &nginx {
-            reference.push(round(&nginx.target, "bare", "unset", &nginx.processes())?);
+    for (program, package) in [("nginx", "nginx-light"), ("wrk", "wrk"), ("h2load", "nghttp2-client")] {
+        if !process::in_path(program) {
+            return Err(format!("{program} is not in PATH; install it (apt-get install {package})").into());
         }
     }
-    let figure = Figure::new("proxy: CPU per 10 000 requests", median(ours), "s");
-    report.add(match nginx {
-        Some(_) => figure.beside("nginx:", median(reference)),
-        None => figure,
-    });
+    let ours = Ours::start(&bench.programs)?;
+    let rivals = rival::all(ours.server)?;
+    memory::idle(&ours, report)?;
+    for row in &ROWS {
+        cost(row, &ours, &rivals, bench.rounds.min(3), report)?;
+    }
+    tail(&ours, &rivals, bench.rounds.min(3), report)?;
+    memory::loaded(&ours, report);
+    instructions::of_many_routes(&bench.workspace, ours.server, report)
+}
+
+/// CPU seconds of every proxy, rounds interleaved.
+fn cost(row: &Row, ours: &Ours, rivals: &[Rival], rounds: usize, report: &mut Report) -> Result {
+    step(&format!("{}: {rounds} rounds of {} proxies", row.name, rivals.len() + 1));
+    let mut mine = Vec::new();
+    let mut theirs = vec![Vec::new(); rivals.len()];
+    for _ in 0..rounds {
+        mine.push(round(row, &ours.load(), &|| ours.cpu())?);
+        for (rival, costs) in rivals.iter().zip(&mut theirs) {
+            costs.push(round(row, &rival.load(), &|| rival.cpu())?);
+        }
+    }
+    let ours = median(mine);
+    for (rival, costs) in rivals.iter().zip(theirs) {
+        let theirs = median(costs);
+        let figure = Figure::new(format!("proxy: {}", row.name), ours, row.unit);
+        let figure = figure.beside(format!("{}:", rival.name), theirs);
+        let is_measure = rival.name == rival::NGINX;
+        report.add(if is_measure { figure.at_most(theirs * row.bar * NOISE) } else { figure });
+    }
     Ok(())
 }
 
-/// CPU seconds of these processes for 10 000 requests.
-fn round(target: &Target, host: &str, release: &str, pids: &[i32]) -> Result<f64> {
-    let used = || pids.iter().filter_map(|pid| cpu_time(*pid)).sum::<Duration>();
-    let mut load = Load::new(target, host, &[release]);
-    load.requests(CLIENTS, Duration::ZERO)?;
-    until("warm connections", LIMIT, || load.tally().sent > 2_000)?;
-    let (begun, cpu, sent) = (Instant::now(), used(), load.tally().sent);
-    until("the round", LIMIT, || begun.elapsed() >= ROUND)?;
-    let (cpu, sent) = (used() - cpu, load.tally().sent - sent);
-    let failures = load.failures();
-    match load.stop().failed {
-        0 => Ok(cpu.as_secs_f64() * 10_000.0 / sent as f64),
-        failed => Err(format!("{failed} requests failed: {failures:?}").into()),
-    }
+fn round(row: &Row, load: &Load, cpu: &dyn Fn() -> Duration) -> Result<f64> {
+    let before = cpu();
+    let done = (row.load)(load)?;
+    // What was counted in the kernel by then is not in `/proc` at once.
+    pass(Duration::from_millis(20))?;
+    Ok((cpu() - before).as_secs_f64() * row.per / done.amount)
 }
 
-struct Nginx {
-    master: Child,
-    target: Target,
-    _folder: tempfile::TempDir,
-}
-
-impl Nginx {
-    fn start(upstream: &Target) -> Result<Self> {
-        let Target::Tcp(upstream) = upstream else { return Err("the upstream is no TCP address".into()) };
-        let address: SocketAddr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let folder = tempfile::tempdir()?;
-        let file = folder.path().join("nginx.conf");
-        fs::write(&file, config(folder.path(), address, *upstream))?;
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(folder.path()).arg("-c").arg(&file).stdin(Stdio::null());
-        let master = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let nginx = Self { master, target: Target::Tcp(address), _folder: folder };
-        answers(&nginx.target, "bare")?;
-        Ok(nginx)
-    }
-
-    fn processes(&self) -> Vec<i32> {
-        let master = i32::try_from(self.master.id()).unwrap_or_default();
-        [vec![master], descendants(master)].concat()
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.master.id()) {
-            nd_e2e::kill(pid, Signal::TERM);
+/// The slowest of a hundred, at a rate that nobody has trouble with.
+fn tail(ours: &Ours, rivals: &[Rival], rounds: usize, report: &mut Report) -> Result {
+    step(&format!("{} requests a second: {rounds} rounds", load::RATE));
+    let slowest = |load: &Load| -> Result<f64> { Ok(percentile(&load.at_a_rate()?, 99)) };
+    let mut mine = Vec::new();
+    let mut theirs = vec![Vec::new(); rivals.len()];
+    for _ in 0..rounds {
+        mine.push(slowest(&ours.load())?);
+        for (rival, tails) in rivals.iter().zip(&mut theirs) {
+            tails.push(slowest(&rival.load())?);
         }
-        self.master.wait().ok();
     }
-}
-
-/// As many workers as ours, kept-alive connections on both sides, no log.
-fn config(folder: &Path, listen: SocketAddr, upstream: SocketAddr) -> String {
-    let folder = folder.display();
-    format!(
-        "daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/error.log;\n\
-         events {{ worker_connections 1024; }}\n\
-         http {{\n  access_log off; keepalive_requests 10000000;\n  client_body_temp_path {folder}/body;\n  \
-         proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n  \
-         upstream app {{ server {upstream}; keepalive 128; keepalive_requests 10000000; }}\n  \
-         server {{ listen {listen}; location / {{ proxy_pass http://app; proxy_http_version 1.1; \
-         proxy_set_header Connection \"\"; proxy_set_header X-Forwarded-For $remote_addr; }} }}\n}}\n"
-    )
+    let ours = median(mine);
+    for (rival, tails) in rivals.iter().zip(theirs) {
+        let theirs = median(tails);
+        let figure = Figure::new(format!("proxy: p99 at {}/s", load::RATE), ours, "ms");
+        let figure = figure.beside(format!("{}:", rival.name), theirs);
+        report.add(if rival.name == rival::HAPROXY { figure.at_most(theirs * NOISE) } else { figure });
+    }
+    Ok(())
 }

@@ -11,13 +11,18 @@ use crate::Result;
 const BUSY: usize = 64;
 const DOWNLOADS: usize = 32;
 const SOCKETS: usize = 32;
+const STREAMS: usize = 16;
+const HTTP2: usize = 8;
 
 /// Leaves the client's threads, which share the machine, room for the daemon.
 const PAUSE: Duration = Duration::from_millis(2);
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result {
     let (programs, swaps) = (&bench.programs, bench.swaps);
-    step(&format!("{swaps} swaps under {BUSY} connections, {DOWNLOADS} downloads, {SOCKETS} WebSockets"));
+    step(&format!(
+        "{swaps} swaps under {BUSY} connections, {DOWNLOADS} downloads, {SOCKETS} WebSockets, {STREAMS} uploads, \
+         {STREAMS} event streams and {HTTP2} connections of HTTP/2"
+    ));
     let daemon = Daemon::start(programs, Options::default())?;
     let url = daemon.deploy("shop", "r0", &[])?;
     let (target, host, _) = daemon.route(&url)?;
@@ -25,6 +30,9 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result {
     load.requests(BUSY, PAUSE)?;
     load.downloads(DOWNLOADS)?;
     load.websockets(SOCKETS)?;
+    load.uploads(STREAMS)?;
+    load.event_streams(STREAMS)?;
+    load.http2(HTTP2, PAUSE)?;
     further(&load)?;
     let mut times = Vec::new();
     for swap in 1..=swaps {

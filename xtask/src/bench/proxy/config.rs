@@ -1,0 +1,57 @@
+//! How the others are set up: one worker, kept connections to the server, no access log.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// The server behind all of them: a large file, and 1 KiB everywhere else.
+pub(super) fn server(folder: &Path, listen: SocketAddr) -> String {
+    let body = "x".repeat(1024);
+    let server = format!(
+        "server {{ listen {listen}; location / {{ return 200 \"{body}\"; }} location = /large {{ root {}; }} }}",
+        folder.display()
+    );
+    nginx_with(folder, &format!("sendfile on; {server}"))
+}
+
+pub(super) fn nginx(folder: &Path, http: SocketAddr, h2c: SocketAddr, upstream: SocketAddr) -> String {
+    let location = "location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
+                    proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; }";
+    nginx_with(
+        folder,
+        &format!(
+            "http2_max_requests 100000000; proxy_max_temp_file_size 0;\n\
+             upstream app {{ server {upstream}; keepalive 128; keepalive_requests 100000000; }}\n\
+             server {{ listen {http}; {location} }}\nserver {{ listen {h2c} http2; {location} }}"
+        ),
+    )
+}
+
+fn nginx_with(folder: &Path, http: &str) -> String {
+    let folder = folder.display();
+    format!(
+        "daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;\n\
+         events {{ worker_connections 4096; }}\n\
+         http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/body;\n\
+         proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n\
+         {http}\n}}\n"
+    )
+}
+
+pub(super) fn haproxy(http: SocketAddr, h2c: SocketAddr, upstream: SocketAddr) -> String {
+    format!(
+        "global\n  nbthread 1\n  maxconn 4096\n\
+         defaults\n  mode http\n  timeout client 30s\n  timeout server 30s\n  timeout connect 5s\n  http-reuse always\n\
+         frontend web\n  bind {http}\n  bind {h2c} proto h2\n  option forwardfor\n  default_backend app\n\
+         backend app\n  server app {upstream}\n"
+    )
+}
+
+pub(super) fn caddy(http: SocketAddr, h2c: SocketAddr, upstream: SocketAddr) -> String {
+    format!(
+        "{{\n  admin off\n  auto_https off\n  persist_config off\n  servers {{\n    protocols h1 h2c\n  }}\n}}\n\
+         http://{http}, http://{h2c} {{\n  bind 127.0.0.1\n  reverse_proxy {upstream}\n}}\n\
+         http://:{}, http://:{} {{\n  bind 127.0.0.1\n  reverse_proxy {upstream}\n}}\n",
+        http.port(),
+        h2c.port()
+    )
+}
