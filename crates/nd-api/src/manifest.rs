@@ -30,7 +30,7 @@ pub use self::duration::format_exact;
 pub use self::env::{Env, InvalidEnv};
 pub use self::image::{ImageRef, InvalidImage};
 pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax};
-pub use self::policy::{Condition, Environment, InvalidWord, RestartPolicy, StopSignal};
+pub use self::policy::{Condition, Environment, InvalidWord, Protocol, RestartPolicy, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
 pub use self::proxy::{Access, HeaderChanges, Proxy, ProxyRoute};
 pub use self::schedule::{CronSchedule, InvalidCron};
@@ -104,6 +104,7 @@ impl Manifest {
             app: App {
                 name,
                 port: None,
+                protocol: None,
                 domain: None,
                 environment: None,
                 deletion_protection: None,
@@ -160,6 +161,9 @@ pub struct App {
     /// The port it listens on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<Port>,
+    /// What it speaks there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
     /// The host name that leads to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<HostPattern>,

@@ -52,6 +52,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("app", Now),
     ("app.name", Now),
     ("app.port", Now),
+    ("app.protocol", Now),
     ("app.domain", Now),
     ("app.domain.name", Now),
     ("app.domain.provider", NoEffectYet),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use nd_api::Manifest;
 use nd_api::manifest::{
-    CommandLine, Env, Environment, Healthcheck, Instances, Port, ProxyRoute, RestartMax, RestartPolicy,
-    StopSignal, TargetType, TcpProbe,
+    CommandLine, Env, Environment, Healthcheck, Instances, Port, Protocol, ProxyRoute, RestartMax,
+    RestartPolicy, StopSignal, TargetType, TcpProbe,
 };
 use nd_config::{
     Colour, ReadOptions, Workload, manifest_from_json, manifest_to_yaml, parse_dotenv, read_manifest,
@@ -119,6 +119,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         let mut m = Manifest::new("shop".parse().ok()?);
         m.target_type = Some(TargetType::Vps);
         m.app.port = app.0;
+        m.app.protocol = app.2.map(|_| Protocol::H2c);
         m.app.domain = app.1.map(String::try_into).transpose().ok()?;
         m.app.environment = Some(Environment::Staging);
         m.app.deletion_protection = app.2;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use nd_types::{
-    AppName, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route, RouteOptions,
-    Service, Timestamp, UnitId,
+    AppName, AppProtocol, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route,
+    RouteOptions, Service, Timestamp, UnitId,
 };
 
 use crate::spec::AppSpec;
@@ -61,11 +61,17 @@ impl AppRoutes {
         Self { service, routes, host_ports, units: Vec::new(), mix: 0 }
     }
 
-    /// Adds a unit that serves since `started`, at its address where it has one.
-    pub fn add(&mut self, unit: &UnitId, address: Option<SocketAddr>, started: Option<Timestamp>) {
+    /// Adds a unit that serves since `started` and speaks `protocol`, at its address where it has one.
+    pub fn add(
+        &mut self,
+        unit: &UnitId,
+        address: Option<SocketAddr>,
+        started: Option<Timestamp>,
+        protocol: AppProtocol,
+    ) {
         self.units.push(unit.clone());
         if let Some(address) = address {
-            self.service.backends.push(Backend { unit: unit.clone(), address, started });
+            self.service.backends.push(Backend { unit: unit.clone(), address, started, protocol });
         }
     }
 

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nd_types::{
-    HostPattern, HostPortProtocol, PathPrefix, RouteOptions, RuntimeKind, ServiceLimits, StrategyName,
-    TrafficRules,
+    AppProtocol, HostPattern, HostPortProtocol, PathPrefix, RouteOptions, RuntimeKind, ServiceLimits,
+    StrategyName, TrafficRules,
 };
 
 pub use depends::{Condition, Dependency};
@@ -35,6 +35,8 @@ pub struct AppSpec {
     pub env: BTreeMap<String, String>,
     /// The port the app listens on; found out at start when absent.
     pub port: Option<NonZeroU16>,
+    /// What the app speaks on it.
+    pub protocol: AppProtocol,
     /// Hosts and paths that lead to the app, beside `<app>.localhost`.
     pub routes: Vec<RouteSpec>,
     /// Listeners of the host that lead to the app.
@@ -73,6 +75,7 @@ impl AppSpec {
             workload,
             env: BTreeMap::new(),
             port: None,
+            protocol: AppProtocol::default(),
             routes: Vec::new(),
             host_ports: Vec::new(),
             direct: false,

@@ -51,6 +51,7 @@ fn service(app: AppName, release: ReleaseId, upstreams: &[SocketAddr]) -> Servic
         unit: UnitId::new(&app, &release, slot),
         address: *address,
         started: None,
+        protocol: nd_types::AppProtocol::default(),
     });
     Service {
         backends: backends.collect(),

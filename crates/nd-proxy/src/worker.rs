@@ -13,6 +13,7 @@ pub(crate) mod frames;
 mod h2;
 mod install;
 mod ledger;
+mod multiplexed;
 mod plan;
 mod policy;
 mod raw;

@@ -85,6 +85,20 @@ pub struct Backend {
     /// When it was started, where that is known: one life of the unit is not another.
     #[serde(default)]
     pub started: Option<Timestamp>,
+    /// What it speaks.
+    #[serde(default)]
+    pub protocol: AppProtocol,
+}
+
+/// What an app speaks on its port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppProtocol {
+    /// HTTP/1.1 (RFC 9112).
+    #[default]
+    Http,
+    /// HTTP/2 in cleartext with prior knowledge (RFC 9113, section 3.3), as gRPC has it.
+    H2c,
 }
 
 /// Limits and timeouts of one app's requests.

@@ -14,9 +14,9 @@ mod name;
 
 pub use access::{AccessEnd, AccessRecord};
 pub use edge::{
-    AccessRules, Availability, Backend, EdgeState, FieldName, FieldValue, HeaderRules, HostPattern, HostPort,
-    HostPortProtocol, InvalidField, InvalidHost, InvalidNetwork, InvalidRedirect, Network, PathPrefix,
-    Redirect, RedirectCode, Route, RouteOptions, Service, ServiceLimits, TrafficRules,
+    AccessRules, AppProtocol, Availability, Backend, EdgeState, FieldName, FieldValue, HeaderRules,
+    HostPattern, HostPort, HostPortProtocol, InvalidField, InvalidHost, InvalidNetwork, InvalidRedirect,
+    Network, PathPrefix, Redirect, RedirectCode, Route, RouteOptions, Service, ServiceLimits, TrafficRules,
 };
 pub use exit::ExitStatus;
 pub use id::{DaemonId, DeploymentId, Generation, InvalidId, ReleaseId, RequestId, UnitId};

@@ -95,6 +95,16 @@ words! {
 }
 
 words! {
+    /// What an app speaks on its port.
+    Protocol {
+        /// HTTP/1.1.
+        Http = "http" | "http1",
+        /// HTTP/2 without TLS and without asking first, as gRPC has it.
+        H2c = "h2c" | "grpc" | "http2",
+    }
+}
+
+words! {
     /// A signal that asks a process to end.
     StopSignal {
         /// Terminate, the usual request.

@@ -115,7 +115,10 @@ impl AppModel {
         }
         for id in units {
             let unit = self.units.get(id);
-            routes.add(id, unit.and_then(|unit| unit.address), unit.and_then(|unit| unit.started));
+            let (address, started) = (unit.and_then(|unit| unit.address), unit.and_then(|unit| unit.started));
+            // Two releases may serve at once.
+            let own = self.releases.get(id.release()).unwrap_or(known);
+            routes.add(id, address, started, own.spec.protocol);
         }
         if routes.units.is_empty() {
             let taken = self.own_ports_of_rollout();

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nd_types::{
-    AppName, ByteSize, DeploymentId, HostPattern, HostPortProtocol, PathPrefix, ReleaseId, RouteOptions,
-    ServiceLimits, StrategyName, Timestamp, TrafficRules,
+    AppName, AppProtocol, ByteSize, DeploymentId, HostPattern, HostPortProtocol, PathPrefix, ReleaseId,
+    RouteOptions, ServiceLimits, StrategyName, Timestamp, TrafficRules,
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,8 @@ pub struct SpecV1 {
     workload: WorkloadV1,
     env: BTreeMap<String, String>,
     port: Option<NonZeroU16>,
+    #[serde(default, skip_serializing_if = "is_http")]
+    protocol: AppProtocol,
     routes: Vec<RouteV1>,
     host_ports: Vec<HostPortV1>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -126,6 +128,11 @@ struct ResourcesV1 {
     pids: Option<NonZeroU32>,
 }
 
+/// What most apps speak is not written down.
+fn is_http(protocol: &AppProtocol) -> bool {
+    *protocol == AppProtocol::Http
+}
+
 impl From<&Prepared> for PreparedV1 {
     fn from(prepared: &Prepared) -> Self {
         Self {
@@ -153,6 +160,7 @@ impl From<&AppSpec> for SpecV1 {
             workload: (&spec.workload).into(),
             env: spec.env.clone(),
             port: spec.port,
+            protocol: spec.protocol,
             routes: spec
                 .routes
                 .iter()
@@ -190,6 +198,7 @@ impl From<&SpecV1> for AppSpec {
             workload: (&stored.workload).into(),
             env: stored.env.clone(),
             port: stored.port,
+            protocol: stored.protocol,
             routes: stored
                 .routes
                 .iter()

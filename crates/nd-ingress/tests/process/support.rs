@@ -55,7 +55,12 @@ pub(crate) fn state(generation: u64, address: SocketAddr) -> Result<Arc<EdgeStat
         generation: Generation(generation),
         services: vec![Service {
             app: app.clone(),
-            backends: vec![Backend { unit: UnitId::new(&app, &release, 1), address, started: None }],
+            backends: vec![Backend {
+                unit: UnitId::new(&app, &release, 1),
+                address,
+                started: None,
+                protocol: nd_types::AppProtocol::default(),
+            }],
             release,
             availability: Availability::Serving,
             limits: ServiceLimits::default(),

@@ -29,8 +29,9 @@ pub(crate) enum Coding {
     Chunked,
 }
 
+/// Framing that waits to be read.
 #[derive(Debug, Default)]
-struct Text {
+pub(crate) struct Text {
     bytes: Vec<u8>,
     read: usize,
 }
@@ -102,11 +103,11 @@ impl Inlet {
 }
 
 impl Text {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.read == self.bytes.len()
     }
 
-    fn write(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn write(&mut self) -> &mut Vec<u8> {
         if self.is_empty() {
             self.bytes.clear();
             self.read = 0;
@@ -114,7 +115,7 @@ impl Text {
         &mut self.bytes
     }
 
-    fn read(&mut self, buf: &mut ReadBuf<'_>) {
+    pub(crate) fn read(&mut self, buf: &mut ReadBuf<'_>) {
         let rest = self.bytes.get(self.read..).unwrap_or_default();
         let length = rest.len().min(buf.remaining());
         buf.put_slice(rest.get(..length).unwrap_or_default());

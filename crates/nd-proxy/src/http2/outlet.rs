@@ -14,6 +14,9 @@ use crate::http1::chunked::ChunkReader;
 /// The largest DATA frame; one write is at most so large.
 const MAX_DATA: usize = 16 * 1024;
 
+/// The end of a chunk and of a body without trailers: where it is seen behind content, the two go together.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
 /// The content of a stream on its way out. A stream that is dropped before its end is reset, so that nobody takes what
 /// was sent for all there is.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Outlet {
     /// A line of framing whose end was not written yet.
     partial: Vec<u8>,
     stall: Stall,
+    /// What the peer is told when it is cut.
+    cut_with: Reason,
 }
 
 /// How the content that is written is delimited.
@@ -39,8 +44,8 @@ pub(crate) enum Framing {
 }
 
 impl Outlet {
-    pub(crate) fn new(stream: SendStream<Bytes>, framing: Framing, stall: Stall) -> Self {
-        Self { stream, framing, announced: 0, partial: Vec::new(), stall }
+    pub(crate) fn new(stream: SendStream<Bytes>, framing: Framing, stall: Stall, cut_with: Reason) -> Self {
+        Self { stream, framing, announced: 0, partial: Vec::new(), stall, cut_with }
     }
 
     /// Whether the peer has got, or will get, the end of the stream.
@@ -83,22 +88,22 @@ impl Outlet {
         })
     }
 
-    pub(crate) fn reset(&mut self, reason: Reason) {
-        self.framing = Framing::Done;
-        self.stream.send_reset(reason);
-    }
-
     fn poll_chunks(&mut self, cx: &mut Context<'_>, input: &[u8]) -> Poll<io::Result<usize>> {
         let framing = if self.announced == 0 { self.read_framing(input)? } else { 0 };
         if self.announced == 0 {
             return Poll::Ready(Ok(framing));
         }
-        let content = input.get(framing..).unwrap_or_default();
-        let content = content.get(..self.announced).unwrap_or(content);
-        match self.poll_content(cx, content, false) {
+        let rest = input.get(framing..).unwrap_or_default();
+        let (content, behind) = rest.split_at_checked(self.announced).unwrap_or((rest, &[]));
+        let is_last = behind == LAST_CHUNK;
+        match self.poll_content(cx, content, is_last) {
             Poll::Ready(sent) => {
                 let sent = sent?;
                 self.announced -= sent;
+                if is_last && self.announced == 0 {
+                    self.framing = Framing::Done;
+                    return Poll::Ready(Ok(input.len()));
+                }
                 Poll::Ready(Ok(framing + sent))
             }
             Poll::Pending if framing > 0 => Poll::Ready(Ok(framing)),
@@ -162,7 +167,7 @@ impl Outlet {
 impl Drop for Outlet {
     fn drop(&mut self) {
         if !self.is_done() {
-            self.stream.send_reset(Reason::INTERNAL_ERROR);
+            self.stream.send_reset(self.cut_with);
         }
     }
 }

@@ -73,8 +73,7 @@ impl ClientStream {
     pub(crate) fn reset(&mut self) {
         match std::mem::replace(&mut self.answer, Answer::Done) {
             Answer::Head(mut respond, _) => respond.send_reset(Reason::INTERNAL_ERROR),
-            Answer::Body(mut outlet) if !outlet.is_done() => outlet.reset(Reason::INTERNAL_ERROR),
-            Answer::Body(_) | Answer::Done => {}
+            Answer::Body(_) | Answer::Done => {} // the outlet knows whether it was finished
         }
     }
 
@@ -106,7 +105,8 @@ impl ClientStream {
         };
         let length = head.length - held;
         if let Some((stream, framing)) = send(respond, &head, self.is_socket)? {
-            self.answer = Answer::Body(Outlet::new(stream, framing, Stall::new(&self.stalls)));
+            self.answer =
+                Answer::Body(Outlet::new(stream, framing, Stall::new(&self.stalls), Reason::INTERNAL_ERROR));
         } else {
             begun.clear();
         }

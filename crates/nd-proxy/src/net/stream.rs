@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::http2::app::AppStream;
 use crate::http2::stream::ClientStream;
 
 /// A connection that carries HTTP/1, or what reads and writes like one.
@@ -15,18 +16,26 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     /// A client's HTTP/2 stream: a connection for one exchange.
     Client(Box<ClientStream>),
+    /// An HTTP/2 stream to an app.
+    App(Box<AppStream>),
 }
 
 impl Stream {
     /// Whether it is one of many in a connection, which outlives it.
     pub(crate) fn is_multiplexed(&self) -> bool {
-        matches!(self, Self::Client(_))
+        matches!(self, Self::Client(_) | Self::App(_))
+    }
+
+    /// Whether the peer has said that it has not begun with what was sent.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::App(stream) if stream.is_refused())
     }
 
     /// Makes the coming close a reset, so that the peer cannot take what it got for complete.
     pub(crate) fn reset_on_close(&mut self) {
         match self {
             Self::Client(stream) => stream.reset(),
+            Self::App(_) => {} // an app is told that a request was cut in any case
             Self::Tcp(stream) => {
                 if let Err(error) = stream.set_zero_linger() {
                     tracing::debug!(%error, "cannot reset a connection whose answer was cut; it closes normally");
@@ -47,6 +56,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Client(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::App(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -56,6 +66,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Client(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::App(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -67,17 +78,19 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Client(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::App(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        !matches!(self, Self::App(_))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Client(stream) => Pin::new(stream).poll_flush(cx),
+            Self::App(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -85,6 +98,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Client(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::App(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -157,6 +157,11 @@ impl Wire {
         self.stream.is_multiplexed()
     }
 
+    /// Whether the peer has said that it has not begun with what was sent.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.stream.is_refused()
+    }
+
     /// Drops the first bytes of the input.
     pub(crate) fn consume(&mut self, bytes: usize) {
         self.input.advance(bytes.min(self.input.len()));

@@ -3,13 +3,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use nd_types::Availability;
+use nd_types::{AppProtocol, Availability};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Worker;
 use super::app::{App, Held, Service};
+use super::multiplexed;
 use super::upstream::{InFlight, Upstream};
+use crate::net::stream::Stream;
 use crate::pages::Refusal;
 
 /// A request that is not idempotent uses a pooled connection only if it was used that recently: should the app close
@@ -24,7 +26,7 @@ const LAST_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) in_flight: InFlight,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
 }
 
 /// Which connections will do.
@@ -36,6 +38,8 @@ pub(crate) enum Reuse {
     Recent,
     /// None: a new one.
     Never,
+    /// None: a new one, for bytes of which nothing is known.
+    Raw,
 }
 
 /// Waits until the app may be asked and connects to the best of its units.
@@ -90,17 +94,28 @@ async fn connect(worker: &Worker, in_flight: InFlight, reuse: Reuse) -> Option<L
     let pooled = match reuse {
         Reuse::Any => upstream.take_idle(),
         Reuse::Recent => upstream.take_recent(FRESH_FOR_UNREPEATABLE),
-        Reuse::Never => None,
+        Reuse::Never | Reuse::Raw => None,
     };
     if let Some(stream) = pooled {
-        return Some(Lease { in_flight, stream });
+        return Some(Lease { in_flight, stream: stream.into() });
     }
+    let stream = match upstream.protocol {
+        AppProtocol::H2c if reuse != Reuse::Raw => {
+            let stream = multiplexed::stream(worker, upstream, open(worker, upstream)).await?;
+            Stream::App(Box::new(stream))
+        }
+        AppProtocol::H2c | AppProtocol::Http => open(worker, upstream).await?.into(),
+    };
+    Some(Lease { in_flight, stream })
+}
+
+async fn open(worker: &Worker, upstream: &Upstream) -> Option<TcpStream> {
     match timeout(worker.settings.connect_timeout, TcpStream::connect(upstream.address)).await {
         Ok(Ok(stream)) => {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "cannot switch off Nagle's algorithm; answers may be slower");
             }
-            Some(Lease { in_flight, stream })
+            Some(stream)
         }
         Ok(Err(error)) => {
             tracing::debug!(unit = %upstream.unit, address = %upstream.address, %error, "connect to unit");

@@ -109,7 +109,8 @@ impl<'e> Exchange<'e> {
     pub(crate) fn is_repeatable(&self) -> bool {
         let untouched =
             self.answer.is_none() && self.upstream.input.is_empty() && !self.request.body.is_touched();
-        untouched && (self.request.is_idempotent || self.upstream.output.is_unsent())
+        let is_unread = self.upstream.output.is_unsent() || self.upstream.is_refused();
+        untouched && (self.request.is_idempotent || is_unread)
     }
 
     /// Whether the app has got the whole request.

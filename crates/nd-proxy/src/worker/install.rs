@@ -97,7 +97,7 @@ fn serve(app: &App, service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> R
             return Rc::clone(known);
         }
         let traffic = app.release(backend.unit.release());
-        let new = Upstream::new(backend.unit.clone(), backend.address, traffic);
+        let new = Upstream::new(backend, traffic);
         living.push(Rc::clone(&new));
         new
     };

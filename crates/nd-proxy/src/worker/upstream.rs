@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::UnitId;
+use nd_types::{AppProtocol, Backend, UnitId};
 use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::http2::session::Sessions;
 use crate::stats::ReleaseCounters;
 
 /// Idle connections kept to one unit by one worker.
@@ -24,6 +25,9 @@ const REFUSED_FOR: Duration = Duration::from_secs(1);
 pub(crate) struct Upstream {
     pub(crate) unit: UnitId,
     pub(crate) address: SocketAddr,
+    pub(crate) protocol: AppProtocol,
+    /// Connections that carry many requests, where it speaks HTTP/2.
+    pub(crate) sessions: Sessions,
     /// Of its release.
     pub(crate) traffic: Arc<ReleaseCounters>,
     /// The most recently used connection is last, and used first: the others may grow old.
@@ -48,10 +52,12 @@ struct Idle {
 }
 
 impl Upstream {
-    pub(crate) fn new(unit: UnitId, address: SocketAddr, traffic: Arc<ReleaseCounters>) -> Rc<Self> {
+    pub(crate) fn new(backend: &Backend, traffic: Arc<ReleaseCounters>) -> Rc<Self> {
         Rc::new(Self {
-            unit,
-            address,
+            unit: backend.unit.clone(),
+            address: backend.address,
+            protocol: backend.protocol,
+            sessions: Sessions::default(),
             traffic,
             idle: RefCell::new(Vec::new()),
             in_flight: Cell::new(0),
@@ -86,6 +92,7 @@ impl Upstream {
         self.retired.set(true);
         self.left.notify_waiters();
         self.idle.borrow_mut().clear();
+        self.sessions.clear();
     }
 
     /// Remembers that it could not be reached.
@@ -188,7 +195,8 @@ pub(super) mod tests {
     pub(in super::super) fn upstream_of(unit: &str, address: SocketAddr) -> Rc<Upstream> {
         let unit: UnitId = unit.parse().unwrap();
         let traffic = Arc::new(ReleaseCounters::new(unit.release().clone(), 1));
-        Upstream::new(unit, address, traffic)
+        let backend = Backend { unit, address, started: None, protocol: AppProtocol::Http };
+        Upstream::new(&backend, traffic)
     }
 
     fn upstream(address: SocketAddr) -> Rc<Upstream> {

@@ -12,8 +12,8 @@ use nd_proxy::Proxy;
 pub(crate) use nd_proxy::Settings;
 use nd_supervise::TaskSet;
 use nd_types::{
-    Availability, Backend, EdgeState, Generation, HostPattern, HostPort, HostPortProtocol, PathPrefix, Route,
-    RouteOptions, Service, ServiceLimits, TrafficRules, UnitId,
+    AppProtocol, Availability, Backend, EdgeState, Generation, HostPattern, HostPort, HostPortProtocol,
+    PathPrefix, Route, RouteOptions, Service, ServiceLimits, TrafficRules, UnitId,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -72,7 +72,12 @@ impl State {
     pub(crate) fn app(self, name: &str, release: &str, addresses: &[SocketAddr]) -> Self {
         let added = self.and(|state| {
             let backend = |(slot, address): (u16, &SocketAddr)| {
-                Ok(Backend { unit: unit(name, release, slot)?, address: *address, started: None })
+                Ok(Backend {
+                    unit: unit(name, release, slot)?,
+                    address: *address,
+                    started: None,
+                    protocol: AppProtocol::Http,
+                })
             };
             state.services.push(Service {
                 app: parsed(name)?,

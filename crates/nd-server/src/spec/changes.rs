@@ -21,6 +21,7 @@ pub(crate) fn changes(old: &AppSpec, new: &AppSpec) -> Vec<String> {
     let proxy = |spec: &AppSpec| if spec.direct { "off" } else { "on" };
     line("proxy", proxy(old), proxy(new), &mut lines);
     let other = [
+        ("protocol", differs(&old.protocol, &new.protocol)),
         ("volumes", differs(&old.volumes, &new.volumes)),
         ("limits", differs(&old.resources, &new.resources)),
         ("health check", differs(&old.readiness, &new.readiness)),

@@ -4,9 +4,11 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use nd_api::Manifest;
-use nd_api::manifest::{Access, HeaderChanges, PortMapping, ProxyRoute};
+use nd_api::manifest::{Access, HeaderChanges, PortMapping, Protocol, ProxyRoute};
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
-use nd_types::{AccessRules, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RouteOptions};
+use nd_types::{
+    AccessRules, AppProtocol, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RouteOptions,
+};
 
 use super::mistake;
 use crate::refusal::Refusal;
@@ -29,6 +31,12 @@ fn ports(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
     let first = mappings.first().map(|mapping| mapping.container);
     if let Some(port) = manifest.app.port.or(first.filter(|_| spec.port.is_none())) {
         spec.port = NonZeroU16::new(port.get());
+    }
+    if let Some(protocol) = manifest.app.protocol {
+        spec.protocol = match protocol {
+            Protocol::Http => AppProtocol::Http,
+            Protocol::H2c => AppProtocol::H2c,
+        };
     }
     if mappings.is_empty() {
         return;

@@ -43,8 +43,10 @@ impl Answer {
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = within("connect", TcpStream::connect(address)).await??;
-        // Until the proxy has said how many it allows.
-        let handshake = h2::client::Builder::new().initial_max_send_streams(100).handshake(stream);
+        let mut builder = h2::client::Builder::new();
+        // So many until the proxy has said how many it allows; and a window for many small answers, unread.
+        builder.initial_max_send_streams(100).initial_connection_window_size(1 << 20);
+        let handshake = builder.handshake(stream);
         let (requests, connection) = within("the handshake", handshake).await?.map_err(Error::other)?;
         let tasks = TaskSet::new("http/2 client");
         tasks.spawn("connection", async move {

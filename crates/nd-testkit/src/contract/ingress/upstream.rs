@@ -26,6 +26,7 @@ impl Upstream {
             unit: UnitId::new(app, &release()?, slot),
             address: listener.local_addr()?,
             started: None,
+            protocol: nd_types::AppProtocol::default(),
         };
         let (open, gate) = watch::channel(true);
         let (count, asked) = watch::channel(0);
