@@ -11,6 +11,7 @@ use crate::{Result, process};
 
 mod config;
 mod instructions;
+mod kills;
 mod load;
 mod memory;
 mod rival;
@@ -52,6 +53,7 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result {
     }
     tail(&ours, &rivals, bench.rounds.min(3), report)?;
     memory::loaded(&ours, report);
+    kills::of_the_worker(&ours, bench.rounds, report)?;
     instructions::of_many_routes(&bench.workspace, ours.server, report)
 }
 

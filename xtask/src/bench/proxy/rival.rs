@@ -161,6 +161,11 @@ impl Ours {
         self.daemon.proxies("proxy")
     }
 
+    /// The process that serves.
+    pub(super) fn worker(&self) -> Option<i32> {
+        self.daemon.proxies("--worker").first().copied()
+    }
+
     fn processes(&self) -> Vec<i32> {
         self.proxy().into_iter().chain(self.daemon.pid()).collect()
     }
