@@ -8,6 +8,7 @@ use crate::http1::reply::{Coding, Reply, write_response};
 use crate::http1::request::{MAX_FIELDS, RequestHead, field_space};
 use crate::http1::response::{ResponseBody, ResponseHead};
 use crate::http1::scan::HeadScan;
+use crate::introduction::{self, Introduction};
 use crate::worker::frames::FrameReader;
 
 const ID: &str = "0123456789abcdef";
@@ -81,6 +82,18 @@ pub fn chunked(bytes: &[u8]) {
     let piece = usize::from(*piece).max(1);
     let whole = chunked::read(body, body.len().max(1));
     assert_eq!(chunked::read(body, piece), whole, "in pieces of {piece}");
+}
+
+/// A client is introduced the same however the bytes arrive.
+pub fn introduction(bytes: &[u8]) {
+    let whole = introduction::read(bytes);
+    if let Introduction::Of(length, _) = whole {
+        assert!(length <= bytes.len(), "a header ends behind its bytes");
+    }
+    for length in 0..bytes.len() {
+        let part = introduction::read(bytes.get(..length).unwrap_or_default());
+        assert!(part == Introduction::Open || part == whole, "{part:?}, then {whole:?}");
+    }
 }
 
 /// WebSocket frames are followed the same however their bytes arrive.

@@ -21,6 +21,7 @@ pub mod fuzz;
 mod host_ports;
 mod http1;
 mod http2;
+mod introduction;
 mod journal;
 mod net;
 mod pages;

@@ -46,6 +46,9 @@ pub struct Settings {
     pub upstream_idle_timeout: Duration,
     /// Proxies in front of this one, as `10.0.0.0/8` or `192.0.2.1`: what they say about the client is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Balancers that begin each connection with a header of the PROXY protocol, version 1 or 2. One that does not is
+    /// closed; from anybody else such a header is no request. Raw host ports pass it on.
+    pub proxy_protocol: Vec<Network>,
     /// Whether each request leaves an access record, and how whoever takes the records writes them down.
     pub access_log: AccessLog,
 }
@@ -65,6 +68,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             upstream_idle_timeout: Duration::from_secs(4),
             trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
             access_log: AccessLog::default(),
         }
     }
@@ -87,6 +91,11 @@ impl Settings {
         let descriptors = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         let allowed = descriptors.saturating_sub(64) / 2;
         (self.max_connections.min(allowed) / workers.max(1)).max(8)
+    }
+
+    /// Whether a peer says whose connection it is.
+    pub(crate) fn is_introduced_by(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol.iter().any(|network| network.contains(peer))
     }
 
     /// Whether a peer is a proxy of ours.

@@ -10,6 +10,7 @@ mod drain;
 mod entry;
 mod exchange;
 pub(crate) mod frames;
+mod greeting;
 mod h2;
 mod install;
 mod ledger;

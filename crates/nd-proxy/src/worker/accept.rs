@@ -12,6 +12,7 @@ use super::Worker;
 use super::client::Client;
 use super::connection::Connection;
 use super::entry::Entry;
+use super::greeting;
 use super::raw;
 use crate::net::wire::Wire;
 use crate::pages::{self, Refusal};
@@ -75,11 +76,13 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: Socket
             raw::run(&worker, app, stream, registered).await;
         });
     } else {
-        let client = Client::new(worker, entry, peer.ip());
-        let connection = Connection::new(client, registered, Wire::new(stream));
-        worker.tasks.spawn("connection", async move {
-            let _open = open;
-            connection.run().await;
+        let (worker, entry) = (Rc::clone(worker), Rc::clone(entry));
+        worker.clone().tasks.spawn("connection", async move {
+            let (_open, mut wire) = (open, Wire::new(stream));
+            if let Some(peer) = greeting::client_of(&worker, &mut wire, peer.ip()).await {
+                let client = Client::new(&worker, &entry, peer);
+                Connection::new(client, registered, wire).run().await;
+            }
         });
     }
 }

@@ -8,6 +8,7 @@ mod headers;
 mod hold;
 mod host_ports;
 mod http2;
+mod introductions;
 mod limits;
 mod records;
 mod routing;
