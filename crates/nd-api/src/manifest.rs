@@ -224,6 +224,9 @@ pub struct Rollout {
     /// How long requests in flight may take to finish.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
     pub drain: Option<Duration>,
+    /// For how long a release that has taken over is on probation; zero is no probation.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub bake: Option<Duration>,
 }
 
 /// How an instance is stopped (`deployment.stop:`).

@@ -22,7 +22,7 @@ pub use self::app::{
     RestartView,
 };
 pub use self::config::{AppConfigView, HealthCheckView, LimitsView, RestartRulesView, StopView};
-pub use self::deployment::{DeploymentStatus, DeploymentView, Diagnosis, StepRecord, StepState};
+pub use self::deployment::{DeploymentStatus, DeploymentView, Diagnosis, Receipt, StepRecord, StepState};
 pub use self::event::{EventQuery, EventView, Severity};
 pub use self::log::{LogFrame, LogLevel, LogLine, LogQuery, LogStream, UnknownLevel};
 pub use self::page::{ListPage, PageQuery, SCHEMA_VERSION, Versioned};

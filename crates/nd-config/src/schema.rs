@@ -98,6 +98,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("deployment.rollout.strategy", Now),
     ("deployment.rollout.keep", Now),
     ("deployment.rollout.drain", Now),
+    ("deployment.rollout.bake", Now),
     ("deployment.rollout.canary", NotYet),
     ("deployment.stop", Now),
     ("deployment.stop.signal", Now),

@@ -16,6 +16,7 @@ mod rollout;
 mod routing;
 mod status;
 mod steps;
+mod traffic;
 mod unit;
 mod watch;
 
@@ -43,6 +44,7 @@ use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord, Rollout
 use crate::routes::AppRoutes;
 use crate::spec::{AppSpec, Dependency, Schedule};
 use steps::StepTracker;
+use traffic::Gauge;
 
 /// The moment of an activation, and its share of chance.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +117,7 @@ pub struct AppModel {
     /// Why the units could not be looked at the last time.
     blind: Option<String>,
     steps: StepTracker,
+    gauge: Gauge,
     /// Which app must come up before this one starts.
     awaits_app: Option<String>,
     /// Whether a unit has been ready since the app last was to come up.
@@ -160,6 +163,7 @@ impl AppModel {
             trouble: None,
             blind: None,
             steps: StepTracker::default(),
+            gauge: Gauge::default(),
             awaits_app: None,
             came_up: false,
             stand_in: false,

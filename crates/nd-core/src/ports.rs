@@ -11,6 +11,7 @@ mod probe;
 mod runtime;
 mod store;
 mod strategy;
+mod traffic;
 mod unit_io;
 
 pub use error::{PortError, PortErrorKind, PortResult};
@@ -22,6 +23,7 @@ pub use runtime::{
 };
 pub use store::{HistoryQuery, Seq, Snapshot, StateStore};
 pub use strategy::{DeployStrategy, PlanInput, UnitInput, UnitReadiness};
+pub use traffic::{AppTraffic, ReleaseTraffic};
 pub use unit_io::{
     ExecOutcome, HintKind, HintStream, LogCursor, LogPiece, LogPieces, OutputStream, Socket, UnitHint,
     UnitIo, UnitStats,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::events::StoredEvent;
 pub(crate) use app::UNDO_LIMIT;
-pub use app::{AppRecord, BakeRecord, RolloutRecord, RolloutStage, RunIntent};
+pub use app::{AppRecord, BakeRecord, BakeReference, RolloutRecord, RolloutStage, RunIntent};
 pub use release::ReleaseRecord;
 
 use crate::diagnosis::Diagnosis;
@@ -76,6 +76,31 @@ pub struct DeploymentRecord {
     pub error: Option<Diagnosis>,
     /// Things the user should know.
     pub notes: Vec<String>,
+    /// What became of requests while it went on; where another release served before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
+/// What became of requests during a deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Answered below 500.
+    pub served: u64,
+    /// Of all, those that had to wait.
+    pub held: u64,
+    /// Of all, those that were sent a second time.
+    pub retried: u64,
+    /// Answered with 500 or more.
+    pub failed: u64,
+    /// In flight on the old release, WebSockets included, and cut at the end of the drain time.
+    pub cut: u64,
+}
+
+impl std::fmt::Display for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { served, held, retried, failed, cut } = self;
+        write!(f, "{served} requests served, {held} held, {retried} retried, {failed} failed, {cut} cut")
+    }
 }
 
 impl DeploymentRecord {

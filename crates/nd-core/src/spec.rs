@@ -6,6 +6,7 @@
 mod depends;
 mod health;
 mod policy;
+mod rollout;
 mod schedule;
 mod workload;
 
@@ -23,6 +24,7 @@ use nd_types::{
 pub use depends::{Condition, Dependency};
 pub use health::{HttpProbe, ProbeKind, ReadinessSpec, StatusRange, Statuses};
 pub use policy::{RestartPolicy, RestartSpec, StopSpec};
+pub use rollout::RolloutSpec;
 pub use schedule::{InvalidSchedule, Schedule};
 pub use workload::{CommandSpec, ImageSpec, Resources, VolumeSource, VolumeSpec, Workload};
 
@@ -57,6 +59,8 @@ pub struct AppSpec {
     pub depends_on: Vec<Dependency>,
     /// How this release takes over from the one before; chosen by volumes and ports when absent.
     pub strategy: Option<StrategyName>,
+    /// How carefully it does.
+    pub rollout: RolloutSpec,
     /// How long requests in flight on an old release may take to finish.
     pub drain: Duration,
     /// Limits of requests through the proxy.
@@ -86,6 +90,7 @@ impl AppSpec {
             stop: StopSpec::default(),
             depends_on: Vec::new(),
             strategy: None,
+            rollout: RolloutSpec::default(),
             drain: Self::DRAIN,
             limits: ServiceLimits::default(),
             rules: Arc::default(),

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use nd_core::diagnosis::Diagnosis;
 use nd_core::events::{Event, RestartReason, StepEvent, StepState, StoredEvent};
-use nd_core::ports::Prepared;
+use nd_core::ports::{AppTraffic, Prepared, ReleaseTraffic};
 use nd_core::records::{
-    AppRecord, BakeRecord, DaemonRecord, DeploymentRecord, DeploymentStatus, Record, RecordError,
-    ReleaseRecord, RolloutRecord, RolloutStage, RunIntent,
+    AppRecord, BakeRecord, BakeReference, DaemonRecord, DeploymentRecord, DeploymentStatus, Receipt, Record,
+    RecordError, ReleaseRecord, RolloutRecord, RolloutStage, RunIntent,
 };
 use nd_core::spec::{
     AppSpec, CommandSpec, HostPortSpec, HttpProbe, ImageSpec, ProbeKind, ReadinessSpec, Resources,
@@ -80,6 +80,7 @@ fn the_record_of_an_app_is_kept() -> Outcome {
             from_idle: false,
             deadline: at(60)?,
             mixed: 0,
+            before: None,
             stage: RolloutStage::Undoing(diagnosis()),
         }),
         kept: vec!["7e2j1z".parse()?, "6d1h0y".parse()?],
@@ -92,9 +93,35 @@ fn the_record_of_an_app_is_kept() -> Outcome {
             deployment: "dpl_7e2j1z9".parse()?,
             previous: "7e2j1z".parse()?,
             until: at(120)?,
+            reference: None,
         }),
         updated_at: at(3)?,
     };
+    let answered = ReleaseTraffic { answers: 12, failed: 1, latency_us: [(1000, 11), (u64::MAX, 1)].into() };
+    let traffic = AppTraffic {
+        answers: 12,
+        failed: 1,
+        held: 2,
+        retried: 3,
+        releases: [("8f3k2a".parse()?, answered.clone())].into(),
+    };
+    let measured = AppRecord {
+        rollout: full.rollout.clone().map(|rollout| RolloutRecord {
+            strategy: StrategyName::Rolling,
+            mixed: 2,
+            before: Some(Box::new(traffic)),
+            ..rollout
+        }),
+        bake: full.bake.clone().map(|bake| BakeRecord {
+            reference: Some(BakeReference {
+                previous: answered.clone(),
+                began_at: ReleaseTraffic::default(),
+            }),
+            ..bake
+        }),
+        ..full.clone()
+    };
+    keeps("app-measured.json", &Record::App(Box::new(measured)))?;
     keeps("app-full.json", &Record::App(Box::new(full.clone())))?;
     let rollout = full.rollout.map(|rollout| RolloutRecord {
         strategy: StrategyName::Recreate,
@@ -266,8 +293,12 @@ fn the_record_of_a_deployment_is_kept() -> Outcome {
         request: None,
         error: Some(diagnosis()),
         notes: vec!["image is for arm64, this host is amd64".to_owned()],
+        receipt: None,
     };
     keeps("deployment-failed.json", &Record::Deployment(Box::new(deployment.clone())))?;
+    let receipt = Some(Receipt { served: 1204, held: 3, retried: 2, failed: 1, cut: 0 });
+    let measured = DeploymentRecord { receipt, ..deployment.clone() };
+    keeps("deployment-receipt.json", &Record::Deployment(Box::new(measured)))?;
     let statuses = [
         ("running", DeploymentStatus::Running),
         ("succeeded", DeploymentStatus::Succeeded),

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nd_core::ports::{Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult};
+use nd_core::ports::{
+    AppTraffic, Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult,
+};
 use nd_proxy::{ApplyError, Proxy};
-use nd_types::{EdgeState, UnitId};
+use nd_types::{AppName, EdgeState, UnitId};
+
+use crate::figures;
 
 /// The data plane that runs inside this process.
 #[derive(Clone)]
@@ -56,6 +60,10 @@ impl Ingress for EmbeddedIngress {
             websockets_closed: report.websockets_closed,
             websockets_cut: report.websockets_cut,
         })
+    }
+
+    async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic> {
+        Ok(figures::of_app(&self.proxy.stats(), app))
     }
 }
 

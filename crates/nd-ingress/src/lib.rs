@@ -4,6 +4,7 @@
 //! without this one. Must never know runtimes.
 
 mod embedded;
+mod figures;
 mod process;
 
 pub use embedded::EmbeddedIngress;

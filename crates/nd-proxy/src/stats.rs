@@ -51,6 +51,9 @@ pub struct AppTraffic {
     pub in_flight: u64,
     /// Requests waiting now for an instance to become ready.
     pub held: u64,
+    /// Requests that have had to wait so far.
+    #[serde(default)]
+    pub waited: u64,
     /// Requests that were sent a second time.
     pub retries: u64,
     /// Connections that were upgraded.
@@ -85,6 +88,7 @@ pub(crate) struct AppCounters {
     releases: Mutex<Vec<Arc<ReleaseCounters>>>,
     /// Shared by all workers, because a limit applies to it.
     pub(crate) held: AtomicU32,
+    pub(crate) waited: AtomicU64,
 }
 
 /// One worker's share of an app's counters.
@@ -128,6 +132,7 @@ impl AppCounters {
             workers: (0..workers).map(|_| AppShare::default()).collect(),
             releases: Mutex::default(),
             held: AtomicU32::new(0),
+            waited: AtomicU64::new(0),
         }
     }
 
@@ -176,6 +181,7 @@ impl AppCounters {
             bytes_out: total(|s| &s.bytes_out),
             in_flight: total(|s| &s.in_flight),
             held: self.held.load(Ordering::Relaxed).into(),
+            waited: self.waited.load(Ordering::Relaxed),
             retries: total(|s| &s.retries),
             upgrades: total(|s| &s.upgrades),
             releases: self.releases.lock().iter().map(|one| (one.release.clone(), one.sum())).collect(),

@@ -86,6 +86,31 @@ pub struct DeploymentView {
     /// What the user should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What became of requests while it went on; where another release served before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
+/// What became of requests during a deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Answered below 500.
+    pub served: u64,
+    /// Of all, those that had to wait.
+    pub held: u64,
+    /// Of all, those that were sent a second time.
+    pub retried: u64,
+    /// Answered with 500 or more.
+    pub failed: u64,
+    /// In flight on the old release, WebSockets included, and cut at the end of the drain time.
+    pub cut: u64,
+}
+
+impl std::fmt::Display for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { served, held, retried, failed, cut } = self;
+        write!(f, "{served} requests served, {held} held, {retried} retried, {failed} failed, {cut} cut")
+    }
 }
 
 /// What failed, why, and what to type next.

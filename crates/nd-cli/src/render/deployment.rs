@@ -47,6 +47,7 @@ pub(crate) fn one(deployment: &DeploymentView, output: &Output) -> String {
         ("message", deployment.message.clone()),
         ("started", Some(time::date_clock(deployment.started_at))),
         ("took", took(deployment)),
+        ("swap", deployment.receipt.map(|receipt| receipt.to_string())),
         ("url", deployment.url.clone().filter(|_| deployment.serving)),
     ];
     for (name, text) in optional {

@@ -25,6 +25,7 @@ pub(super) fn rollout(field: &Field<'_>, d: &mut Decoder) -> Rollout {
         strategy: keys.get("strategy").and_then(|field| strategy(&field, d)),
         keep: keys.get("keep").and_then(|field| field.whole(&(1..=100), d)),
         drain: keys.get("drain").and_then(|field| field.duration(&UP_TO_HOUR, d)),
+        bake: keys.get("bake").and_then(|field| field.duration(&UP_TO_DAY, d)),
     };
     keys.finish(d);
     rollout

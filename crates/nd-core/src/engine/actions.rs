@@ -33,6 +33,9 @@ const LOOK: Duration = Duration::from_secs(15);
 /// How long a look may take into a runtime that the app has nothing to do with.
 const GLANCE: Duration = Duration::from_millis(250);
 
+/// How long the counters may take: a deployment waits for them at its end.
+const GLANCE_AT_TRAFFIC: Duration = Duration::from_secs(2);
+
 /// Pulls have deadlines of their own; this one only ends what hangs for good.
 const PREPARE: Duration = Duration::from_secs(1800);
 
@@ -55,7 +58,7 @@ impl Context {
             Action::Unit(unit, _) => Some(unit.release()),
             Action::Prepare(release) => Some(release),
             Action::Check { unit, .. } => Some(unit.release()),
-            Action::Observe { .. } | Action::Apply(_) | Action::Withdraw => None,
+            Action::Observe { .. } | Action::Apply(_) | Action::Withdraw | Action::Measure => None,
         };
         let known = release.and_then(|release| model.release(release));
         let spec = known.map(|release| Arc::clone(&release.spec));
@@ -91,6 +94,7 @@ fn name_of(action: &Action) -> &'static str {
         Action::Prepare(_) => "prepare",
         Action::Apply(_) => "apply",
         Action::Withdraw => "withdraw",
+        Action::Measure => "measure",
         Action::Check { .. } => "check",
         Action::Unit(_, UnitAction::Create) => "create",
         Action::Unit(_, UnitAction::Start(_)) => "start",
@@ -116,6 +120,11 @@ async fn attempt(shared: &Arc<Shared>, context: &Context, action: Action) -> Act
             ActionEnd::Applied(routes, result)
         }
         Action::Withdraw => ActionEnd::Withdrawn(apply(shared, &context.app, None).await.map(|_| ())),
+        Action::Measure => {
+            let traffic = shared.registry.ingress().traffic(&context.app);
+            let result = within("read what became of requests", GLANCE_AT_TRAFFIC, traffic).await;
+            ActionEnd::Measured(result.map_err(|error| failed(&error)))
+        }
         Action::Check { unit, since, checks } => {
             let report = checks::check(shared, context, &unit, checks).await;
             ActionEnd::Checked(unit, since, report)
@@ -169,6 +178,7 @@ pub(crate) fn only_waits(action: &Action) -> bool {
         action,
         Action::Observe { .. }
             | Action::Prepare(_)
+            | Action::Measure
             | Action::Check { .. }
             | Action::Unit(_, UnitAction::WaitReady { .. } | UnitAction::Drain)
     )
@@ -192,6 +202,7 @@ pub(crate) fn interrupted(action: &Action, app: &AppName) -> impl FnOnce(String)
             Action::Prepare(release) => ActionEnd::Prepared(release, Err(error)),
             Action::Apply(routes) => ActionEnd::Applied(routes, Err(error)),
             Action::Withdraw => ActionEnd::Withdrawn(Err(error)),
+            Action::Measure => ActionEnd::Measured(Err(error)),
             Action::Check { unit, since, .. } => ActionEnd::Checked(unit, since, CheckReport::default()),
             Action::Unit(unit, action) => match action {
                 UnitAction::Create => ActionEnd::Created(unit, Err(error)),

@@ -106,6 +106,7 @@ async fn adopt(shared: &Arc<Shared>, id: &UnitId, seen: UnitObserved) -> Result<
         request: None,
         error: None,
         notes: Vec::new(),
+        receipt: None,
     };
     let release = ReleaseRecord {
         id: id.release().clone(),

@@ -255,6 +255,7 @@ impl Shared {
                 .cloned()
                 .chain(strategy_reason.map(|why| format!("strategy recreate: {why}")))
                 .collect(),
+            receipt: None,
         };
         Ok(DeployEdit {
             deployment,

@@ -30,6 +30,7 @@ impl AppModel {
                     Err(error) => self.blind(error),
                 }
             }
+            ActionEnd::Measured(result) => self.measured(result, now),
             ActionEnd::Prepared(release, result) => self.prepared(&release, result, now),
             ActionEnd::Created(unit, result) => self.created(&unit, result, now),
             ActionEnd::Started(unit, result) => self.started(&unit, result, now),
@@ -195,6 +196,7 @@ impl AppModel {
                 let (finished, cut) = (report.finished, report.cut + report.websockets_cut);
                 let websockets_closed = report.websockets_closed;
                 self.steps.drained(report);
+                self.count_cut(cut);
                 self.fact(Some(id), Event::Drained { finished, cut, websockets_closed });
             }
             Err(error) => self.unit_failed(id, error, now),

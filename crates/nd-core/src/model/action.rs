@@ -8,7 +8,7 @@ use nd_types::{ExitStatus, Generation, ReleaseId, Timestamp, UnitId};
 
 use crate::diagnosis::Diagnosis;
 use crate::events::RestartReason;
-use crate::ports::{BindFault, DrainReport, PortErrorKind, Prepared, UnitObserved};
+use crate::ports::{AppTraffic, BindFault, DrainReport, PortErrorKind, Prepared, UnitObserved};
 use crate::routes::AppRoutes;
 
 /// Something to do. Each is idempotent: a daemon that was killed in the middle does it again.
@@ -27,6 +27,8 @@ pub enum Action {
     Apply(AppRoutes),
     /// Take the app's routes away.
     Withdraw,
+    /// Read what has become of the app's requests.
+    Measure,
     /// Ask a unit that serves how it is. Nothing waits for the answer.
     Check {
         /// The unit.
@@ -79,6 +81,8 @@ pub enum ActionEnd {
         /// What was seen.
         result: Result<Vec<UnitObserved>, ActionError>,
     },
+    /// What has become of the app's requests.
+    Measured(Result<AppTraffic, ActionError>),
     /// The release was prepared.
     Prepared(ReleaseId, Result<Prepared, ActionError>),
     /// The unit was created.

@@ -81,6 +81,7 @@ impl AppModel {
             self.route(now, &plan, &mut decision);
             self.prepare(now, &plan, &mut decision);
             self.watch(now, &mut decision);
+            self.measure(now, &plan, &mut decision);
             self.forget_releases();
         }
         let (facts, records) = self.take_output();

@@ -164,6 +164,7 @@ impl AppModel {
         if let Some(deployment) = edited.deployment {
             if let Some(what) = first_or_last_event(&deployment) {
                 self.steps = StepTracker::default();
+                self.open_receipt();
                 self.facts.push(Fact { unit: None, deployment: Some(deployment.id.clone()), what });
             }
             self.deployment = Some(deployment);
@@ -223,6 +224,7 @@ impl AppModel {
             from_idle: self.serves_nothing(),
             deadline,
             mixed: 0,
+            before: None,
             stage: RolloutStage::Advancing,
         });
         edited.deployment = Some(deployment);

@@ -15,9 +15,6 @@ use crate::records::{
     BakeRecord, DeploymentStatus, Record, RolloutRecord, RolloutStage, RunIntent, UNDO_LIMIT,
 };
 
-/// How long a new release is on probation after it took over.
-const BAKE: Duration = Duration::from_secs(120);
-
 impl AppModel {
     /// The deployment's plan as of now; ends the deployment when nothing is left to do.
     pub(super) fn advance_rollout(
@@ -30,7 +27,7 @@ impl AppModel {
         let Some(rollout) = self.record.rollout.clone() else { return Plan::default() };
         let plan = self.plan_of(&rollout, strategies);
         self.steps.follow(&plan, &rollout.stage, now, &mut self.facts, &rollout.deployment);
-        if !plan.is_done() || self.applying {
+        if !plan.is_done() || self.applying || !self.is_receipt_closed() {
             return plan;
         }
         match rollout.stage {
@@ -174,11 +171,13 @@ impl AppModel {
         let previous = self.release_before(&rollout.release);
         let rolled_back = self.settle_deployment(DeploymentStatus::Succeeded, None, now);
         let took_ms = self.deployment_age_ms(now);
+        let bake = self.spec_of(&rollout.release).map_or(Duration::ZERO, |spec| spec.rollout.bake);
+        let reference = self.bake_reference();
         self.record.bake = match previous {
             // What was stopped before is not brought back.
-            Some(previous) if !rolled_back && !rollout.from_stopped => {
-                let until = now.wall.saturating_add(BAKE).unwrap_or(now.wall);
-                Some(BakeRecord { deployment: rollout.deployment.clone(), previous, until })
+            Some(previous) if !rolled_back && !rollout.from_stopped && !bake.is_zero() => {
+                let until = now.wall.saturating_add(bake).unwrap_or(now.wall);
+                Some(BakeRecord { deployment: rollout.deployment.clone(), previous, until, reference })
             }
             _ => None,
         };
@@ -263,6 +262,7 @@ impl AppModel {
             from_idle: false,
             deadline: now.wall.saturating_add(UNDO_LIMIT).unwrap_or(now.wall),
             mixed: 0,
+            before: None,
             stage: RolloutStage::Advancing,
         });
         self.touch(now);

@@ -166,7 +166,7 @@ impl AppModel {
     }
 }
 
-fn tick_after(at: Mono) -> Mono {
+pub(super) fn tick_after(at: Mono) -> Mono {
     let ticks = at.0.as_nanos().div_ceil(TICK.as_nanos());
     Mono(TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX)))
 }

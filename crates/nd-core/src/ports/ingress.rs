@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use nd_types::{AppName, EdgeState, Generation, UnitId};
 
 use super::error::PortResult;
+use super::traffic::AppTraffic;
 
 /// Brings requests to units: the embedded proxy or a server beside us.
 #[async_trait]
@@ -28,6 +29,9 @@ pub trait Ingress: Send + Sync + 'static {
     /// Waits until no request is in flight on these units, which the serving state does not name any more; what is
     /// left at the deadline is cut. WebSockets are closed with 1012 (RFC 6455, section 7.4.1), spread over the time.
     async fn drain(&self, units: &[UnitId], deadline: Duration) -> PortResult<DrainReport>;
+
+    /// What has become of the requests of an app of the serving state.
+    async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic>;
 }
 
 /// A state that serves.

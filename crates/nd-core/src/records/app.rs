@@ -7,6 +7,7 @@ use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::Diagnosis;
+use crate::ports::{AppTraffic, ReleaseTraffic};
 
 /// The whole intent about one app. The record of a removed app stays as its tombstone, so that a unit of it that turns
 /// up later is removed and not adopted.
@@ -103,6 +104,9 @@ pub struct RolloutRecord {
     /// The number of the last mix of both releases that has served, where the strategy goes through such.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub mixed: u16,
+    /// What the counters of the app stood at before the first table changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<AppTraffic>>,
     /// Forward or back.
     pub stage: RolloutStage,
 }
@@ -133,7 +137,7 @@ pub enum RolloutStage {
     Undoing(Diagnosis),
 }
 
-/// A release on probation: when it crash-loops before `until`, the app goes back to `previous`.
+/// A release on probation: when it does badly before `until`, the app goes back to `previous`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BakeRecord {
     /// The deployment that brought it.
@@ -142,4 +146,16 @@ pub struct BakeRecord {
     pub previous: ReleaseId,
     /// When the probation ends.
     pub until: Timestamp,
+    /// What it is compared with, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<BakeReference>,
+}
+
+/// What a release on probation is compared with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BakeReference {
+    /// How the release before has answered.
+    pub previous: ReleaseTraffic,
+    /// What the counters of the new release stood at when its deployment began.
+    pub began_at: ReleaseTraffic,
 }

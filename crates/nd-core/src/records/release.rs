@@ -1,6 +1,7 @@
 //! A release as it is stored: the spec in a form of its own, so that the engine's types may change freely.
 
 mod policy;
+mod rollout;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::spec::{
     VolumeSpec, Workload,
 };
 use policy::{DependencyV1, ReadinessV1, RestartV1};
+use rollout::RolloutV1;
 
 /// One release of an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +73,8 @@ pub struct SpecV1 {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     depends_on: Vec<DependencyV1>,
     strategy: Option<StrategyName>,
+    #[serde(default, skip_serializing_if = "RolloutV1::is_default")]
+    rollout: RolloutV1,
     drain: Duration,
     limits: ServiceLimits,
     #[serde(default, skip_serializing_if = "TrafficRules::is_empty")]
@@ -184,6 +188,7 @@ impl From<&AppSpec> for SpecV1 {
             stop_grace: spec.stop.grace,
             depends_on: spec.depends_on.iter().map(DependencyV1::from).collect(),
             strategy: spec.strategy,
+            rollout: (&spec.rollout).into(),
             drain: spec.drain,
             limits: spec.limits.clone(),
             rules: Arc::clone(&spec.rules),
@@ -221,6 +226,7 @@ impl From<&SpecV1> for AppSpec {
             stop: StopSpec { signal: stored.stop_signal, grace: stored.stop_grace },
             depends_on: stored.depends_on.iter().map(Dependency::from).collect(),
             strategy: stored.strategy,
+            rollout: (&stored.rollout).into(),
             drain: stored.drain,
             limits: stored.limits.clone(),
             rules: Arc::clone(&stored.rules),

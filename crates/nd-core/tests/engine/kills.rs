@@ -71,24 +71,26 @@ async fn every_kill(spec: AppSpec, status: DeploymentStatus, steps: &[&str]) -> 
 #[tokio::test(start_paused = true)]
 async fn a_deployment_goes_on_wherever_the_daemon_was_killed() -> TestResult {
     let without_removal = STEPS.split_last().unwrap().1;
-    every_kill(web("ready-after:200ms"), DeploymentStatus::Succeeded, without_removal).await
+    Box::pin(every_kill(web("ready-after:200ms"), DeploymentStatus::Succeeded, without_removal)).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_recreation_goes_on_wherever_the_daemon_was_killed() -> TestResult {
     let without_removal = STEPS.split_last().unwrap().1;
-    every_kill(with_volume(web("ready-after:200ms")), DeploymentStatus::Succeeded, without_removal).await
+    Box::pin(every_kill(with_volume(web("ready-after:200ms")), DeploymentStatus::Succeeded, without_removal))
+        .await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_deployment_goes_back_wherever_the_daemon_was_killed() -> TestResult {
     let steps = ["observe", "prepare", "create", "start", "health", "remove"];
-    every_kill(web("answers:500;dies-after:3s"), DeploymentStatus::Failed, &steps).await
+    Box::pin(every_kill(web("answers:500;dies-after:3s"), DeploymentStatus::Failed, &steps)).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_recreation_brings_the_old_release_back_wherever_the_daemon_was_killed() -> TestResult {
-    every_kill(with_volume(web("answers:500;dies-after:3s")), DeploymentStatus::Failed, &STEPS).await
+    Box::pin(every_kill(with_volume(web("answers:500;dies-after:3s")), DeploymentStatus::Failed, &STEPS))
+        .await
 }
 
 #[tokio::test(start_paused = true)]

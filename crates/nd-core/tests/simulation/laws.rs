@@ -89,6 +89,7 @@ pub(crate) fn check_actions(sim: &Sim, actions: &[Action]) -> Law {
         let first = match action {
             Action::Unit(unit, _) => busy.insert(unit),
             Action::Observe { .. } => alone.insert("look"),
+            Action::Measure => alone.insert("measure"),
             Action::Check { unit, since, .. } => asked.insert((unit, *since)),
             Action::Prepare(_) => alone.insert("prepare"),
             Action::Apply(_) | Action::Withdraw => alone.insert("routes"),
@@ -109,7 +110,7 @@ pub(crate) fn check_actions(sim: &Sim, actions: &[Action]) -> Law {
                     format!("release {release} is prepared, and unknown")
                 })?;
             }
-            Action::Observe { .. } | Action::Check { .. } => {}
+            Action::Observe { .. } | Action::Check { .. } | Action::Measure => {}
         }
     }
     Ok(())

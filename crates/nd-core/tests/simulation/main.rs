@@ -11,6 +11,7 @@ mod keeping;
 mod killed;
 mod laws;
 mod op;
+mod receipts;
 mod recipe;
 mod renewing;
 mod rolling;

@@ -41,6 +41,8 @@ pub(crate) enum Op {
     Request(usize),
     /// The requests of a unit are answered.
     Respond(usize),
+    /// A release that is routed to answers a hundred requests, so many of them badly.
+    Answers(usize, u64),
     /// The disk is full, or not any more.
     Disk(bool),
     /// The host port is taken, or not any more.
@@ -116,6 +118,12 @@ impl Op {
             Self::Respond(pick) => {
                 if let Some(unit) = pick_of(*pick, sim.world.requests.keys()) {
                     sim.world.requests.remove(&unit);
+                }
+            }
+            Self::Answers(pick, failed) => {
+                let routed = sim.world.routed();
+                if let Some(unit) = pick_of(*pick, routed.iter()) {
+                    sim.world.answer(unit.release(), 100, *failed, 5_000);
                 }
             }
             Self::Clock(error) => sim.world.clock_error = *error,
@@ -203,7 +211,9 @@ pub(crate) fn any(strategies: Vec<StrategyName>) -> impl Strategy<Value = Op> {
         3 => Just(Op::Sweep),
         6 => prop::sample::select(vec![20u64, 600, 5_000, 31_000, 130_000]).prop_map(Op::Advance),
         6 => which.clone().prop_map(Op::Request),
-        3 => which.prop_map(Op::Respond),
+        3 => which.clone().prop_map(Op::Respond),
+        4 => (which, prop::sample::select(vec![0u64, 0, 2, 60]))
+            .prop_map(|(pick, failed)| Op::Answers(pick, failed)),
         1 => any_bool().prop_map(Op::Disk),
         1 => any_bool().prop_map(Op::Port),
         1 => prop::sample::select(vec![-86_400i64, -30, 0, 30, 86_400]).prop_map(Op::Clock),

@@ -313,6 +313,7 @@ impl Sim {
             request: None,
             error: None,
             notes: Vec::new(),
+            receipt: None,
         };
         let deadline = wall.saturating_add(DEADLINE).map_err(|error| error.to_string())?;
         Ok(Edit::Deploy(Box::new(DeployEdit {
@@ -367,6 +368,7 @@ fn failed(action: &Action, kind: PortErrorKind) -> ActionEnd {
         Action::Prepare(release) => ActionEnd::Prepared(release.clone(), Err(error)),
         Action::Apply(routes) => ActionEnd::Applied(routes.clone(), Err(error)),
         Action::Withdraw => ActionEnd::Withdrawn(Err(error)),
+        Action::Measure => ActionEnd::Measured(Err(error)),
         Action::Check { unit, since, .. } => ActionEnd::Checked(unit.clone(), *since, CheckReport::default()),
         Action::Unit(unit, action) => {
             let unit = unit.clone();

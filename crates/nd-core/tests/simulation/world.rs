@@ -10,7 +10,7 @@ use nd_core::model::{
     Action, ActionEnd, ActionError, CheckReport, NotReady, Now, ReadyReport, RoutesServing, Started,
     StopReport, UnitAction,
 };
-use nd_core::ports::{BindFault, DrainReport, PortErrorKind, Prepared, UnitObserved, UnitStatus};
+use nd_core::ports::{AppTraffic, BindFault, DrainReport, PortErrorKind, Prepared, UnitObserved, UnitStatus};
 use nd_core::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord};
 use nd_core::routes::AppRoutes;
 use nd_supervise::Mono;
@@ -86,6 +86,8 @@ pub(crate) struct World {
     pub(crate) greedy: BTreeSet<UnitId>,
     pub(crate) natures: BTreeMap<ReleaseId, Nature>,
     pub(crate) stored: Stored,
+    /// What has become of requests.
+    pub(crate) traffic: AppTraffic,
     /// The disk is full.
     pub(crate) disk_full: bool,
     /// Somebody else holds the app's host port.
@@ -109,6 +111,7 @@ impl World {
             greedy: BTreeSet::new(),
             natures: BTreeMap::new(),
             stored: Stored::default(),
+            traffic: AppTraffic::default(),
             disk_full: false,
             port_taken: false,
             meddled: false,
@@ -156,6 +159,16 @@ impl World {
         }
     }
 
+    /// So many requests are answered by a release, some of them badly.
+    pub(crate) fn answer(&mut self, release: &ReleaseId, answers: u64, failed: u64, took_us: u64) {
+        self.traffic.answers += answers;
+        self.traffic.failed += failed;
+        let of_release = self.traffic.releases.entry(release.clone()).or_default();
+        of_release.answers += answers;
+        of_release.failed += failed;
+        *of_release.latency_us.entry(took_us).or_default() += answers;
+    }
+
     /// The unit ends by itself, and its requests with it.
     pub(crate) fn crash(&mut self, unit: &UnitId, exit: ExitStatus) {
         let wall = self.wall();
@@ -200,6 +213,7 @@ impl World {
                     RoutesServing { generation: Generation(self.generation), faults: faults.collect() };
                 ActionEnd::Applied(routes.clone(), Ok(serving))
             }
+            Action::Measure => ActionEnd::Measured(Ok(self.traffic.clone())),
             Action::Withdraw => {
                 self.table = None;
                 ActionEnd::Withdrawn(Ok(()))

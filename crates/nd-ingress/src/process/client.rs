@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nd_core::ports::{Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult};
+use nd_core::ports::{
+    AppTraffic, Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult,
+};
 use nd_proxy::ProxyStats;
 use nd_supervise::TaskSet;
 use nd_types::{AppName, EdgeState, UnitId};
@@ -22,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::launch::{self, Launch, LaunchError};
 use super::message::{Answer, Greeting, VERSION, Wish};
+use crate::figures;
 use link::Link;
 
 /// How long the data plane may take to answer: it may have to be started first.
@@ -349,6 +352,13 @@ impl Ingress for ProcessIngress {
             }
         }
         Ok(total)
+    }
+
+    async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic> {
+        match self.call(Wish::Stats, ANSWER).await? {
+            Answer::Stats(stats) => Ok(figures::of_app(&stats, app)),
+            _ => Err(unexpected()),
+        }
     }
 }
 

@@ -91,6 +91,7 @@ impl App {
     /// Takes one of the `limit` places for waiting requests, which all workers share.
     pub(crate) fn hold(self: &Rc<Self>, limit: u32) -> Option<Held> {
         let before = self.counters.held.fetch_add(1, Ordering::Relaxed);
+        self.counters.waited.fetch_add(1, Ordering::Relaxed);
         let held = Held(Rc::clone(self));
         (before < limit).then_some(held)
     }

@@ -117,6 +117,7 @@ pub(super) fn rollout(manifest: &Manifest, spec: &mut AppSpec) {
     spec.strategy = rollout.strategy.or(spec.strategy);
     spec.keep_releases = rollout.keep.unwrap_or(spec.keep_releases);
     spec.drain = rollout.drain.unwrap_or(spec.drain);
+    spec.rollout.bake = rollout.bake.unwrap_or(spec.rollout.bake);
     spec.stop.signal = stop.signal.map(nd_api::manifest::StopSignal::number).or(spec.stop.signal);
     spec.stop.grace = stop.grace.unwrap_or(spec.stop.grace);
     if !manifest.depends_on.is_empty() {

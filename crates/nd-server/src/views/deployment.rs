@@ -1,9 +1,9 @@
 //! Deployments and their steps.
 
-use nd_api::v1::{DeploymentStatus, DeploymentView, Diagnosis, StepRecord, StepState};
+use nd_api::v1::{DeploymentStatus, DeploymentView, Diagnosis, Receipt, StepRecord, StepState};
 use nd_core::diagnosis::Diagnosis as CoreDiagnosis;
 use nd_core::events::{Event, StepState as CoreState, StoredEvent};
-use nd_core::records::{DeploymentRecord, DeploymentStatus as CoreStatus};
+use nd_core::records::{DeploymentRecord, DeploymentStatus as CoreStatus, Receipt as CoreReceipt};
 use nd_types::DeploymentId;
 
 use crate::server::Api;
@@ -29,6 +29,7 @@ pub(crate) fn deployment_view(api: &Api, record: DeploymentRecord) -> Deployment
         message: record.message,
         error: record.error.map(diagnosis),
         notes: record.notes,
+        receipt: record.receipt.map(receipt),
     }
 }
 
@@ -45,6 +46,7 @@ pub(crate) fn step_record(api: &Api, seq: u64, event: &StoredEvent) -> Option<St
         Event::DeployStep(step) => StepRecord {
             ms: Some(step.ms),
             message: step.message.clone(),
+            data: figures(api, &step.step, event),
             ..record(&step.step, step_state(step.state))
         },
         Event::DeploySucceeded { took_ms, .. } => {
@@ -88,6 +90,17 @@ pub(crate) fn last_record(api: &Api, seq: u64, id: &DeploymentId) -> Option<Step
         fix,
         ..StepRecord::new(seq, ended.finished_at?, StepRecord::DONE, state)
     })
+}
+
+/// What became of requests, behind the words of it.
+fn figures(api: &Api, step: &str, event: &StoredEvent) -> Option<serde_json::Value> {
+    let id = event.deployment.as_ref().filter(|_| step == "receipt")?;
+    serde_json::to_value(api.engine().deployment(id)?.receipt.map(receipt)?).ok()
+}
+
+fn receipt(record: CoreReceipt) -> Receipt {
+    let CoreReceipt { served, held, retried, failed, cut } = record;
+    Receipt { served, held, retried, failed, cut }
 }
 
 fn headline(event: &StoredEvent, old_serves: bool) -> String {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{
-    Applied, DrainReport, ExecOutcome, HintStream, HistoryQuery, Ingress, LogCursor, LogPieces, PortResult,
-    Prepared, Progress, RegistryAuth, Runtime, RuntimeCaps, Scope, Seq, Signal, Snapshot, Socket, StateStore,
-    UnitIo, UnitObserved, UnitSpec, UnitStats,
+    AppTraffic, Applied, DrainReport, ExecOutcome, HintStream, HistoryQuery, Ingress, LogCursor, LogPieces,
+    PortResult, Prepared, Progress, RegistryAuth, Runtime, RuntimeCaps, Scope, Seq, Signal, Snapshot, Socket,
+    StateStore, UnitIo, UnitObserved, UnitSpec, UnitStats,
 };
 use nd_core::records::{Record, StoredEvent};
 use nd_supervise::CancellationToken;
-use nd_types::{EdgeState, ExitStatus, Timestamp, UnitId};
+use nd_types::{AppName, EdgeState, ExitStatus, Timestamp, UnitId};
 use tokio_stream::StreamExt;
 
 /// Ties an engine to the ports it works with. Once it is cut, no call of that engine reaches the world and no answer
@@ -159,6 +159,10 @@ impl Ingress for Wired<dyn Ingress> {
 
     async fn drain(&self, units: &[UnitId], deadline: Duration) -> PortResult<DrainReport> {
         self.cable.carry(self.port.drain(units, deadline)).await
+    }
+
+    async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic> {
+        self.cable.carry(self.port.traffic(app)).await
     }
 }
 

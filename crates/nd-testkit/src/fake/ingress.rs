@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nd_core::ports::{Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult};
+use nd_core::ports::{
+    AppTraffic, Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult,
+};
 use nd_types::{AppName, Availability, EdgeState, Service, UnitId};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -34,6 +36,7 @@ pub struct FakeIngress {
     served: watch::Sender<Vec<Arc<EdgeState>>>,
     in_flight: watch::Sender<BTreeMap<UnitId, u64>>,
     taken: Mutex<BTreeMap<SocketAddr, String>>,
+    traffic: Mutex<BTreeMap<AppName, AppTraffic>>,
 }
 
 impl FakeIngress {
@@ -45,6 +48,7 @@ impl FakeIngress {
             served: watch::Sender::new(vec![Arc::default()]),
             in_flight: watch::Sender::new(BTreeMap::new()),
             taken: Mutex::default(),
+            traffic: Mutex::default(),
         }
     }
 
@@ -99,6 +103,11 @@ impl FakeIngress {
         self.in_flight.send_modify(|all| {
             all.insert(unit.clone(), requests);
         });
+    }
+
+    /// What it says from now on has become of an app's requests.
+    pub fn set_traffic(&self, app: &AppName, traffic: AppTraffic) {
+        self.traffic.lock().insert(app.clone(), traffic);
     }
 
     /// Somebody else holds this port of the host, and what is to be said about it.
@@ -177,5 +186,9 @@ impl Ingress for FakeIngress {
         let cut = if in_time { 0 } else { on_them(&self.in_flight.borrow()) };
         self.in_flight.send_modify(|all| all.retain(|unit, _| !units.contains(unit)));
         Ok(DrainReport { finished: begin.saturating_sub(cut), cut, ..DrainReport::default() })
+    }
+
+    async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic> {
+        Ok(self.traffic.lock().get(app).cloned().unwrap_or_default())
     }
 }
