@@ -32,7 +32,7 @@ pub use self::image::{ImageRef, InvalidImage};
 pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax};
 pub use self::policy::{Condition, Environment, InvalidWord, Protocol, RestartPolicy, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
-pub use self::proxy::{Access, HeaderChanges, Proxy, ProxyRoute};
+pub use self::proxy::{Access, HeaderChanges, Proxy, ProxyRateLimit, ProxyRoute};
 pub use self::schedule::{CronSchedule, InvalidCron};
 pub use self::statuses::{InvalidStatus, StatusRange, Statuses};
 pub use self::volume::{InvalidVolume, VolumeMount, VolumeSource};

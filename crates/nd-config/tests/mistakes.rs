@@ -170,6 +170,10 @@ mistakes! {
     a_container_runs_where_its_image_says:
         with("cwd: /srv\n") =>
         "warning[ND0232] nextdeploy.yml:4:6: cwd has no effect on a container, which runs in a directory of its own; help: write `working_dir: /…`, a directory inside the container";
+    a_rate_limit_says_who_is_counted_and_in_which_time:
+        with("proxy: {rate_limit: [{path: /login, per: client, limit: 10}]}\n") =>
+        "error[ND0121] nextdeploy.yml:4:42: `client` is not one of ip, app"
+        "error[ND0121] nextdeploy.yml:4:57: `10` is not a rate; write it as `10/s`, `100/m`, `1000/h` or `5000/d`";
     a_port_without_the_proxy_is_a_feature_of_a_later_version:
         with("proxy: {enabled: false, body_limit: 1M}\nscale: {instances: 2}\ndeployment: {container: {ports: [\"5432:5432\"]}}\n") =>
         "error[ND0123] nextdeploy.yml:4:25: `proxy.body_limit` is of the proxy, and `proxy.enabled: false` leaves that out; help: keep one of them"

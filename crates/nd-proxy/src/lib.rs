@@ -23,6 +23,7 @@ mod http1;
 mod http2;
 mod introduction;
 mod journal;
+mod limiter;
 mod net;
 mod pages;
 mod proxy;

@@ -7,6 +7,7 @@ use nd_types::HeaderRules;
 use crate::http1::forward::put;
 use crate::http1::reply::{connection_line, put_added};
 use crate::http1::request::Refused;
+use crate::limiter::Exceeded;
 
 /// Why a request is answered by the proxy instead of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) enum Refusal {
     TooLarge {
         limit: u64,
     },
+    /// The client has asked too often.
+    Limited(Exceeded),
     /// The client paused for too long within a request.
     ClientSlow,
     Stopped,
@@ -70,6 +73,7 @@ impl Refusal {
             Self::Forbidden => 403,
             Self::Moved { status, .. } => *status,
             Self::TooLarge { .. } => 413,
+            Self::Limited(exceeded) => exceeded.status,
             Self::ClientSlow => 408,
             Self::BrokeOff | Self::BadAnswer => 502,
             Self::Stopped | Self::Failed { .. } | Self::NotReady | Self::Crowded => 503,
@@ -85,6 +89,9 @@ impl Refusal {
             Self::Forbidden => "requests from your address are not accepted".into(),
             Self::Moved { location, .. } => format!("it is at {location}").into(),
             Self::TooLarge { limit } => format!("the request body is larger than {limit} bytes").into(),
+            Self::Limited(exceeded) => {
+                format!("too many requests; the next one is accepted in {} s", exceeded.seconds()).into()
+            }
             Self::ClientSlow => "the request did not arrive in time".into(),
             Self::Stopped => "the app is stopped".into(),
             Self::Failed { reason } => reason.as_str().into(),
@@ -102,6 +109,7 @@ impl Refusal {
     fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Failed { .. } | Self::Stopped => Some(30),
+            Self::Limited(exceeded) => Some(exceeded.seconds()),
             Self::NotReady | Self::Crowded => Some(5),
             Self::Replaced | Self::TooManyConnections => Some(1),
             _ => None,
@@ -129,6 +137,9 @@ pub(crate) fn write(out: &mut Vec<u8>, refusal: &Refusal, to: Addressee<'_>) -> 
     put_added(out, to.headers);
     if let Some(seconds) = refusal.retry_after() {
         put(out, &["Retry-After: ", &seconds.to_string(), "\r\n"]);
+    }
+    if let Refusal::Limited(exceeded) = refusal {
+        put(out, &[&exceeded.fields()]);
     }
     if status == 405 {
         put(out, &["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"]);
@@ -174,6 +185,7 @@ fn title(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         417 => "Expectation Failed",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         502 => "Bad Gateway",
         503 => "Service Unavailable",

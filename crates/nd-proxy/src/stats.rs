@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use nd_types::{AppName, Generation, ReleaseId};
+use nd_types::{AppName, Generation, RateLimit, ReleaseId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+
+use crate::limiter::Limiter;
 
 pub(crate) use release::ReleaseCounters;
 pub use release::{Latency, ReleaseTraffic};
@@ -89,6 +91,9 @@ pub(crate) struct AppCounters {
     /// Shared by all workers, because a limit applies to it.
     pub(crate) held: AtomicU32,
     pub(crate) waited: AtomicU64,
+    /// Bytes that the held requests have sent already.
+    pub(crate) held_bytes: AtomicU64,
+    limiter: Mutex<Option<Arc<Limiter>>>,
 }
 
 /// One worker's share of an app's counters.
@@ -133,6 +138,8 @@ impl AppCounters {
             releases: Mutex::default(),
             held: AtomicU32::new(0),
             waited: AtomicU64::new(0),
+            held_bytes: AtomicU64::new(0),
+            limiter: Mutex::default(),
         }
     }
 
@@ -149,6 +156,17 @@ impl AppCounters {
         }
         releases.push(Arc::clone(&counters));
         counters
+    }
+
+    /// The limiter of these limits, shared by all workers; who has asked how often is remembered as long as they stay.
+    pub(crate) fn limiter(&self, limits: &[RateLimit]) -> Option<Arc<Limiter>> {
+        let mut limiter = self.limiter.lock();
+        if limits.is_empty() {
+            *limiter = None;
+        } else if !limiter.as_ref().is_some_and(|limiter| limiter.is_for(limits)) {
+            *limiter = Some(Arc::new(Limiter::new(limits)));
+        }
+        limiter.clone()
     }
 
     /// The share of one worker, which alone may write to it.

@@ -4,6 +4,7 @@ mod fields;
 mod host;
 mod network;
 mod path;
+mod rate;
 mod redirect;
 mod route;
 mod rules;
@@ -22,6 +23,7 @@ pub use fields::{FieldName, FieldValue, InvalidField};
 pub use host::{HostPattern, InvalidHost};
 pub use network::{InvalidNetwork, Network};
 pub use path::PathPrefix;
+pub use rate::{InvalidRate, LimitedBy, Rate, RateLimit, RateUnit};
 pub use redirect::{InvalidRedirect, Redirect, RedirectCode};
 pub use route::{Route, RouteOptions};
 pub use rules::{AccessRules, HeaderRules, TrafficRules};
@@ -112,6 +114,9 @@ pub struct ServiceLimits {
     pub hold: Duration,
     /// How many requests may wait at once; further ones get 503.
     pub hold_requests: u32,
+    /// How often clients may ask; all that match a path count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimit>,
 }
 
 impl Default for ServiceLimits {
@@ -122,6 +127,7 @@ impl Default for ServiceLimits {
             response_header_timeout: Duration::from_secs(60),
             hold: Duration::from_secs(30),
             hold_requests: 1000,
+            rate_limits: Vec::new(),
         }
     }
 }

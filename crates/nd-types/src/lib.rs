@@ -18,6 +18,7 @@ pub use edge::{
     HostPattern, HostPort, HostPortProtocol, InvalidField, InvalidHost, InvalidNetwork, InvalidRedirect,
     Network, PathPrefix, Redirect, RedirectCode, Route, RouteOptions, Service, ServiceLimits, TrafficRules,
 };
+pub use edge::{InvalidRate, LimitedBy, Rate, RateLimit, RateUnit};
 pub use exit::ExitStatus;
 pub use id::{DaemonId, DeploymentId, Generation, InvalidId, ReleaseId, RequestId, UnitId};
 pub use jiff::Timestamp;

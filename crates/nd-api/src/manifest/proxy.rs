@@ -1,9 +1,12 @@
 //! How requests reach the app, and what is done with them on the way.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use nd_types::{ByteSize, FieldName, FieldValue, HostPattern, Network, PathPrefix, Redirect};
+use nd_types::{
+    ByteSize, FieldName, FieldValue, HostPattern, LimitedBy, Network, PathPrefix, Rate, Redirect,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{duration, is_default};
@@ -30,6 +33,29 @@ pub struct Proxy {
     /// The largest request body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_limit: Option<ByteSize>,
+    /// How often clients may ask; all that match a path count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rate_limit: Vec<ProxyRateLimit>,
+}
+
+/// How often clients may ask (`proxy.rate_limit[]`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyRateLimit {
+    /// The path prefix; every path where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathPrefix>,
+    /// Who is counted: each client address by itself, or all clients of the app together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<LimitedBy>,
+    /// How many requests in which time.
+    pub limit: Rate,
+    /// How many may come at once; as many as `limit` says where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
+    /// The status of the answer beyond the limit; 429 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
 }
 
 /// One host and path that lead to the app (`proxy.routes[]`); at least one of the two is written.

@@ -90,6 +90,7 @@ fn without_proxy(root: &Field<'_>, process: bool, manifest: &Manifest, d: &mut D
         &["proxy", "headers"],
         &["proxy", "access"],
         &["proxy", "body_limit"],
+        &["proxy", "rate_limit"],
     ];
     for field in through.into_iter().filter_map(|path| root.dig(path)) {
         let message =

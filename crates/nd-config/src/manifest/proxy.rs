@@ -1,14 +1,16 @@
 //! `proxy:`
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use nd_api::manifest::{Access, HeaderChanges, Proxy, ProxyRoute};
-use nd_types::{ByteSize, HostPattern, InvalidHost, PathPrefix, Redirect, RedirectCode};
+use nd_api::manifest::{Access, HeaderChanges, Proxy, ProxyRateLimit, ProxyRoute};
+use nd_types::{ByteSize, HostPattern, InvalidHost, LimitedBy, PathPrefix, Redirect, RedirectCode};
 
 use super::app;
 use crate::decode::{Decoder, Field};
 use crate::report::Code;
+use crate::suggest::closest;
 
 /// A smaller limit refuses ordinary forms.
 const LEAST_BODY: ByteSize = ByteSize(1 << 10);
@@ -24,9 +26,48 @@ pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Proxy {
         headers: keys.get("headers").map(|field| headers(&field, d)).unwrap_or_default(),
         access: keys.get("access").map(|field| access(&field, d)).unwrap_or_default(),
         body_limit: keys.get("body_limit").and_then(|field| field.size(LEAST_BODY, d)),
+        rate_limit: keys.get("rate_limit").map(|field| rate_limits(&field, d)).unwrap_or_default(),
     };
     keys.finish(d);
     proxy
+}
+
+fn rate_limits(field: &Field<'_>, d: &mut Decoder) -> Vec<ProxyRateLimit> {
+    field.items(d).iter().filter_map(|item| rate_limit(item, d)).collect()
+}
+
+fn rate_limit(item: &Field<'_>, d: &mut Decoder) -> Option<ProxyRateLimit> {
+    let mut keys = item.keys(d)?;
+    let (path_written, per, limit) = (keys.get("path"), keys.get("per"), keys.get("limit"));
+    let (burst, status) = (keys.get("burst"), keys.get("status"));
+    keys.finish(d);
+    if limit.is_none() {
+        let mistake = item.mistake(Code::MissingKey, format!("{} has no `limit`", item.path.last));
+        d.say(mistake.help("write `{path: /login, limit: 10/m}`"));
+    }
+    let limit = limit.and_then(|field| field.parsed(d));
+    Some(ProxyRateLimit {
+        path: path_written.and_then(|field| path(&field, d)),
+        per: per.and_then(|field| limited_by(&field, d)),
+        burst: burst.and_then(|field| field.whole::<u32>(&(1..=1_000_000), d)).and_then(NonZeroU32::new),
+        status: status.and_then(|field| field.whole(&(400..=599), d)),
+        limit: limit?,
+    })
+}
+
+fn limited_by(field: &Field<'_>, d: &mut Decoder) -> Option<LimitedBy> {
+    let text = &field.scalar("a word", d)?.text;
+    match text.as_str() {
+        "ip" => return Some(LimitedBy::Ip),
+        "app" => return Some(LimitedBy::App),
+        _ => {}
+    }
+    let mistake = field.mistake(Code::BadValue, format!("`{text}` is not one of ip, app"));
+    d.say(match closest(text, ["ip", "app"]) {
+        Some(word) => mistake.help(format!("`{word}`")),
+        None => mistake,
+    });
+    None
 }
 
 fn routes(field: &Field<'_>, d: &mut Decoder) -> Vec<ProxyRoute> {

@@ -202,6 +202,8 @@ fn file(key: &str, value: &str) -> String {
                 format!("{step}: [{{from: /old/*, {text}}}]")
             }
             Some("proxy.redirects") => format!("{step}: [{{from: /a, to: /b, {text}}}]"),
+            Some("proxy.rate_limit") if text.starts_with("limit") => format!("{step}: [{{{text}}}]"),
+            Some("proxy.rate_limit") => format!("{step}: [{{limit: 10/m, {text}}}]"),
             Some("proxy.access") if text.starts_with("paths") => {
                 format!("{step}: {{deny: [192.0.2.1], {text}}}")
             }

@@ -44,8 +44,13 @@ pub(crate) enum Reuse {
 
 /// Waits until the app may be asked and connects to the best of its units.
 ///
-/// Nothing of the request is read meanwhile. Cancel safe.
-pub(crate) async fn admit(worker: &Worker, app: &Rc<App>, reuse: Reuse) -> Result<Lease, Refusal> {
+/// Nothing more of the request is read meanwhile than the `bytes` that are here. Cancel safe.
+pub(crate) async fn admit(
+    worker: &Worker,
+    app: &Rc<App>,
+    reuse: Reuse,
+    bytes: usize,
+) -> Result<Lease, Refusal> {
     let mut waiting: Option<Waiting> = None;
     let mut refused: Vec<Rc<Upstream>> = Vec::new();
     loop {
@@ -73,7 +78,7 @@ pub(crate) async fn admit(worker: &Worker, app: &Rc<App>, reuse: Reuse) -> Resul
         }
         let waiting = match &mut waiting {
             Some(waiting) => waiting,
-            none => none.insert(Waiting::start(app, &service)?),
+            none => none.insert(Waiting::start(app, &service, bytes)?),
         };
         waiting.wait(app, !refused.is_empty()).await?;
         refused.clear();
@@ -138,8 +143,8 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn start(app: &Rc<App>, service: &Service) -> Result<Self, Refusal> {
-        let place = app.hold(service.limits.hold_requests).ok_or(Refusal::Crowded)?;
+    fn start(app: &Rc<App>, service: &Service, bytes: usize) -> Result<Self, Refusal> {
+        let place = app.hold(service.limits.hold_requests, bytes).ok_or(Refusal::Crowded)?;
         Ok(Self { _place: place, until: Instant::now() + service.limits.hold, pause: FIRST_RETRY })
     }
 

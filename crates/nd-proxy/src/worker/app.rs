@@ -5,12 +5,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nd_types::{AppName, Availability, ReleaseId, ServiceLimits, TrafficRules};
+use nd_types::{AppName, Availability, RateLimit, ReleaseId, ServiceLimits, TrafficRules};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::retry_budget::RetryBudget;
 use super::upstream::Upstream;
+use crate::limiter::Limiter;
 use crate::stats::{AppCounters, AppShare, ReleaseCounters};
+
+/// What waiting requests of one app may have sent by then, all together.
+const MOST_HELD_BYTES: u64 = 16 << 20;
 
 /// An app; it stays the same object while tables come and go.
 #[derive(Debug)]
@@ -23,6 +28,7 @@ pub(crate) struct App {
     paused_until: Cell<Option<Instant>>,
     /// Told after every change of the two fields above.
     changed: Notify,
+    pub(crate) retries: RetryBudget,
 }
 
 /// What one table says about an app.
@@ -33,6 +39,8 @@ pub(crate) struct Service {
     /// `None` while there are none.
     pub(crate) rules: Option<Arc<TrafficRules>>,
     pub(crate) backends: Vec<Rc<Upstream>>,
+    /// How often may be asked, where that is limited.
+    pub(crate) limiter: Option<Arc<Limiter>>,
     /// Of the release that serves, for what no unit of it answers.
     pub(crate) traffic: Arc<ReleaseCounters>,
     next: Cell<usize>,
@@ -41,7 +49,8 @@ pub(crate) struct Service {
 impl App {
     pub(crate) fn new(name: AppName, counters: Arc<AppCounters>, worker: usize) -> Rc<Self> {
         let (service, paused_until) = (RefCell::new(None), Cell::new(None));
-        Rc::new(Self { name, counters, worker, service, paused_until, changed: Notify::new() })
+        let (changed, retries) = (Notify::new(), RetryBudget::default());
+        Rc::new(Self { name, counters, worker, service, paused_until, changed, retries })
     }
 
     /// This worker's counters of the app.
@@ -52,6 +61,11 @@ impl App {
     /// Whose counters [`Self::share`] gives.
     pub(crate) fn worker(&self) -> usize {
         self.worker
+    }
+
+    /// The limiter of these limits, shared by all workers.
+    pub(crate) fn limiter(&self, limits: &[RateLimit]) -> Option<Arc<Limiter>> {
+        self.counters.limiter(limits)
     }
 
     /// The counters of a release, shared by all workers.
@@ -88,22 +102,29 @@ impl App {
         self.changed.notified().await;
     }
 
-    /// Takes one of the `limit` places for waiting requests, which all workers share.
-    pub(crate) fn hold(self: &Rc<Self>, limit: u32) -> Option<Held> {
+    /// Takes one of the `limit` places for waiting requests, which all workers share. So many `bytes` of the request are
+    /// here already.
+    pub(crate) fn hold(self: &Rc<Self>, limit: u32, bytes: usize) -> Option<Held> {
+        let bytes = bytes as u64;
         let before = self.counters.held.fetch_add(1, Ordering::Relaxed);
         self.counters.waited.fetch_add(1, Ordering::Relaxed);
-        let held = Held(Rc::clone(self));
-        (before < limit).then_some(held)
+        let bytes_before = self.counters.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let held = Held { app: Rc::clone(self), bytes };
+        (before < limit && bytes_before + bytes <= MOST_HELD_BYTES).then_some(held)
     }
 }
 
 /// A waiting request's place.
 #[derive(Debug)]
-pub(crate) struct Held(Rc<App>);
+pub(crate) struct Held {
+    app: Rc<App>,
+    bytes: u64,
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.counters.held.fetch_sub(1, Ordering::Relaxed);
+        self.app.counters.held.fetch_sub(1, Ordering::Relaxed);
+        self.app.counters.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -131,18 +152,22 @@ impl Service {
         rules: Option<Arc<TrafficRules>>,
         backends: Vec<Rc<Upstream>>,
         traffic: Arc<ReleaseCounters>,
+        limiter: Option<Arc<Limiter>>,
     ) -> Rc<Self> {
-        Rc::new(Self { availability, limits, rules, backends, traffic, next: Cell::new(0) })
+        Rc::new(Self { availability, limits, rules, backends, limiter, traffic, next: Cell::new(0) })
     }
 
-    /// The backend with the fewest requests in flight, in turn among equals; never one of `except`, and one that could
-    /// not be reached a moment ago only if there is no other.
+    /// The backend with the fewest requests in flight, in turn among equals; never one of `except`, and one that was
+    /// ejected, or could not be reached a moment ago, only if there is no other.
     pub(crate) fn pick(&self, except: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
         let count = self.backends.len();
         let start = self.next.get();
         let in_turn = (0..count).filter_map(|offset| self.backends.get((start + offset) % count));
         let allowed = in_turn.filter(|backend| !except.iter().any(|tried| Rc::ptr_eq(tried, backend)));
-        let chosen = allowed.min_by_key(|backend| (backend.was_refused(), backend.in_flight()))?;
+        let rank = |backend: &&Rc<Upstream>| {
+            (backend.record.is_ejected(), backend.was_refused(), backend.in_flight())
+        };
+        let chosen = allowed.min_by_key(rank)?;
         self.next.set((start + 1) % count);
         Some(Rc::clone(chosen))
     }
@@ -162,7 +187,7 @@ mod tests {
             })
             .collect();
         let traffic = Arc::new(ReleaseCounters::new("aaaaaa".parse().unwrap(), 1));
-        Service::new(Availability::Serving, ServiceLimits::default(), None, backends, traffic)
+        Service::new(Availability::Serving, ServiceLimits::default(), None, backends, traffic, None)
     }
 
     #[tokio::test]
@@ -189,14 +214,29 @@ mod tests {
         assert!(service.pick(&service.backends.clone()).is_none());
     }
 
+    #[tokio::test]
+    async fn one_that_fails_again_and_again_is_asked_only_if_there_is_no_other() {
+        let service = service(2);
+        let [first, second] = service.backends.as_slice() else { unreachable!() };
+        (0..3).for_each(|_| first.record.failed(Instant::now()));
+        let busy = InFlight::on(Rc::clone(second));
+        assert!((0..4).all(|_| service.pick(&[]).unwrap().unit.slot() == 2));
+        assert_eq!(service.pick(&[Rc::clone(second)]).unwrap().unit.slot(), 1);
+        (0..3).for_each(|_| second.record.failed(Instant::now()));
+        assert_eq!(service.pick(&[]).unwrap().unit.slot(), 1, "there is always one that is asked");
+        drop(busy);
+    }
+
     #[test]
     fn places_for_waiting_requests_are_limited_and_given_back() {
         let name: AppName = "shop".parse().unwrap();
         let counters = crate::stats::Stats::new(1).keep_only([&name].into_iter()).remove(0);
         let app = App::new(name, counters, 0);
-        let first = app.hold(1);
-        assert!(first.is_some() && app.hold(1).is_none());
+        let first = app.hold(1, 100);
+        assert!(first.is_some() && app.hold(1, 0).is_none());
         drop(first);
-        assert!(app.hold(1).is_some());
+        assert!(app.hold(1, 0).is_some());
+        let large = app.hold(9, usize::try_from(MOST_HELD_BYTES).unwrap());
+        assert!(large.is_some() && app.hold(9, 1).is_none(), "their bytes are limited too");
     }
 }

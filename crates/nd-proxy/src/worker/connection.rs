@@ -179,8 +179,10 @@ impl Connection {
     async fn carry_out(&mut self, mut request: Request) -> After {
         let Some(app) = request.app.clone() else { return After::Close };
         let mut reuse = if request.is_idempotent { Reuse::Any } else { Reuse::Recent };
+        app.retries.deposit();
         for attempt in 1.. {
-            let Lease { in_flight, stream } = match admit(&self.worker, &app, reuse).await {
+            let bytes = self.head.len() + self.client.input.len();
+            let Lease { in_flight, stream } = match admit(&self.worker, &app, reuse, bytes).await {
                 Ok(lease) => lease,
                 Err(refusal) => return self.refuse(request, &refusal).await,
             };
@@ -190,7 +192,9 @@ impl Connection {
             upstream.output = Outbox::with(std::mem::take(&mut self.head));
             let (end, spent) = self.attempt(&mut request, upstream).await;
             self.registered.signal.leave();
-            if matches!(end, End::Lost) && spent.is_repeatable && attempt < MAX_TRIES {
+            in_flight.upstream().judge(&end, spent.answer.is_some());
+            let may_repeat = matches!(end, End::Lost) && spent.is_repeatable && attempt < MAX_TRIES;
+            if may_repeat && app.retries.withdraw(Instant::now()) {
                 self.head = spent.upstream.output.into_bytes();
                 reuse = Reuse::Never;
                 continue;

@@ -104,5 +104,12 @@ fn serve(app: &App, service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> R
     let backends = service.backends.iter().map(&mut upstream).collect();
     let rules = Some(&service.rules).filter(|rules| !rules.is_empty()).cloned();
     let traffic = app.release(&service.release);
-    Service::new(service.availability.clone(), service.limits.clone(), rules, backends, traffic)
+    Service::new(
+        service.availability.clone(),
+        service.limits.clone(),
+        rules,
+        backends,
+        traffic,
+        app.limiter(&service.limits.rate_limits),
+    )
 }

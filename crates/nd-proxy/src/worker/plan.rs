@@ -123,6 +123,7 @@ pub(crate) fn plan(
     let limit = service.as_ref().map_or(0, |service| service.limits.body_bytes);
     let account = Account::begin(worker, app.as_ref(), subject(&head, &id, from));
     let mut request = describe(&head, id, app, limit, account);
+    let limiter = service.as_ref().and_then(|service| service.limiter.clone());
     request.rules = service.and_then(|service| service.rules.clone());
     request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
@@ -131,6 +132,11 @@ pub(crate) fn plan(
             policy::decide(&worker.settings, &head, from, passage.as_deref(), request.rules.as_deref())
     {
         return (request, Some(refusal));
+    }
+    if let Some(limiter) = limiter
+        && let Err(exceeded) = policy::count(&limiter, &worker.settings, &head, from)
+    {
+        return (request, Some(Refusal::Limited(exceeded)));
     }
     if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
         return (request, Some(Refusal::TooLarge { limit }));

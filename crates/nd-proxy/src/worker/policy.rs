@@ -4,10 +4,12 @@
 
 use std::net::IpAddr;
 
-use nd_types::{PathPrefix, TrafficRules};
+use nd_types::{PathPrefix, RateLimit, TrafficRules};
+use tokio::time::Instant;
 
 use crate::http1::field::{Name, members};
 use crate::http1::request::{RequestHead, text};
+use crate::limiter::{Exceeded, Limiter};
 use crate::pages::Refusal;
 use crate::routes::Passage;
 use crate::settings::Settings;
@@ -38,6 +40,18 @@ pub(crate) fn decide(
         Some(Refusal::Moved { status: rule.code().as_u16(), location })
     };
     rules?.redirects.iter().find_map(moved)
+}
+
+/// Counts a request among those of its client.
+pub(crate) fn count(
+    limiter: &Limiter,
+    settings: &Settings,
+    head: &RequestHead<'_, '_>,
+    from: Origin<'_>,
+) -> Result<(), Exceeded> {
+    let path = head.path();
+    let concerns = |limit: &RateLimit| applies(std::slice::from_ref(&limit.path), path);
+    limiter.take(concerns, || client_address(settings, head, from), Instant::now())
 }
 
 /// Whether rules with these paths are about this one, however it is written: `/x/../admin` and `/%61dmin` are `/admin` to

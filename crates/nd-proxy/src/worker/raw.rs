@@ -24,7 +24,7 @@ pub(crate) async fn run(worker: &Worker, app: Option<Rc<App>>, stream: TcpStream
     .await;
     let _progress = InProgress::of(&app);
     app.share().requests.add(1);
-    let lease = match admit(worker, &app, Reuse::Raw).await {
+    let lease = match admit(worker, &app, Reuse::Raw, 0).await {
         Ok(lease) => lease,
         Err(refusal) => {
             tracing::debug!(app = %app.name, ?refusal, "a raw connection was refused");

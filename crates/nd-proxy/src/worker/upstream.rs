@@ -12,7 +12,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::ejection::Record;
+use super::exchange::End;
 use crate::http2::session::Sessions;
+use crate::pages::Refusal;
 use crate::stats::ReleaseCounters;
 
 /// Idle connections kept to one unit by one worker.
@@ -30,6 +33,8 @@ pub(crate) struct Upstream {
     pub(crate) sessions: Sessions,
     /// Of its release.
     pub(crate) traffic: Arc<ReleaseCounters>,
+    /// How it has done lately.
+    pub(crate) record: Record,
     /// The most recently used connection is last, and used first: the others may grow old.
     idle: RefCell<Vec<Idle>>,
     in_flight: Cell<u32>,
@@ -59,6 +64,7 @@ impl Upstream {
             protocol: backend.protocol,
             sessions: Sessions::default(),
             traffic,
+            record: Record::default(),
             idle: RefCell::new(Vec::new()),
             in_flight: Cell::new(0),
             refused_at: Cell::new(None),
@@ -97,8 +103,21 @@ impl Upstream {
 
     /// Remembers that it could not be reached.
     pub(crate) fn mark_refused(&self, now: Instant) {
+        self.record.failed(now);
         self.refused_at.set(Some(now));
         self.idle.borrow_mut().clear();
+    }
+
+    /// Takes down how an attempt went: what the client does says nothing about the unit.
+    pub(crate) fn judge(&self, end: &End, has_answered: bool) {
+        match end {
+            End::Done | End::Switched => self.record.succeeded(),
+            _ if has_answered => {}
+            End::Lost | End::Refused(Refusal::BadAnswer | Refusal::Slow) => {
+                self.record.failed(Instant::now());
+            }
+            End::Refused(_) | End::ClientGone => {}
+        }
     }
 
     /// Whether it could not be reached a moment ago.

@@ -10,6 +10,7 @@ mod host_ports;
 mod http2;
 mod introductions;
 mod limits;
+mod rates;
 mod records;
 mod routing;
 mod rules;

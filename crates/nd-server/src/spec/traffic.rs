@@ -4,10 +4,10 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use nd_api::Manifest;
-use nd_api::manifest::{Access, HeaderChanges, PortMapping, Protocol, ProxyRoute};
+use nd_api::manifest::{Access, HeaderChanges, PortMapping, Protocol, ProxyRateLimit, ProxyRoute};
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
 use nd_types::{
-    AccessRules, AppProtocol, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RouteOptions,
+    AccessRules, AppProtocol, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RateLimit, RouteOptions,
 };
 
 use super::mistake;
@@ -23,7 +23,19 @@ pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<Str
     if let Some(limit) = manifest.proxy.body_limit {
         spec.limits.body_bytes = limit.0;
     }
+    spec.limits.rate_limits = manifest.proxy.rate_limit.iter().map(rate_limit).collect();
     Ok(())
+}
+
+/// A bucket holds as many requests as the rate has, and beyond them the answer is 429.
+fn rate_limit(written: &ProxyRateLimit) -> RateLimit {
+    RateLimit {
+        path: written.path.clone().unwrap_or_else(PathPrefix::root),
+        per: written.per.unwrap_or_default(),
+        rate: written.limit,
+        burst: written.burst.unwrap_or(written.limit.requests),
+        status: written.status.unwrap_or(429),
+    }
 }
 
 fn ports(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
