@@ -48,8 +48,7 @@ pub(super) fn haproxy(http: SocketAddr, h2c: SocketAddr, upstream: SocketAddr) -
 
 pub(super) fn caddy(http: SocketAddr, h2c: SocketAddr, upstream: SocketAddr) -> String {
     format!(
-        "{{\n  admin off\n  auto_https off\n  persist_config off\n  servers {{\n    protocols h1 h2c\n  }}\n}}\n\
-         http://{http}, http://{h2c} {{\n  bind 127.0.0.1\n  reverse_proxy {upstream}\n}}\n\
+        "{{\n  admin off\n  auto_https off\n  servers {{\n    protocols h1 h2c\n  }}\n}}\n\
          http://:{}, http://:{} {{\n  bind 127.0.0.1\n  reverse_proxy {upstream}\n}}\n",
         http.port(),
         h2c.port()

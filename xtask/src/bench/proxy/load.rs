@@ -66,7 +66,7 @@ impl Load {
 
     fn wrk(&self, connections: &str, path: &str, more: &[&str]) -> Result<Done> {
         let mut command = Command::new("taskset");
-        command.args(["-c", OTHER_CPU, "wrk", "-t1", "-c", connections, "-d", SECONDS]);
+        command.args(["-c", OTHER_CPU, "wrk", "-t1", "--timeout", "20s", "-c", connections, "-d", SECONDS]);
         command.arg("-H").arg(format!("Host: {}", self.host)).args(more);
         let said = said(command.arg(format!("http://{}{path}", self.http)))?;
         let trouble = |line: &&str| line.contains("Socket errors") || line.contains("Non-2xx");
