@@ -77,6 +77,8 @@ endpoints! {
     WORKER_RESTART = Post "/api/v1/workers/{worker}/restart", "Ends a worker in order and starts it anew: `WorkerView`.";
     RELOAD = Post "/api/v1/reload", "Reads `nextdeployd.toml` again, as SIGHUP does.";
     UPGRADE = Post "/api/v1/upgrade", "Puts the program that lies where the daemon's does into its place and the proxy's: 202 with `UpgradeView`.";
+    PROXY = Get "/api/v1/proxy", "What the proxy serves: `ProxyView`.";
+    PROXY_TEST = Get "/api/v1/proxy/test", "What the proxy would do with a request (`ProxyTestQuery`): `ProxyTestView`.";
     APPS = Get "/api/v1/apps", "All apps: a page of `AppView`.";
     APP = Get "/api/v1/apps/{app}", "One app: `AppView` with instances and last log lines.";
     APP_DESTROY = Delete "/api/v1/apps/{app}", "Destroys an app (`DestroyQuery`): `OperationView`.";
@@ -85,6 +87,9 @@ endpoints! {
     APP_RESTART = Post "/api/v1/apps/{app}/actions/restart", "Replaces every instance by a fresh one: `OperationView`.";
     APP_RELOAD = Post "/api/v1/apps/{app}/actions/reload", "Replaces every instance so that nobody notices: `OperationView`.";
     APP_SCALE = Post "/api/v1/apps/{app}/actions/scale", "Changes the number of instances (`ScaleBody`): `OperationView`.";
+    APP_MAINTENANCE = Post "/api/v1/apps/{app}/actions/maintenance", "Answers requests with a page instead of the app, or does so no more (`MaintenanceBody`): `OperationView`.";
+    APP_PAUSE = Post "/api/v1/apps/{app}/actions/pause", "Lets requests wait for a while (`PauseBody`): `OperationView`.";
+    APP_RESUME = Post "/api/v1/apps/{app}/actions/resume", "Lets requests go on: `OperationView`.";
     APP_ROLLBACK = Post "/api/v1/apps/{app}/actions/rollback", "Brings an earlier release back (`RollbackBody`): `DeploymentView`.";
     APP_LOGS_CLEAR = Delete "/api/v1/apps/{app}/logs", "Drops the kept log lines of an app: `OperationView`.";
     APP_TIMELINE = Get "/api/v1/apps/{app}/timeline", "What happened to an app and why (`TimelineQuery`): `TimelineView`.";

@@ -12,6 +12,7 @@ mod log;
 mod page;
 mod plan;
 mod problem;
+mod proxy;
 mod request;
 mod system;
 mod timeline;
@@ -28,6 +29,9 @@ pub use self::log::{LogFrame, LogLevel, LogLine, LogQuery, LogStream, UnknownLev
 pub use self::page::{ListPage, PageQuery, SCHEMA_VERSION, Versioned};
 pub use self::plan::{PlanStep, PlanView};
 pub use self::problem::{FieldError, Problem};
-pub use self::request::{DeployBody, DestroyQuery, RegistryAuth, RollbackBody, ScaleBody, WaitQuery};
+pub use self::proxy::{BackendView, ProxiedAppView, ProxyTestQuery, ProxyTestView, ProxyView, RouteView};
+pub use self::request::{
+    DeployBody, DestroyQuery, MaintenanceBody, PauseBody, RegistryAuth, RollbackBody, ScaleBody, WaitQuery,
+};
 pub use self::system::{DaemonView, OperationView, UpgradeView, VersionView, WorkerState, WorkerView};
 pub use self::timeline::{PressureStall, PressureView, TimelineEntry, TimelineQuery, TimelineView};

@@ -6,8 +6,10 @@ mod deploy;
 mod eternal;
 pub(crate) mod examples;
 mod fields;
+mod gate;
 mod look;
 mod monit;
+mod proxy;
 mod tool;
 mod verbs;
 
@@ -25,11 +27,13 @@ pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
 pub(crate) use eternal::{DaemonVerb, EternalArgs, EternalFlags, PidFile, in_background};
 pub(crate) use fields::Fields;
+pub(crate) use gate::{MaintenanceArgs, PauseArgs, Switch};
 pub(crate) use look::{
     AppArg, DeploymentListArgs, DeploymentsArgs, DeploymentsVerb, EventsArgs, ListArgs, LogsArgs, OneApp,
     RequestsArgs, StatusArgs, WhyArgs,
 };
 pub(crate) use monit::MonitArgs;
+pub(crate) use proxy::{ProxyTestArgs, ProxyVerb};
 pub(crate) use tool::{
     CompletionArgs, ConfigVerb, EcosystemArgs, ExplainArgs, ImportArgs, ImportVerb, ManArgs, UnneededArgs,
 };
@@ -160,6 +164,12 @@ pub(crate) enum Command {
     Reload(AppsArgs),
     /// Change the number of instances of an app
     Scale(ScaleArgs),
+    /// Answer requests of apps with a page that says to come back later, or do so no more
+    Maintenance(MaintenanceArgs),
+    /// Let requests of apps wait for a while
+    Pause(PauseArgs),
+    /// Let requests of apps that are paused go on
+    Resume(AppsArgs),
     /// Bring an earlier release back
     Rollback(RollbackArgs),
     /// Remove apps with their instances and releases
@@ -177,6 +187,9 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Watch apps, their lines and the host, full screen; without a terminal as plain rows
     Monit(MonitArgs),
+    /// Show what the proxy serves, and what it would do with a request
+    #[command(subcommand)]
+    Proxy(ProxyVerb),
     /// Show the workers inside the daemon
     Workers,
     /// Show the version of this program and of the daemon

@@ -14,12 +14,14 @@ mod events;
 mod explain;
 mod flush;
 mod follow;
+mod gate;
 mod import;
 mod list;
 mod logs;
 mod man;
 mod metrics;
 mod plan;
+mod proxy;
 mod requests;
 mod rollback;
 mod scale;
@@ -79,12 +81,16 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Restart(args) => verbs::restart(args, &context).await,
         Command::Reload(args) => verbs::reload(args, &context).await,
         Command::Scale(args) => scale::run(args, &context).await,
+        Command::Maintenance(args) => gate::maintenance(args, &context).await,
+        Command::Pause(args) => gate::pause(args, &context).await,
+        Command::Resume(args) => gate::resume(args, &context).await,
         Command::Rollback(args) => rollback::run(args, &context).await,
         Command::Destroy(args) => destroy::run(args, &context).await,
         Command::Deployments(args) => deployments::run(args, &context).await,
         Command::Cancel { deployment } => deployments::cancel(deployment, &context).await,
         Command::Events(args) => events::run(args, &context).await,
         Command::Monit(args) => monit::run(args, &context).await,
+        Command::Proxy(verb) => proxy::run(verb, &context).await,
         Command::Workers => workers::run(&context).await,
         Command::Version => version::run(&context).await,
         Command::Upgrade => upgrade::run(&context).await,

@@ -7,8 +7,9 @@ use nd_api::flat::{Envelope, SystemMetrics};
 use nd_api::manifest::Instances;
 use nd_api::v1::{
     AppView, DaemonView, DeployBody, DeploymentView, DestroyQuery, EventQuery, EventView, ListPage, LogFrame,
-    LogQuery, OperationView, PageQuery, PlanView, RequestFrame, RequestQuery, RollbackBody, ScaleBody,
-    StepRecord, TimelineQuery, TimelineView, UpgradeView, VersionView, WaitQuery, WorkerView,
+    LogQuery, MaintenanceBody, OperationView, PageQuery, PauseBody, PlanView, ProxyTestQuery, ProxyTestView,
+    ProxyView, RequestFrame, RequestQuery, RollbackBody, ScaleBody, StepRecord, TimelineQuery, TimelineView,
+    UpgradeView, VersionView, WaitQuery, WorkerView,
 };
 use nd_types::{AppName, DeploymentId};
 
@@ -42,6 +43,16 @@ impl Client {
     /// The workers inside the daemon.
     pub async fn workers(&self) -> Answer<ListPage<WorkerView>> {
         self.call(Call::new(endpoints::WORKERS, &[])).await
+    }
+
+    /// What the proxy serves.
+    pub async fn proxy(&self) -> Answer<ProxyView> {
+        self.call(Call::new(endpoints::PROXY, &[])).await
+    }
+
+    /// What the proxy would do with a request.
+    pub async fn proxy_test(&self, query: &ProxyTestQuery) -> Answer<ProxyTestView> {
+        self.call(Call::new(endpoints::PROXY_TEST, &[]).query(query)).await
     }
 
     /// The host now, with figures of every app. One of the flat paths: it has the same answer for whoever uses curl.
@@ -90,6 +101,31 @@ impl Client {
         let values = [app.as_str()];
         let call = waiting(Call::new(endpoints::APP_SCALE, &values), wait);
         self.call(call.body(self, &ScaleBody { instances })?).await
+    }
+
+    /// Answers requests of an app with a page, for `retry_after_s` seconds as far as it is known, or does so no more; and
+    /// waits until that serves at most `wait`.
+    pub async fn maintenance(
+        &self,
+        app: &AppName,
+        body: MaintenanceBody,
+        wait: Duration,
+    ) -> Answer<OperationView> {
+        let values = [app.as_str()];
+        let call = waiting(Call::new(endpoints::APP_MAINTENANCE, &values), wait);
+        self.call(call.body(self, &body)?).await
+    }
+
+    /// Lets requests of an app wait for `length` or until they may go on, and waits until that serves at most `wait`.
+    pub async fn pause(&self, app: &AppName, length: Duration, wait: Duration) -> Answer<OperationView> {
+        let values = [app.as_str()];
+        let call = waiting(Call::new(endpoints::APP_PAUSE, &values), wait);
+        self.call(call.body(self, &PauseBody { for_ms: millis(length) })?).await
+    }
+
+    /// Lets requests of an app go on, and waits until that serves at most `wait`.
+    pub async fn resume(&self, app: &AppName, wait: Duration) -> Answer<OperationView> {
+        self.call(waiting(Call::new(endpoints::APP_RESUME, &[app.as_str()]), wait)).await
     }
 
     /// Destroys an app, and waits for it at most `wait`.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use nd_types::{
-    AppName, AppProtocol, Availability, Backend, HostPattern, HostPort, PathPrefix, ReleaseId, Route,
+    AppName, AppProtocol, Availability, Backend, Gate, HostPattern, HostPort, PathPrefix, ReleaseId, Route,
     RouteOptions, Service, Timestamp, UnitId,
 };
 
@@ -57,6 +57,7 @@ impl AppRoutes {
             availability,
             limits: spec.limits.clone(),
             rules: Arc::clone(&spec.rules),
+            gate: Gate::Open,
         };
         Self { service, routes, host_ports, units: Vec::new(), mix: 0 }
     }

@@ -59,6 +59,7 @@ fn service(app: AppName, release: ReleaseId, upstreams: &[SocketAddr]) -> Servic
         availability: Availability::Serving,
         limits: ServiceLimits::default(),
         rules: Arc::default(),
+        gate: nd_types::Gate::Open,
         app,
     }
 }

@@ -32,6 +32,10 @@ pub(crate) enum Refusal {
     Limited(Exceeded),
     /// The client paused for too long within a request.
     ClientSlow,
+    /// The user has put it under maintenance.
+    Maintenance {
+        retry_after_s: u32,
+    },
     Stopped,
     Failed {
         reason: String,
@@ -76,7 +80,11 @@ impl Refusal {
             Self::Limited(exceeded) => exceeded.status,
             Self::ClientSlow => 408,
             Self::BrokeOff | Self::BadAnswer => 502,
-            Self::Stopped | Self::Failed { .. } | Self::NotReady | Self::Crowded => 503,
+            Self::Maintenance { .. }
+            | Self::Stopped
+            | Self::Failed { .. }
+            | Self::NotReady
+            | Self::Crowded => 503,
             Self::Replaced | Self::TooManyConnections => 503,
             Self::Slow => 504,
         }
@@ -93,6 +101,7 @@ impl Refusal {
                 format!("too many requests; the next one is accepted in {} s", exceeded.seconds()).into()
             }
             Self::ClientSlow => "the request did not arrive in time".into(),
+            Self::Maintenance { .. } => "under maintenance; please come back later".into(),
             Self::Stopped => "the app is stopped".into(),
             Self::Failed { reason } => reason.as_str().into(),
             Self::NotReady => "no instance of the app is ready".into(),
@@ -108,6 +117,7 @@ impl Refusal {
     /// Seconds after which asking again makes sense.
     fn retry_after(&self) -> Option<u32> {
         match self {
+            Self::Maintenance { retry_after_s } => Some(*retry_after_s),
             Self::Failed { .. } | Self::Stopped => Some(30),
             Self::Limited(exceeded) => Some(exceeded.seconds()),
             Self::NotReady | Self::Crowded => Some(5),

@@ -110,6 +110,7 @@ mod tests {
             availability: Availability::Serving,
             limits: ServiceLimits::default(),
             rules: Arc::default(),
+            gate: nd_types::Gate::Open,
         };
         EdgeState {
             services: ["a", "b", "c"].map(service).to_vec(),

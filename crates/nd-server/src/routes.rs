@@ -6,11 +6,13 @@ mod deploy;
 mod deployments;
 mod events;
 mod flat;
+mod gate;
 mod health;
 mod logs;
 mod metrics;
 mod monitoring;
 mod not_yet;
+mod proxy;
 mod requests;
 mod stream;
 mod system;
@@ -69,11 +71,13 @@ fn flat_routes(router: Routes) -> Routes {
 }
 
 fn v1_routes(router: Routes) -> Routes {
-    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 28] = [
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 33] = [
         row(api::VERSION, |filter| on(filter, system::version)),
         row(api::DAEMON, |filter| on(filter, system::daemon)),
         row(api::WORKERS, |filter| on(filter, system::workers)),
         row(api::WORKER_RESTART, |filter| on(filter, system::restart_worker)),
+        row(api::PROXY, |filter| on(filter, proxy::show)),
+        row(api::PROXY_TEST, |filter| on(filter, proxy::test)),
         row(api::RELOAD, |filter| on(filter, system::reload)),
         row(api::UPGRADE, |filter| on(filter, system::upgrade)),
         row(api::APPS, |filter| on(filter, apps::list)),
@@ -88,6 +92,9 @@ fn v1_routes(router: Routes) -> Routes {
         row(api::APP_RESTART, |filter| on(filter, actions::restart)),
         row(api::APP_RELOAD, |filter| on(filter, actions::reload)),
         row(api::APP_SCALE, |filter| on(filter, actions::scale)),
+        row(api::APP_MAINTENANCE, |filter| on(filter, gate::maintenance)),
+        row(api::APP_PAUSE, |filter| on(filter, gate::pause)),
+        row(api::APP_RESUME, |filter| on(filter, gate::resume)),
         row(api::APP_ROLLBACK, |filter| on(filter, deployments::rollback)),
         row(api::DEPLOY, |filter| on(filter, deployments::create)),
         row(api::DEPLOYMENTS, |filter| on(filter, deployments::list)),

@@ -5,6 +5,7 @@ mod config;
 mod deployment;
 mod event;
 mod log;
+pub(crate) mod proxy;
 
 pub(crate) use app::{app_view, flat_status, instances, phase};
 pub(crate) use config::config;

@@ -1,6 +1,7 @@
 //! What the data plane serves: one immutable, numbered state, replaced whole.
 
 mod fields;
+mod gate;
 mod host;
 mod network;
 mod path;
@@ -20,6 +21,7 @@ use crate::id::{Generation, ReleaseId, UnitId};
 use crate::name::AppName;
 
 pub use fields::{FieldName, FieldValue, InvalidField};
+pub use gate::Gate;
 pub use host::{HostPattern, InvalidHost};
 pub use network::{InvalidNetwork, Network};
 pub use path::PathPrefix;
@@ -60,6 +62,9 @@ pub struct Service {
     /// What else is done with its requests and answers.
     #[serde(default, skip_serializing_if = "TrafficRules::is_empty")]
     pub rules: Arc<TrafficRules>,
+    /// What the user has put in front of it.
+    #[serde(default, skip_serializing_if = "Gate::is_open")]
+    pub gate: Gate,
 }
 
 /// What a request to a service may expect.

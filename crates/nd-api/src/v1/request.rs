@@ -115,6 +115,25 @@ pub struct ScaleBody {
     pub instances: Instances,
 }
 
+/// The body of `POST /apps/{app}/actions/maintenance`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceBody {
+    /// Whether requests get the page.
+    pub on: bool,
+    /// When to ask again, in seconds; 300 where it is left out, at most a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u32>,
+}
+
+/// The body of `POST /apps/{app}/actions/pause`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseBody {
+    /// For how long, in milliseconds, at most 10 min; each request waits 30 s at most.
+    pub for_ms: u64,
+}
+
 /// The body of `POST /apps/{app}/actions/rollback`; empty means the release before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

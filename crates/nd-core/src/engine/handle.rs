@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
-use nd_types::{AppName, DaemonId, DeploymentId, RuntimeKind, UnitId};
+use nd_types::{AppName, DaemonId, DeploymentId, EdgeState, Gate, RuntimeKind, UnitId};
 use tokio::sync::broadcast;
 
 use super::deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackRequest};
@@ -149,6 +149,25 @@ impl EngineHandle {
     /// When the app is unknown.
     pub async fn scale(&self, app: &AppName, replicas: u16, actor: &str) -> Result<u64, EngineError> {
         self.edit(app, Edit::Scale(replicas), actor).await
+    }
+
+    /// Lets requests of an app come through, wait, or be told to come back later.
+    ///
+    /// # Errors
+    /// When the app is unknown.
+    pub async fn set_gate(&self, app: &AppName, gate: Gate, actor: &str) -> Result<u64, EngineError> {
+        self.edit(app, Edit::Gate(gate), actor).await
+    }
+
+    /// What the ingress serves: every route, and the units behind it.
+    ///
+    /// # Errors
+    /// When the ingress does not say, or not in time.
+    pub async fn edge(&self) -> PortResult<Arc<EdgeState>> {
+        match tokio::time::timeout(STATS, self.shared.registry.ingress().serving()).await {
+            Ok(state) => state,
+            Err(_) => Err(PortError::new(PortErrorKind::Timeout, "routes: the proxy does not answer")),
+        }
     }
 
     /// Removes the app with its instances and releases; one that is protected only with `force`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{DeploymentId, Timestamp};
+use nd_types::{DeploymentId, Gate, Timestamp};
 
 use super::steps::StepTracker;
 use super::{AppModel, Fact, Now, Release};
@@ -32,6 +32,8 @@ pub enum Edit {
     Reload,
     /// Have so many instances, at least one.
     Scale(u16),
+    /// Let requests come through, wait or be told to come back.
+    Gate(Gate),
     /// Vanish.
     Remove {
         /// Also where the app is protected.
@@ -113,6 +115,16 @@ impl Edited {
     }
 }
 
+/// What to call the step from one gate to another.
+fn gate_change(from: Gate, to: Gate) -> &'static str {
+    match (from, to) {
+        (_, Gate::Maintenance { .. }) => "maintenance on",
+        (_, Gate::Paused { .. }) => "pause",
+        (Gate::Maintenance { .. }, Gate::Open) => "maintenance off",
+        (_, Gate::Open) => "resume",
+    }
+}
+
 impl AppModel {
     /// Checks a wish. Changes nothing: first the records must be stored, then [`AppModel::accept`] makes them count.
     ///
@@ -141,6 +153,10 @@ impl AppModel {
             Edit::Remove { .. } => self.edit_stop(RunIntent::Removed, "remove", now, &mut edited),
             Edit::Restart => self.edit_restart(false, now, &mut edited)?,
             Edit::Reload => self.edit_restart(true, now, &mut edited)?,
+            Edit::Gate(gate) => {
+                edited.record.gate = gate;
+                edited.change = Some(gate_change(self.record.gate, gate).to_owned());
+            }
             Edit::Scale(replicas) => {
                 let release = self.record.rollout.as_ref().map(|rollout| &rollout.release);
                 let spec = release.or(self.record.active.as_ref()).and_then(|release| self.spec_of(release));

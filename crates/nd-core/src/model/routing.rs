@@ -110,6 +110,7 @@ impl AppModel {
     ) -> Option<AppRoutes> {
         let known = self.releases.get(release)?;
         let mut routes = AppRoutes::new(self.app(), release, &known.spec, availability);
+        routes.service.gate = self.record.gate;
         if known.portless {
             routes.routes.clear();
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use nd_types::{AppName, DeploymentId, ExitStatus, ReleaseId, Timestamp, UnitId};
+use nd_types::{AppName, DeploymentId, ExitStatus, Gate, ReleaseId, Timestamp, UnitId};
 
 use super::AppModel;
 use super::crash::Verdict;
@@ -85,6 +85,8 @@ pub struct AppStatus {
     pub fixed_port: Option<NonZeroU16>,
     /// Whether only a wish that insists removes it.
     pub protected: bool,
+    /// What stands in front of it.
+    pub gate: Gate,
     /// Its units that exist, in the order of their ids.
     pub units: Vec<UnitView>,
     /// When its intent last changed.
@@ -124,6 +126,7 @@ impl AppModel {
         let last = self.deployment.as_ref().map(|deployment| &deployment.release);
         let ready = self.serving_units().count();
         let (phase, reason) = self.phase();
+        let reason = reason.or_else(|| gated(record.gate).map(str::to_owned));
         AppStatus {
             app: record.app.clone(),
             revision: record.revision,
@@ -141,6 +144,7 @@ impl AppModel {
             kept: record.kept.clone(),
             fixed_port: record.fixed_port,
             protected: record.protected,
+            gate: record.gate,
             units: self
                 .units
                 .iter()
@@ -322,5 +326,13 @@ fn state_word(unit: &Unit) -> &'static str {
             Verdict::Loop { .. } => "crash loop",
             Verdict::Free | Verdict::At(_) => "backoff",
         },
+    }
+}
+
+/// What stands in front of an app, in words.
+fn gated(gate: Gate) -> Option<&'static str> {
+    match gate {
+        Gate::Maintenance { .. } => Some("under maintenance"),
+        Gate::Paused { .. } | Gate::Open => None,
     }
 }

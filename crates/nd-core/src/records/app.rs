@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
+use nd_types::{AppName, DeploymentId, Gate, ReleaseId, StrategyName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::Diagnosis;
@@ -41,6 +41,9 @@ pub struct AppRecord {
     pub protected: bool,
     /// The release on probation, and what to go back to.
     pub bake: Option<BakeRecord>,
+    /// What stands in front of it.
+    #[serde(default, skip_serializing_if = "Gate::is_open")]
+    pub gate: Gate,
     /// When the intent last changed.
     pub updated_at: Timestamp,
 }
@@ -63,6 +66,7 @@ impl AppRecord {
             fixed_port: None,
             protected: false,
             bake: None,
+            gate: Gate::Open,
             updated_at: now,
         }
     }

@@ -7,7 +7,7 @@ use nd_core::events::Event;
 use nd_core::model::AppPhase;
 use nd_core::model::edit::EditError;
 use nd_testkit::fake::RuntimeCall;
-use nd_types::{Availability, UnitId};
+use nd_types::{Availability, Gate, UnitId};
 
 use crate::world::*;
 
@@ -75,6 +75,27 @@ async fn a_stopped_app_stays_stopped_until_it_is_started() -> TestResult {
     let revision = daemon.engine.start(&shop, "tester").await?;
     assert_eq!(daemon.settled(&shop, revision).await?.phase, AppPhase::Running);
     assert_eq!(world.docker.count(RuntimeCall::Create), 1);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn maintenance_outlives_the_daemon_and_the_next_release() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    daemon.serve(&shop, web("")).await?;
+    let gate = Gate::Maintenance { retry_after_s: 60 };
+    let revision = daemon.engine.set_gate(&shop, gate, "tester").await?;
+    let status = daemon.settled(&shop, revision).await?;
+    assert_eq!((status.phase, status.reason.as_deref()), (AppPhase::Running, Some("under maintenance")));
+    let served = || world.ingress.service(&shop).map(|service| (service.gate, service.backends.len()));
+    assert_eq!(served(), Some((gate, 1)));
+    daemon.kill();
+    let daemon = world.daemon().await?;
+    daemon.serve(&shop, web("ready-after:1s")).await?;
+    assert_eq!(served(), Some((gate, 1)));
+    let revision = daemon.engine.set_gate(&shop, Gate::Open, "tester").await?;
+    daemon.settled(&shop, revision).await?;
+    assert_eq!(served(), Some((Gate::Open, 1)));
     Ok(())
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn state(generation: u64, address: SocketAddr) -> Result<Arc<EdgeStat
             availability: Availability::Serving,
             limits: ServiceLimits::default(),
             rules: Arc::default(),
+            gate: nd_types::Gate::Open,
         }],
         routes: vec![Route {
             host: HostPattern::new("app.test")?,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use nd_types::{AppProtocol, Availability};
+use nd_types::{AppProtocol, Availability, Gate};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -87,6 +87,9 @@ pub(crate) async fn admit(
 
 fn available(app: &App) -> Result<Rc<Service>, Refusal> {
     let service = app.service().ok_or(Refusal::Nobody)?;
+    if let Gate::Maintenance { retry_after_s } = app.gate() {
+        return Err(Refusal::Maintenance { retry_after_s });
+    }
     match &service.availability {
         Availability::Serving => Ok(service),
         Availability::Stopped => Err(Refusal::Stopped),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nd_types::{AppName, Availability, RateLimit, ReleaseId, ServiceLimits, TrafficRules};
+use nd_types::{AppName, Availability, Gate, RateLimit, ReleaseId, ServiceLimits, Timestamp, TrafficRules};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -26,7 +26,11 @@ pub(crate) struct App {
     /// What the current table says; `None` once the app has left it.
     service: RefCell<Option<Rc<Service>>>,
     paused_until: Cell<Option<Instant>>,
-    /// Told after every change of the two fields above.
+    /// What the current table puts in front of it …
+    gate: Cell<Gate>,
+    /// … and until when requests wait for that.
+    gated_until: Cell<Option<Instant>>,
+    /// Told after every change of the fields above.
     changed: Notify,
     pub(crate) retries: RetryBudget,
 }
@@ -48,9 +52,17 @@ pub(crate) struct Service {
 
 impl App {
     pub(crate) fn new(name: AppName, counters: Arc<AppCounters>, worker: usize) -> Rc<Self> {
-        let (service, paused_until) = (RefCell::new(None), Cell::new(None));
-        let (changed, retries) = (Notify::new(), RetryBudget::default());
-        Rc::new(Self { name, counters, worker, service, paused_until, changed, retries })
+        Rc::new(Self {
+            name,
+            counters,
+            worker,
+            service: RefCell::new(None),
+            paused_until: Cell::new(None),
+            gate: Cell::new(Gate::Open),
+            gated_until: Cell::new(None),
+            changed: Notify::new(),
+            retries: RetryBudget::default(),
+        })
     }
 
     /// This worker's counters of the app.
@@ -90,7 +102,20 @@ impl App {
 
     /// When the pause ends, while there is one.
     pub(crate) fn paused_until(&self) -> Option<Instant> {
-        self.paused_until.get().filter(|until| *until > Instant::now())
+        let until = self.paused_until.get().max(self.gated_until.get());
+        until.filter(|until| *until > Instant::now())
+    }
+
+    /// What the current table puts in front of it.
+    pub(crate) fn gate(&self) -> Gate {
+        self.gate.get()
+    }
+
+    /// Takes over what a new table puts in front of it. Whoever waits is told by [`Self::wake`].
+    pub(crate) fn set_gate(&self, gate: Gate) {
+        if self.gate.replace(gate) != gate {
+            self.gated_until.set(gate.wait(Timestamp::now()).map(|left| Instant::now() + left));
+        }
     }
 
     pub(crate) fn wake(&self) {

@@ -50,6 +50,7 @@ impl Worker {
             let app = before.remove(&service.app);
             let app = app.unwrap_or_else(|| App::new(service.app.clone(), Arc::clone(counters), self.index));
             app.set_service(Some(serve(&app, service, &mut living)));
+            app.set_gate(service.gate);
             apps.push(app);
         }
         for gone in before.values() {

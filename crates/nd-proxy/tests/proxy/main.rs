@@ -3,6 +3,7 @@
 mod bodies;
 mod drain;
 mod faults;
+mod gate;
 mod handover;
 mod headers;
 mod hold;

@@ -86,6 +86,7 @@ impl State {
                 availability: Availability::Serving,
                 limits: ServiceLimits::default(),
                 rules: Arc::default(),
+                gate: nd_types::Gate::Open,
             });
             Ok(())
         });

@@ -10,7 +10,7 @@ use http::request::Parts;
 use nd_api::v1::{DestroyQuery, OperationView, ScaleBody, WaitQuery};
 use nd_core::engine::{EngineError, EngineHandle};
 use nd_core::model::edit::EditError;
-use nd_types::AppName;
+use nd_types::{AppName, Gate};
 
 use crate::body::{app_name, json, query};
 use crate::identity::Caller;
@@ -21,7 +21,7 @@ use crate::{spec, views};
 /// The longest a request waits; then the client asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-type Answer = Result<Json<OperationView>, Refusal>;
+pub(super) type Answer = Result<Json<OperationView>, Refusal>;
 
 /// What every verb is told: the app, who asks, and how long the answer may wait.
 pub(super) struct Asked {
@@ -96,6 +96,12 @@ impl FromRequestParts<Arc<Api>> for Asked {
 }
 
 impl Asked {
+    /// Puts something in front of the app, or takes it away, and answers when that serves.
+    pub(super) async fn gate(self, operation: &str, gate: Gate) -> Answer {
+        let revision = self.engine().set_gate(&self.app, gate, &self.actor).await?;
+        self.settled(operation, revision).await
+    }
+
     fn engine(&self) -> &EngineHandle {
         self.api.engine()
     }

@@ -99,6 +99,7 @@ fn service(app: &AppName, backends: Vec<Backend>) -> Result<Service> {
         availability: Availability::Serving,
         limits: ServiceLimits::default(),
         rules: Arc::default(),
+        gate: nd_types::Gate::Open,
     })
 }
 
