@@ -77,13 +77,11 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Requests(args) => requests::run(args, &context).await,
         Command::Flush(args) => flush::run(args, &context).await,
         Command::Start(args) => start::run(args, &context).await,
-        Command::Stop(args) => verbs::stop(args, &context).await,
-        Command::Restart(args) => verbs::restart(args, &context).await,
-        Command::Reload(args) => verbs::reload(args, &context).await,
+        Command::Stop(_) | Command::Restart(_) | Command::Reload(_) => verbs::run(command, &context).await,
         Command::Scale(args) => scale::run(args, &context).await,
-        Command::Maintenance(args) => gate::maintenance(args, &context).await,
-        Command::Pause(args) => gate::pause(args, &context).await,
-        Command::Resume(args) => gate::resume(args, &context).await,
+        Command::Maintenance(_) | Command::Pause(_) | Command::Resume(_) => {
+            gate::run(command, &context).await
+        }
         Command::Rollback(args) => rollback::run(args, &context).await,
         Command::Destroy(args) => destroy::run(args, &context).await,
         Command::Deployments(args) => deployments::run(args, &context).await,

@@ -4,10 +4,20 @@ use nd_api::v1::MaintenanceBody;
 
 use super::verbs::each;
 use super::{Context, Outcome};
-use crate::args::{AppsArgs, MaintenanceArgs, PauseArgs, Switch};
+use crate::args::{AppsArgs, Command, MaintenanceArgs, PauseArgs, Switch};
+use crate::failure::Exit;
 use crate::targets;
 
-pub(super) async fn maintenance(args: &MaintenanceArgs, context: &Context<'_>) -> Outcome {
+pub(super) async fn run(command: &Command, context: &Context<'_>) -> Outcome {
+    match command {
+        Command::Maintenance(args) => maintenance(args, context).await,
+        Command::Pause(args) => pause(args, context).await,
+        Command::Resume(args) => resume(args, context).await,
+        _ => Ok(Exit::Ok),
+    }
+}
+
+async fn maintenance(args: &MaintenanceArgs, context: &Context<'_>) -> Outcome {
     let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
     let wait = args.wait.limit().unwrap_or_default();
     let seconds = |length: std::time::Duration| u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
@@ -17,14 +27,14 @@ pub(super) async fn maintenance(args: &MaintenanceArgs, context: &Context<'_>) -
     each(&apps, done, &args.wait, context, |app| context.client.maintenance(app, body, wait)).await
 }
 
-pub(super) async fn pause(args: &PauseArgs, context: &Context<'_>) -> Outcome {
+async fn pause(args: &PauseArgs, context: &Context<'_>) -> Outcome {
     let AppsArgs { apps, name, wait } = &args.apps;
     let apps = targets::several(apps, name, context.global, &context.client).await?;
     let limit = wait.limit().unwrap_or_default();
     each(&apps, "paused", wait, context, |app| context.client.pause(app, args.length, limit)).await
 }
 
-pub(super) async fn resume(args: &AppsArgs, context: &Context<'_>) -> Outcome {
+async fn resume(args: &AppsArgs, context: &Context<'_>) -> Outcome {
     let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
     let wait = args.wait.limit().unwrap_or_default();
     each(&apps, "resumed", &args.wait, context, |app| context.client.resume(app, wait)).await

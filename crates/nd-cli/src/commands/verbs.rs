@@ -5,23 +5,32 @@ use nd_client::ClientError;
 use nd_types::AppName;
 
 use super::{Context, Outcome};
-use crate::args::{AppsArgs, WaitFlags};
+use crate::args::{AppsArgs, Command, WaitFlags};
 use crate::failure::{Exit, Failure};
 use crate::targets;
 
-pub(super) async fn stop(args: &AppsArgs, context: &Context<'_>) -> Outcome {
+pub(super) async fn run(command: &Command, context: &Context<'_>) -> Outcome {
+    match command {
+        Command::Stop(args) => stop(args, context).await,
+        Command::Restart(args) => restart(args, context).await,
+        Command::Reload(args) => reload(args, context).await,
+        _ => Ok(Exit::Ok),
+    }
+}
+
+async fn stop(args: &AppsArgs, context: &Context<'_>) -> Outcome {
     let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
     let wait = args.wait.limit().unwrap_or_default();
     each(&apps, "stopped", &args.wait, context, |app| context.client.stop(app, wait)).await
 }
 
-pub(super) async fn restart(args: &AppsArgs, context: &Context<'_>) -> Outcome {
+async fn restart(args: &AppsArgs, context: &Context<'_>) -> Outcome {
     let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
     let wait = args.wait.limit().unwrap_or_default();
     each(&apps, "restarted", &args.wait, context, |app| context.client.restart(app, wait)).await
 }
 
-pub(super) async fn reload(args: &AppsArgs, context: &Context<'_>) -> Outcome {
+async fn reload(args: &AppsArgs, context: &Context<'_>) -> Outcome {
     let apps = targets::several(&args.apps, &args.name, context.global, &context.client).await?;
     let wait = args.wait.limit().unwrap_or_default();
     each(&apps, "reloaded", &args.wait, context, |app| context.client.reload_app(app, wait)).await
