@@ -27,7 +27,7 @@ pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
 pub(crate) use eternal::{DaemonVerb, EternalArgs, EternalFlags, PidFile, in_background};
 pub(crate) use fields::Fields;
-pub(crate) use gate::{MaintenanceArgs, PauseArgs, Switch};
+pub(crate) use gate::{GateVerb, MaintenanceArgs, PauseArgs, Switch};
 pub(crate) use look::{
     AppArg, DeploymentListArgs, DeploymentsArgs, DeploymentsVerb, EventsArgs, ListArgs, LogsArgs, OneApp,
     RequestsArgs, StatusArgs, WhyArgs,
@@ -164,12 +164,8 @@ pub(crate) enum Command {
     Reload(AppsArgs),
     /// Change the number of instances of an app
     Scale(ScaleArgs),
-    /// Answer requests of apps with a page that says to come back later, or do so no more
-    Maintenance(MaintenanceArgs),
-    /// Let requests of apps wait for a while
-    Pause(PauseArgs),
-    /// Let requests of apps that are paused go on
-    Resume(AppsArgs),
+    #[command(flatten)]
+    Gate(GateVerb),
     /// Bring an earlier release back
     Rollback(RollbackArgs),
     /// Remove apps with their instances and releases

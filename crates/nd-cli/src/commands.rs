@@ -57,8 +57,7 @@ pub(crate) struct Context<'c> {
 
 /// Does what was typed.
 pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, output: &Output) -> Outcome {
-    let program = typed.program();
-    if let Some(outcome) = without_daemon(program, command, global, output).await {
+    if let Some(outcome) = without_daemon(typed.program(), command, global, output).await {
         return outcome;
     }
     let client = session::client(global, output)?;
@@ -79,9 +78,7 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Start(args) => start::run(args, &context).await,
         Command::Stop(_) | Command::Restart(_) | Command::Reload(_) => verbs::run(command, &context).await,
         Command::Scale(args) => scale::run(args, &context).await,
-        Command::Maintenance(_) | Command::Pause(_) | Command::Resume(_) => {
-            gate::run(command, &context).await
-        }
+        Command::Gate(verb) => gate::run(verb, &context).await,
         Command::Rollback(args) => rollback::run(args, &context).await,
         Command::Destroy(args) => destroy::run(args, &context).await,
         Command::Deployments(args) => deployments::run(args, &context).await,

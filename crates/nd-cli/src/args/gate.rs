@@ -2,12 +2,23 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::duration;
 use super::verbs::{AppsArgs, WaitFlags};
 use crate::candidates;
+
+/// What puts something in front of apps, or takes it away.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum GateVerb {
+    /// Answer requests of apps with a page that says to come back later, or do so no more
+    Maintenance(MaintenanceArgs),
+    /// Let requests of apps wait for a while
+    Pause(PauseArgs),
+    /// Let requests of apps that are paused go on
+    Resume(AppsArgs),
+}
 
 /// `maintenance`.
 #[derive(Clone, Debug, Args)]

@@ -4,16 +4,14 @@ use nd_api::v1::MaintenanceBody;
 
 use super::verbs::each;
 use super::{Context, Outcome};
-use crate::args::{AppsArgs, Command, MaintenanceArgs, PauseArgs, Switch};
-use crate::failure::Exit;
+use crate::args::{AppsArgs, GateVerb, MaintenanceArgs, PauseArgs, Switch};
 use crate::targets;
 
-pub(super) async fn run(command: &Command, context: &Context<'_>) -> Outcome {
-    match command {
-        Command::Maintenance(args) => maintenance(args, context).await,
-        Command::Pause(args) => pause(args, context).await,
-        Command::Resume(args) => resume(args, context).await,
-        _ => Ok(Exit::Ok),
+pub(super) async fn run(verb: &GateVerb, context: &Context<'_>) -> Outcome {
+    match verb {
+        GateVerb::Maintenance(args) => maintenance(args, context).await,
+        GateVerb::Pause(args) => pause(args, context).await,
+        GateVerb::Resume(args) => resume(args, context).await,
     }
 }
 
