@@ -56,7 +56,7 @@ fn codes_and_commands_are_explained_without_a_daemon() -> Result {
     alone(&["man", "nothing"])?.expect_code(3)?;
     assert!(alone(&["config", "explain", "app.port"])?.ok()?.stdout.contains("port: 8080"));
     assert!(alone(&["config", "explain", "healthcheck"])?.ok()?.stdout.contains("healthcheck.retries"));
-    alone(&["config", "explain", "app.prot"])?.expect_code(3)?;
+    alone(&["config", "explain", "app.prto"])?.expect_code(3)?;
     Ok(())
 }
 

@@ -137,7 +137,8 @@ mod tests {
     fn every_row_of_the_endpoint_table_has_a_handler() {
         // Building the router panics when two handlers claim one path and method.
         let routes = v1_routes(not_yet::routes(Router::new()));
-        assert!(format!("{routes:?}").contains("/api/v1/plan"));
-        assert_eq!(api::ALL.len(), 28);
+        let routes = format!("{routes:?}");
+        let forgotten: Vec<_> = api::ALL.iter().filter(|row| !routes.contains(row.path)).collect();
+        assert!(forgotten.is_empty(), "{forgotten:?}");
     }
 }
