@@ -8,6 +8,7 @@ mod support;
 
 mod raw;
 
+use std::cell::Cell;
 use std::io::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,13 +96,34 @@ where
 async fn others_are_served(proxy: &Proxy, before: usize, over: Arc<AtomicBool>) -> Result<()> {
     while !over.load(Ordering::SeqCst) {
         let began = Instant::now();
-        assert_eq!(Wire::connect(proxy.http_addr()).await?.get("/").await?.status(), 200);
-        assert!(began.elapsed() < PATIENCE, "an answer after {:?}", began.elapsed());
+        let answer = async { Wire::connect(proxy.http_addr()).await?.get("/").await };
+        let (answer, hesitation) = with_hesitation(answer).await;
+        assert_eq!(answer?.status(), 200);
+        let took = began.elapsed().saturating_sub(hesitation);
+        assert!(took < PATIENCE, "an answer after {took:?}, and {hesitation:?} of our own");
         let more = memory()?.saturating_sub(before);
         assert!(more < MEMORY, "{} MiB more", more >> 20);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
+}
+
+/// What a future gives, and for how long this thread itself was late meanwhile: the attackers are on it as well, and the
+/// machine may have other work.
+async fn with_hesitation<T>(future: impl Future<Output = T>) -> (T, Duration) {
+    const TICK: Duration = Duration::from_millis(5);
+    let late = Cell::new(Duration::ZERO);
+    let ticks = async {
+        loop {
+            let began = Instant::now();
+            tokio::time::sleep(TICK).await;
+            late.set(late.get() + began.elapsed().saturating_sub(TICK));
+        }
+    };
+    tokio::select! {
+        value = future => (value, late.get()),
+        () = ticks => unreachable!("it never ends"),
+    }
 }
 
 /// An app whose answers are large at `/large`.
