@@ -124,6 +124,12 @@ pub struct ServiceLimits {
     pub rate_limits: Vec<RateLimit>,
 }
 
+impl ServiceLimits {
+    /// How long a request waits at most for instances that have died: a restart that takes longer is felt anyway, and nobody
+    /// may be left to start them.
+    pub const CRASH_HOLD: Duration = Duration::from_secs(10);
+}
+
 impl Default for ServiceLimits {
     /// 100 MB bodies, 60 s to the response head, held for at most 30 s and 1,000 requests at a time.
     fn default() -> Self {

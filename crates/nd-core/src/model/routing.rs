@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nd_types::{Availability, ReleaseId, UnitId};
+use nd_types::{Availability, ReleaseId, ServiceLimits, UnitId};
 
 use super::action::Action;
 use super::decide::Decision;
@@ -72,7 +72,18 @@ impl AppModel {
             .map(|slot| UnitId::new(self.app(), active, slot))
             .filter(|unit| self.can_serve(unit) && !self.must_restart(unit))
             .collect();
-        self.routes_to(active, ready.iter(), self.availability(active))
+        let mut routes = self.routes_to(active, ready.iter(), self.availability(active))?;
+        if ready.is_empty() && self.has_crashed(active) {
+            let hold = &mut routes.service.limits.hold;
+            *hold = ServiceLimits::CRASH_HOLD.min(*hold);
+        }
+        Some(routes)
+    }
+
+    /// Whether instances have ended by themselves since the user last asked for them.
+    fn has_crashed(&self, active: &ReleaseId) -> bool {
+        let mut units = self.units.iter().filter(|(id, _)| id.release() == active);
+        units.any(|(_, unit)| matches!(unit.state, UnitState::Crashed(_)) || unit.crashes.total() > 0)
     }
 
     /// The mix of both releases that is to serve next, as soon as all units of the new one in it can.

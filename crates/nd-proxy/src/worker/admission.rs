@@ -3,12 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use nd_types::{AppProtocol, Availability, Gate};
+use nd_types::{AppProtocol, Availability, Gate, ServiceLimits};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Worker;
-use super::app::{App, Held, Service};
+use super::app::{App, Held, Service, Turn};
 use super::multiplexed;
 use super::upstream::{InFlight, Upstream};
 use crate::net::stream::Stream;
@@ -17,16 +17,24 @@ use crate::pages::Refusal;
 /// A request that is not idempotent uses a pooled connection only if it was used that recently: should the app close
 /// it at this moment, the request could not be repeated.
 const FRESH_FOR_UNREPEATABLE: Duration = Duration::from_secs(1);
-/// When all units refuse connections, they are asked again after this time, then after twice as much, …
-const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// When all units refuse connections, one of those who wait asks again after this time, then after twice as much, …
+const FIRST_RETRY: Duration = Duration::from_millis(20);
 /// … up to this.
-const LAST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_millis(250);
 
 /// A connection to a unit, and the count of it.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) in_flight: InFlight,
     pub(crate) stream: Stream,
+    /// It had to be waited for: the app was paused, or gone.
+    pub(crate) has_waited: bool,
+}
+
+/// How long a request has waited, over all attempts to send it.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    since: Option<Instant>,
 }
 
 /// Which connections will do.
@@ -50,6 +58,7 @@ pub(crate) async fn admit(
     app: &Rc<App>,
     reuse: Reuse,
     bytes: usize,
+    patience: &mut Patience,
 ) -> Result<Lease, Refusal> {
     let mut waiting: Option<Waiting> = None;
     let mut refused: Vec<Rc<Upstream>> = Vec::new();
@@ -57,6 +66,7 @@ pub(crate) async fn admit(
         let service = available(app)?;
         if app.paused_until().is_none()
             && let Some(upstream) = service.pick(&refused)
+            && (waiting.is_some() || !app.is_asked_again() || !upstream.was_refused())
         {
             let attempt = connect(worker, InFlight::on(Rc::clone(&upstream)), reuse);
             // A container that is gone answers no SYN, and the kernel repeats it only after a second: the next table
@@ -70,7 +80,10 @@ pub(crate) async fn admit(
             };
             match attempt.await {
                 // While we connected, a table without this unit may have been acknowledged: then it is too late.
-                Some(lease) if !upstream.is_retired() => return Ok(lease),
+                Some(lease) if !upstream.is_retired() => {
+                    let has_waited = waiting.map(Waiting::over).is_some();
+                    return Ok(Lease { has_waited, ..lease });
+                }
                 Some(_) => {}
                 None => refused.push(upstream),
             }
@@ -78,9 +91,9 @@ pub(crate) async fn admit(
         }
         let waiting = match &mut waiting {
             Some(waiting) => waiting,
-            none => none.insert(Waiting::start(app, &service, bytes)?),
+            none => none.insert(Waiting::start(app, &service, bytes, patience)?),
         };
-        waiting.wait(app, !refused.is_empty()).await?;
+        waiting.wait(app, &service).await?;
         refused.clear();
     }
 }
@@ -105,7 +118,7 @@ async fn connect(worker: &Worker, in_flight: InFlight, reuse: Reuse) -> Option<L
         Reuse::Never | Reuse::Raw => None,
     };
     if let Some(stream) = pooled {
-        return Some(Lease { in_flight, stream: stream.into() });
+        return Some(Lease { in_flight, stream: stream.into(), has_waited: false });
     }
     let stream = match upstream.protocol {
         AppProtocol::H2c if reuse != Reuse::Raw => {
@@ -114,7 +127,7 @@ async fn connect(worker: &Worker, in_flight: InFlight, reuse: Reuse) -> Option<L
         }
         AppProtocol::H2c | AppProtocol::Http => open(worker, upstream).await?.into(),
     };
-    Some(Lease { in_flight, stream })
+    Some(Lease { in_flight, stream, has_waited: false })
 }
 
 async fn open(worker: &Worker, upstream: &Upstream) -> Option<TcpStream> {
@@ -141,28 +154,55 @@ async fn open(worker: &Worker, upstream: &Upstream) -> Option<TcpStream> {
 /// A request that is held.
 struct Waiting {
     _place: Held,
-    until: Instant,
+    since: Instant,
+    /// Since when the units in the table cannot be reached: they have died.
+    dead_since: Option<Instant>,
     pause: Duration,
+    /// It is this one that asks the units again, for all who wait.
+    turn: Option<Turn>,
 }
 
 impl Waiting {
-    fn start(app: &Rc<App>, service: &Service, bytes: usize) -> Result<Self, Refusal> {
+    fn start(
+        app: &Rc<App>,
+        service: &Service,
+        bytes: usize,
+        patience: &mut Patience,
+    ) -> Result<Self, Refusal> {
         let place = app.hold(service.limits.hold_requests, bytes).ok_or(Refusal::Crowded)?;
-        Ok(Self { _place: place, until: Instant::now() + service.limits.hold, pause: FIRST_RETRY })
+        let since = *patience.since.get_or_insert_with(Instant::now);
+        Ok(Self { _place: place, since, dead_since: None, pause: FIRST_RETRY, turn: None })
     }
 
-    /// Waits for a change of the app; for the next attempt if there are units to try again; for the end of a pause.
-    async fn wait(&mut self, app: &App, try_again: bool) -> Result<(), Refusal> {
-        let mut next = self.until;
-        if let Some(end) = app.paused_until() {
-            next = next.min(end);
-        } else if try_again {
-            next = next.min(Instant::now() + self.pause);
-            self.pause = (self.pause * 2).min(LAST_RETRY);
+    /// Waits for a change of the app; for the next attempt, if there are units to ask again and nobody else does; for the
+    /// end of a pause.
+    async fn wait(&mut self, app: &Rc<App>, service: &Service) -> Result<(), Refusal> {
+        let (now, paused_until) = (Instant::now(), app.paused_until());
+        let mut until = self.since + service.limits.hold;
+        let mut next = until;
+        if paused_until.is_some() || service.backends.is_empty() {
+            (self.turn, self.dead_since) = (None, None);
+            next = paused_until.map_or(next, |end| next.min(end));
+        } else {
+            // Whoever is alive to start them again says so soon.
+            until = until.min(*self.dead_since.get_or_insert(now) + ServiceLimits::CRASH_HOLD);
+            self.turn = self.turn.take().or_else(|| app.take_turn());
+            next = until;
+            if self.turn.is_some() {
+                next = next.min(now + self.pause);
+                self.pause = (self.pause * 2).min(LAST_RETRY);
+            }
         }
         match timeout_at(next, app.changed()).await {
-            Err(_) if next >= self.until => Err(Refusal::NotReady),
+            Err(_) if next >= until => Err(Refusal::NotReady),
             Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The app can be asked again: so can all others who wait.
+    fn over(self) {
+        if let Some(turn) = self.turn {
+            turn.succeeded();
         }
     }
 }

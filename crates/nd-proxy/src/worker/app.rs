@@ -32,6 +32,8 @@ pub(crate) struct App {
     gated_until: Cell<Option<Instant>>,
     /// Told after every change of the fields above.
     changed: Notify,
+    /// Somebody asks units that cannot be reached again and again.
+    is_asked_again: Cell<bool>,
     pub(crate) retries: RetryBudget,
 }
 
@@ -61,6 +63,7 @@ impl App {
             gate: Cell::new(Gate::Open),
             gated_until: Cell::new(None),
             changed: Notify::new(),
+            is_asked_again: Cell::new(false),
             retries: RetryBudget::default(),
         })
     }
@@ -127,6 +130,16 @@ impl App {
         self.changed.notified().await;
     }
 
+    /// Whether one of the waiting requests asks units that cannot be reached again and again.
+    pub(crate) fn is_asked_again(&self) -> bool {
+        self.is_asked_again.get()
+    }
+
+    /// Makes a waiting request the one that does, unless another one is.
+    pub(crate) fn take_turn(self: &Rc<Self>) -> Option<Turn> {
+        (!self.is_asked_again.replace(true)).then(|| Turn(Rc::clone(self)))
+    }
+
     /// Takes one of the `limit` places for waiting requests, which all workers share. So many `bytes` of the request are
     /// here already.
     pub(crate) fn hold(self: &Rc<Self>, limit: u32, bytes: usize) -> Option<Held> {
@@ -150,6 +163,24 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.app.counters.held.fetch_sub(1, Ordering::Relaxed);
         self.app.counters.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The turn of the request that asks units again. Should it end in vain, somebody else's begins.
+#[derive(Debug)]
+pub(crate) struct Turn(Rc<App>);
+
+impl Turn {
+    /// All who wait may ask.
+    pub(crate) fn succeeded(self) {
+        self.0.wake();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.is_asked_again.set(false);
+        self.0.changed.notify_one();
     }
 }
 

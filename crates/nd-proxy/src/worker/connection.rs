@@ -9,7 +9,7 @@ use nd_types::AccessEnd;
 use tokio::time::{Instant, timeout};
 
 use super::Worker;
-use super::admission::{Lease, Reuse, admit};
+use super::admission::{Lease, Patience, Reuse, admit};
 use super::client::Client;
 use super::exchange::{Answer, End, Exchange};
 use super::h2;
@@ -180,12 +180,18 @@ impl Connection {
         let Some(app) = request.app.clone() else { return After::Close };
         let mut reuse = if request.is_idempotent { Reuse::Any } else { Reuse::Recent };
         app.retries.deposit();
+        let mut patience = Patience::default();
         for attempt in 1.. {
             let bytes = self.head.len() + self.client.input.len();
-            let Lease { in_flight, stream } = match admit(&self.worker, &app, reuse, bytes).await {
+            let admitted = admit(&self.worker, &app, reuse, bytes, &mut patience).await;
+            let Lease { in_flight, stream, has_waited } = match admitted {
                 Ok(lease) => lease,
                 Err(refusal) => return self.refuse(request, &refusal).await,
             };
+            // What has waited until the app was back is no further load for units that live.
+            if attempt > 1 && !has_waited && !app.retries.withdraw(Instant::now()) {
+                return self.refuse(request, &Refusal::BrokeOff).await;
+            }
             self.registered.signal.enter(in_flight.upstream(), Kind::Requests);
             request.account.sent_to(in_flight.upstream());
             let mut upstream = Wire::new(stream);
@@ -194,7 +200,7 @@ impl Connection {
             self.registered.signal.leave();
             in_flight.upstream().judge(&end, spent.answer.is_some());
             let may_repeat = matches!(end, End::Lost) && spent.is_repeatable && attempt < MAX_TRIES;
-            if may_repeat && app.retries.withdraw(Instant::now()) {
+            if may_repeat {
                 self.head = spent.upstream.output.into_bytes();
                 reuse = Reuse::Never;
                 continue;

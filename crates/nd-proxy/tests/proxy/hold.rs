@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nd_types::{AppName, Availability};
 
+use super::http2::client::{Client, get, whole};
 use super::support::*;
 
 fn held(proxy: &nd_proxy::Proxy) -> u64 {
@@ -111,5 +112,86 @@ async fn a_pause_ends_by_itself() -> Result<()> {
     let proxy = start_for(&app).await?;
     proxy.pause(&parsed("app")?, Duration::from_millis(100)).await;
     assert_eq!(Wire::connect(proxy.http_addr()).await?.get("/").await?.status(), 200);
+    Ok(())
+}
+
+/// An app that takes requests and never answers them.
+async fn silent() -> Result<Upstream> {
+    Upstream::raw(|mut wire, _| async move {
+        loop {
+            wire.message(Kind::Request).await?;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn requests_in_flight_on_the_last_instance_when_it_dies_are_answered_by_the_next_one() -> Result<()> {
+    let app = silent().await?;
+    let proxy = start_for(&app).await?;
+    let mut clients = Vec::new();
+    // More than the retry budget would pay for.
+    for _ in 0..100 {
+        let mut client = Wire::connect(proxy.http_addr()).await?;
+        client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
+        clients.push(client);
+    }
+    let mut post = Wire::connect(proxy.http_addr()).await?;
+    post.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\n\r\n").await?;
+    until("all of them are with the app", || app.connections() == 101).await?;
+    app.kill().await;
+    assert_eq!(post.response().await?.status(), 502, "it may have been carried out");
+    until("the others are held", || held(&proxy) == 100).await?;
+    let _again = Upstream::raw_at(app.address, |mut wire, _| async move {
+        loop {
+            wire.message(Kind::Request).await?;
+            wire.send(ok("again")).await?;
+        }
+    })
+    .await?;
+    for client in &mut clients {
+        assert_eq!(client.response().await?.text(), "again");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_does_not_come_back_is_waited_for_ten_seconds_and_asked_by_one_at_a_time() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = start(nd_proxy::Settings { workers: 1, ..settings() })?;
+    apply(&proxy, State::new(1).app("app", "aaaaaa", &[app.address])).await?;
+    app.kill().await;
+    let began = std::time::Instant::now();
+    let mut clients = Vec::new();
+    for n in 1..=50 {
+        let mut client = Wire::connect(proxy.http_addr()).await?;
+        client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
+        until("it is held", || held(&proxy) == n).await?;
+        clients.push(client);
+    }
+    for client in &mut clients {
+        let answer = tokio::time::timeout(DEADLINE * 2, client.message(Kind::Response)).await??;
+        assert_eq!((answer.status(), answer.field("retry-after").as_deref()), (503, Some("5")));
+        let waited = began.elapsed();
+        assert!(waited >= Duration::from_secs(10) && waited < Duration::from_secs(13), "{waited:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn streams_of_http2_wait_for_the_next_instance_as_well() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = start_for(&app).await?;
+    let mut client = Client::connect(proxy.http_addr()).await?;
+    assert_eq!(client.get("/").await?.status(), 200);
+    app.kill().await;
+    let (first, _) = client.send(get("/first"), true).await?;
+    let (second, _) = client.send(get("/second"), true).await?;
+    until("both are held", || held(&proxy) == 2).await?;
+    let next = Upstream::named("next").await?;
+    apply(&proxy, State::new(2).app("app", "aaaaaa", &[next.address])).await?;
+    for answer in [first, second] {
+        assert!(whole(answer).await?.text().starts_with("next"));
+    }
     Ok(())
 }
