@@ -30,7 +30,7 @@ pub use self::duration::format_exact;
 pub use self::env::{Env, InvalidEnv};
 pub use self::image::{ImageRef, InvalidImage};
 pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax};
-pub use self::policy::{Condition, Environment, InvalidWord, Protocol, RestartPolicy, StopSignal};
+pub use self::policy::{Condition, Environment, InvalidWord, Protocol, RestartPolicy, Sticky, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
 pub use self::proxy::{Access, HeaderChanges, Proxy, ProxyRateLimit, ProxyRoute};
 pub use self::schedule::{CronSchedule, InvalidCron};

@@ -161,6 +161,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("proxy.rate_limit.limit", Now),
     ("proxy.rate_limit.burst", Now),
     ("proxy.rate_limit.status", Now),
+    ("proxy.sticky", Now),
     ("proxy.basic_auth", NotYet),
     ("proxy.compression", NoEffectYet),
     ("proxy.capture", NoEffectYet),

@@ -21,6 +21,7 @@ mod policy;
 mod raw;
 mod retry_budget;
 mod signal;
+mod sticky;
 mod tunnel;
 mod upstream;
 

@@ -122,6 +122,9 @@ pub struct ServiceLimits {
     /// How often clients may ask; all that match a path count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<RateLimit>,
+    /// Whether a cookie keeps each client with its instance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sticky: bool,
 }
 
 impl ServiceLimits {
@@ -139,6 +142,7 @@ impl Default for ServiceLimits {
             hold: Duration::from_secs(30),
             hold_requests: 1000,
             rate_limits: Vec::new(),
+            sticky: false,
         }
     }
 }

@@ -105,6 +105,14 @@ words! {
 }
 
 words! {
+    /// What keeps a client with its instance.
+    Sticky {
+        /// A cookie of the proxy.
+        Cookie = "cookie",
+    }
+}
+
+words! {
     /// A signal that asks a process to end.
     StopSignal {
         /// Terminate, the usual request.

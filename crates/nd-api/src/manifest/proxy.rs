@@ -9,7 +9,7 @@ use nd_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{duration, is_default};
+use super::{Sticky, duration, is_default};
 
 /// How requests reach the app (`proxy:`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Proxy {
     /// How often clients may ask; all that match a path count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rate_limit: Vec<ProxyRateLimit>,
+    /// What keeps each client with its instance; nothing does where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
 }
 
 /// How often clients may ask (`proxy.rate_limit[]`).

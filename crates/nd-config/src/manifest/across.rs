@@ -91,6 +91,7 @@ fn without_proxy(root: &Field<'_>, process: bool, manifest: &Manifest, d: &mut D
         &["proxy", "access"],
         &["proxy", "body_limit"],
         &["proxy", "rate_limit"],
+        &["proxy", "sticky"],
     ];
     for field in through.into_iter().filter_map(|path| root.dig(path)) {
         let message =

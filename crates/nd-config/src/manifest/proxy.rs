@@ -27,6 +27,7 @@ pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Proxy {
         access: keys.get("access").map(|field| access(&field, d)).unwrap_or_default(),
         body_limit: keys.get("body_limit").and_then(|field| field.size(LEAST_BODY, d)),
         rate_limit: keys.get("rate_limit").map(|field| rate_limits(&field, d)).unwrap_or_default(),
+        sticky: keys.get("sticky").and_then(|field| field.word(d)),
     };
     keys.finish(d);
     proxy

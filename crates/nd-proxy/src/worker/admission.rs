@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Worker;
 use super::app::{App, Held, Service, Turn};
 use super::multiplexed;
+use super::sticky::Token;
 use super::upstream::{InFlight, Upstream};
 use crate::net::stream::Stream;
 use crate::pages::Refusal;
@@ -37,6 +38,16 @@ pub(crate) struct Patience {
     since: Option<Instant>,
 }
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(crate) reuse: Reuse,
+    /// What of it is here already, and takes memory while it waits.
+    pub(crate) bytes: usize,
+    /// The instance it wants to stay with.
+    pub(crate) wanted: Option<Token>,
+}
+
 /// Which connections will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reuse {
@@ -52,12 +63,11 @@ pub(crate) enum Reuse {
 
 /// Waits until the app may be asked and connects to the best of its units.
 ///
-/// Nothing more of the request is read meanwhile than the `bytes` that are here. Cancel safe.
+/// Nothing more of the request is read meanwhile. Cancel safe.
 pub(crate) async fn admit(
     worker: &Worker,
     app: &Rc<App>,
-    reuse: Reuse,
-    bytes: usize,
+    ask: Ask,
     patience: &mut Patience,
 ) -> Result<Lease, Refusal> {
     let mut waiting: Option<Waiting> = None;
@@ -65,10 +75,10 @@ pub(crate) async fn admit(
     loop {
         let service = available(app)?;
         if app.paused_until().is_none()
-            && let Some(upstream) = service.pick(&refused)
+            && let Some(upstream) = choose(&service, ask.wanted, &refused)
             && (waiting.is_some() || !app.is_asked_again() || !upstream.was_refused())
         {
-            let attempt = connect(worker, InFlight::on(Rc::clone(&upstream)), reuse);
+            let attempt = connect(worker, InFlight::on(Rc::clone(&upstream)), ask.reuse);
             // A container that is gone answers no SYN, and the kernel repeats it only after a second: the next table
             // ends the attempt.
             let attempt = async {
@@ -91,11 +101,15 @@ pub(crate) async fn admit(
         }
         let waiting = match &mut waiting {
             Some(waiting) => waiting,
-            none => none.insert(Waiting::start(app, &service, bytes, patience)?),
+            none => none.insert(Waiting::start(app, &service, ask.bytes, patience)?),
         };
         waiting.wait(app, &service).await?;
         refused.clear();
     }
+}
+
+fn choose(service: &Service, wanted: Option<Token>, refused: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
+    wanted.and_then(|wanted| service.stay(wanted, refused)).or_else(|| service.pick(refused))
 }
 
 fn available(app: &App) -> Result<Rc<Service>, Refusal> {

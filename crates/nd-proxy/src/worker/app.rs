@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::retry_budget::RetryBudget;
+use super::sticky::Token;
 use super::upstream::Upstream;
 use crate::limiter::Limiter;
 use crate::stats::{AppCounters, AppShare, ReleaseCounters};
@@ -211,6 +212,14 @@ impl Service {
         limiter: Option<Arc<Limiter>>,
     ) -> Rc<Self> {
         Rc::new(Self { availability, limits, rules, backends, limiter, traffic, next: Cell::new(0) })
+    }
+
+    /// The backend that a client wants to stay with, as long as it is well; never one of `except`.
+    pub(crate) fn stay(&self, wanted: Token, except: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
+        let backend = self.backends.iter().find(|backend| backend.token == wanted)?;
+        let was_tried = except.iter().any(|tried| Rc::ptr_eq(tried, backend));
+        let is_well = !backend.record.is_ejected() && !backend.was_refused();
+        (is_well && !was_tried).then(|| Rc::clone(backend))
     }
 
     /// The backend with the fewest requests in flight, in turn among equals; never one of `except`, and one that was

@@ -9,12 +9,13 @@ use nd_types::AccessEnd;
 use tokio::time::{Instant, timeout};
 
 use super::Worker;
-use super::admission::{Lease, Patience, Reuse, admit};
+use super::admission::{Ask, Lease, Patience, Reuse, admit};
 use super::client::Client;
 use super::exchange::{Answer, End, Exchange};
 use super::h2;
 use super::plan::{Offer, Request, plan};
 use super::signal::{Kind, Registered};
+use super::sticky::Sticky;
 use super::tunnel::Tunnel;
 use super::upstream::InFlight;
 use crate::http1::request::Refused;
@@ -183,7 +184,9 @@ impl Connection {
         let mut patience = Patience::default();
         for attempt in 1.. {
             let bytes = self.head.len() + self.client.input.len();
-            let admitted = admit(&self.worker, &app, reuse, bytes, &mut patience).await;
+            let wanted = request.sticky.as_ref().and_then(Sticky::wanted);
+            let ask = Ask { reuse, bytes, wanted };
+            let admitted = admit(&self.worker, &app, ask, &mut patience).await;
             let Lease { in_flight, stream, has_waited } = match admitted {
                 Ok(lease) => lease,
                 Err(refusal) => return self.refuse(request, &refusal).await,
@@ -193,7 +196,7 @@ impl Connection {
                 return self.refuse(request, &Refusal::BrokeOff).await;
             }
             self.registered.signal.enter(in_flight.upstream(), Kind::Requests);
-            request.account.sent_to(in_flight.upstream());
+            request.sent_to(in_flight.upstream());
             let mut upstream = Wire::new(stream);
             upstream.output = Outbox::with(std::mem::take(&mut self.head));
             let (end, spent) = self.attempt(&mut request, upstream).await;

@@ -218,7 +218,7 @@ impl<'e> Exchange<'e> {
         let step = match head.status {
             101 if self.request.offers_upgrade.is_none() => return Err(Refusal::BadAnswer),
             101 => {
-                write_switch(out, &head, id.as_str());
+                write_switch(out, &head, id.as_str(), self.request.added());
                 HeadStep::Switch
             }
             100 if !self.request.expects_continue => HeadStep::Interim,
@@ -236,8 +236,9 @@ impl<'e> Exchange<'e> {
                 let coding = Coding::choose(head.body, self.request.is_http10);
                 let (keep_alive, is_http10) = (answer.keep_alive, self.request.is_http10);
                 let headers = self.request.headers();
-                let request_id = id.as_str();
-                write_response(out, &head, Reply { keep_alive, is_http10, coding, request_id, headers });
+                let (request_id, added) = (id.as_str(), self.request.added());
+                let reply = Reply { keep_alive, is_http10, coding, request_id, headers, added };
+                write_response(out, &head, reply);
                 HeadStep::Final(answer)
             }
         };

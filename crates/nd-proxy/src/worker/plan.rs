@@ -17,6 +17,8 @@ use super::account::{Account, Subject};
 use super::app::App;
 use super::entry::{Destination, Entry};
 use super::policy;
+use super::sticky::Sticky;
+use super::upstream::Upstream;
 
 /// One request, after its head has been read.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(crate) struct Request {
     pub(crate) rules: Option<Arc<TrafficRules>>,
     /// How long the app may be silent, where its route says so.
     pub(crate) timeout: Option<Duration>,
+    /// Where its client stays, if the app wants that.
+    pub(crate) sticky: Option<Sticky>,
 }
 
 /// What the client would like to switch to.
@@ -67,6 +71,19 @@ impl Request {
         self.rules.as_ref().map(|rules| &rules.headers)
     }
 
+    /// It goes to this unit now, for the first time or again.
+    pub(crate) fn sent_to(&mut self, upstream: &Rc<Upstream>) {
+        self.account.sent_to(upstream);
+        if let (Some(sticky), Some(app)) = (&mut self.sticky, &self.app) {
+            sticky.goes_to(&app.name, upstream.token);
+        }
+    }
+
+    /// Whole field lines that its answer gets.
+    pub(crate) fn added(&self) -> &str {
+        self.sticky.as_ref().map_or("", Sticky::line)
+    }
+
     /// A request of which nothing is known but that it is refused.
     pub(crate) fn unknown(worker: &Worker, client: &str) -> Self {
         let id = worker.ids.next();
@@ -86,6 +103,7 @@ impl Request {
             wants_html: false,
             rules: None,
             timeout: None,
+            sticky: None,
         }
     }
 }
@@ -124,9 +142,13 @@ pub(crate) fn plan(
     let account = Account::begin(worker, app.as_ref(), subject(&head, &id, from));
     let mut request = describe(&head, id, app, limit, account);
     let limiter = service.as_ref().and_then(|service| service.limiter.clone());
+    let is_sticky = service.as_ref().is_some_and(|service| service.limits.sticky);
     request.rules = service.and_then(|service| service.rules.clone());
     request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
+    if is_sticky {
+        request.sticky = Some(Sticky::of(&head, &app.name, policy::scheme(&head, from) == "https"));
+    }
     if (request.rules.is_some() || passage.is_some())
         && let Some(refusal) =
             policy::decide(&worker.settings, &head, from, passage.as_deref(), request.rules.as_deref())
@@ -199,6 +221,7 @@ fn describe(
         account,
         rules: None,
         timeout: None,
+        sticky: None,
         app,
     }
 }

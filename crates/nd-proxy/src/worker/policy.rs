@@ -84,7 +84,8 @@ pub(crate) fn client_address(settings: &Settings, head: &RequestHead<'_, '_>, fr
     client
 }
 
-fn scheme(head: &RequestHead<'_, '_>, from: Origin<'_>) -> &'static str {
+/// What the client speaks, as far as we or trusted peers know.
+pub(crate) fn scheme(head: &RequestHead<'_, '_>, from: Origin<'_>) -> &'static str {
     let mut said = head.fields.iter().filter(|field| Name::of(field.name) == Name::ForwardedProto);
     match said.next().filter(|_| from.is_trusted) {
         Some(field) if text(field.value).trim().eq_ignore_ascii_case("https") => "https",

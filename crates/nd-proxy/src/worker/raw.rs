@@ -7,7 +7,7 @@ use std::task::Poll;
 use tokio::net::TcpStream;
 
 use super::Worker;
-use super::admission::{Patience, Reuse, admit};
+use super::admission::{Ask, Patience, Reuse, admit};
 use super::app::{App, InProgress};
 use super::signal::{Kind, Registered};
 use super::tunnel::Tunnel;
@@ -24,7 +24,8 @@ pub(crate) async fn run(worker: &Worker, app: Option<Rc<App>>, stream: TcpStream
     .await;
     let _progress = InProgress::of(&app);
     app.share().requests.add(1);
-    let lease = match admit(worker, &app, Reuse::Raw, 0, &mut Patience::default()).await {
+    let ask = Ask { reuse: Reuse::Raw, bytes: 0, wanted: None };
+    let lease = match admit(worker, &app, ask, &mut Patience::default()).await {
         Ok(lease) => lease,
         Err(refusal) => {
             tracing::debug!(app = %app.name, ?refusal, "a raw connection was refused");

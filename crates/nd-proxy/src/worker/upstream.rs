@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::ejection::Record;
 use super::exchange::End;
+use super::sticky::Token;
 use crate::http2::session::Sessions;
 use crate::pages::Refusal;
 use crate::stats::ReleaseCounters;
@@ -29,6 +30,8 @@ pub(crate) struct Upstream {
     pub(crate) unit: UnitId,
     pub(crate) address: SocketAddr,
     pub(crate) protocol: AppProtocol,
+    /// What its clients know it by, where they stay with it.
+    pub(crate) token: Token,
     /// Connections that carry many requests, where it speaks HTTP/2.
     pub(crate) sessions: Sessions,
     /// Of its release.
@@ -62,6 +65,7 @@ impl Upstream {
             unit: backend.unit.clone(),
             address: backend.address,
             protocol: backend.protocol,
+            token: Token::of(&backend.unit),
             sessions: Sessions::default(),
             traffic,
             record: Record::default(),

@@ -16,6 +16,7 @@ mod records;
 mod routing;
 mod rules;
 mod smuggling;
+mod sticky;
 mod support;
 mod swap;
 mod upgrades;

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use nd_api::Manifest;
-use nd_api::manifest::{Access, HeaderChanges, PortMapping, Protocol, ProxyRateLimit, ProxyRoute};
+use nd_api::manifest::{Access, HeaderChanges, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky};
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
 use nd_types::{
     AccessRules, AppProtocol, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RateLimit, RouteOptions,
@@ -23,7 +23,12 @@ pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<Str
     if let Some(limit) = manifest.proxy.body_limit {
         spec.limits.body_bytes = limit.0;
     }
-    spec.limits.rate_limits = manifest.proxy.rate_limit.iter().map(rate_limit).collect();
+    if !manifest.proxy.rate_limit.is_empty() {
+        spec.limits.rate_limits = manifest.proxy.rate_limit.iter().map(rate_limit).collect();
+    }
+    if let Some(Sticky::Cookie) = manifest.proxy.sticky {
+        spec.limits.sticky = true;
+    }
     Ok(())
 }
 
