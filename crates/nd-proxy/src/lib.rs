@@ -14,6 +14,7 @@
 //!
 //! [`EdgeState`]: nd_types::EdgeState
 
+mod bandwidth;
 mod command;
 mod edition;
 #[cfg(feature = "fuzz")]
@@ -31,6 +32,7 @@ mod request_id;
 mod routes;
 mod settings;
 mod stats;
+mod turnstile;
 mod worker;
 
 pub use host_ports::BindFault;

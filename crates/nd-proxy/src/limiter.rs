@@ -27,6 +27,24 @@ pub(crate) struct Limiter {
     began: Instant,
 }
 
+/// A request that is let through: how its client stands with the limit that has least left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    quota: u32,
+    window: u64,
+    /// How many more would be let through at once.
+    left: u64,
+    /// How long until there is one more.
+    wait: Duration,
+}
+
+impl Standing {
+    /// The fields that say so.
+    pub(crate) fn fields(&self) -> String {
+        fields(self.quota, self.window, self.left, seconds(self.wait))
+    }
+}
+
 /// A request beyond a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exceeded {
@@ -42,17 +60,26 @@ pub(crate) struct Exceeded {
 impl Exceeded {
     /// Whole seconds until the next request is let through, at least one.
     pub(crate) fn seconds(&self) -> u32 {
-        u32::try_from(self.wait.as_millis().div_ceil(1000).max(1)).unwrap_or(u32::MAX)
+        seconds(self.wait)
     }
 
-    /// The fields that say what is allowed, and that nothing of it is left (draft-ietf-httpapi-ratelimit-headers-10,
-    /// sections 3 and 4).
+    /// The fields that say what is allowed, and that nothing of it is left.
     pub(crate) fn fields(&self) -> String {
-        let (quota, window, seconds) = (self.quota, self.window, self.seconds());
-        format!(
-            "RateLimit-Policy: \"default\";q={quota};w={window}\r\nRateLimit: \"default\";r=0;t={seconds}\r\n"
-        )
+        fields(self.quota, self.window, 0, self.seconds())
     }
+}
+
+/// What is allowed, what is left of it, and in how many seconds there is more (draft-ietf-httpapi-ratelimit-headers-10,
+/// sections 3 and 4).
+fn fields(quota: u32, window: u64, left: u64, seconds: u32) -> String {
+    format!(
+        "RateLimit-Policy: \"default\";q={quota};w={window}\r\nRateLimit: \"default\";r={left};t={seconds}\r\n"
+    )
+}
+
+/// Whole seconds, at least one.
+fn seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis().div_ceil(1000).max(1)).unwrap_or(u32::MAX)
 }
 
 #[derive(Debug)]
@@ -89,20 +116,25 @@ impl Limiter {
         self.limits == limits
     }
 
-    /// Takes a token for a request to `path` out of every bucket concerned.
+    /// Takes a token for a request out of every bucket concerned; says how its client stands then, where there is one.
     pub(crate) fn take(
         &self,
         concerns: impl Fn(&RateLimit) -> bool,
         client: impl FnOnce() -> IpAddr,
         now: Instant,
-    ) -> Result<(), Exceeded> {
+    ) -> Result<Option<Standing>, Exceeded> {
         let mut concerned = self.rules.iter().filter(|rule| concerns(&rule.limit)).peekable();
         if concerned.peek().is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let now = u64::try_from(now.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX);
         let client = client();
-        concerned.try_for_each(|rule| rule.take(client, now))
+        let mut least: Option<Standing> = None;
+        for rule in concerned {
+            let standing = rule.take(client, now)?;
+            least = least.filter(|least| least.left <= standing.left).or(Some(standing));
+        }
+        Ok(least)
     }
 }
 
@@ -121,24 +153,26 @@ impl Rule {
         Self { limit, interval, tolerance, buckets }
     }
 
-    fn take(&self, client: IpAddr, now: u64) -> Result<(), Exceeded> {
+    fn take(&self, client: IpAddr, now: u64) -> Result<Standing, Exceeded> {
         match &self.buckets {
             Buckets::One(full_at) => self.draw(&mut full_at.lock(), now),
             Buckets::Clients { hasher, shards } => {
                 let key = hasher.hash_one(network(client)).max(1);
                 let place = |of: usize, shift: u32| usize::try_from(key >> shift).unwrap_or(0) % of;
-                let Some(shard) = shards.get(place(SHARDS, 0)) else { return Ok(()) };
+                let Some(shard) = shards.get(place(SHARDS, 0)) else { return Ok(self.standing(0)) };
                 let mut shard = shard.lock();
                 if shard.is_empty() {
                     shard.resize(SETS * WAYS, Bucket::default());
                 }
                 let first = place(SETS, 32) * WAYS;
-                let Some(set) = shard.get_mut(first..first + WAYS) else { return Ok(()) };
+                let Some(set) = shard.get_mut(first..first + WAYS) else { return Ok(self.standing(0)) };
                 let own = set.iter().position(|bucket| bucket.key == key);
                 // An empty place, or the one that misses least.
                 let spare =
                     || (0..set.len()).min_by_key(|at| set.get(*at).map_or(0, |bucket| bucket.full_at));
-                let Some(bucket) = own.or_else(spare).and_then(|at| set.get_mut(at)) else { return Ok(()) };
+                let Some(bucket) = own.or_else(spare).and_then(|at| set.get_mut(at)) else {
+                    return Ok(self.standing(0));
+                };
                 if bucket.key != key {
                     *bucket = Bucket { key, full_at: 0 };
                 }
@@ -148,7 +182,7 @@ impl Rule {
     }
 
     /// Takes a token out of a bucket.
-    fn draw(&self, full_at: &mut u64, now: u64) -> Result<(), Exceeded> {
+    fn draw(&self, full_at: &mut u64, now: u64) -> Result<Standing, Exceeded> {
         let then = (*full_at).max(now).saturating_add(self.interval);
         let ahead = then - now;
         if ahead > self.tolerance {
@@ -160,7 +194,19 @@ impl Rule {
             });
         }
         *full_at = then;
-        Ok(())
+        Ok(self.standing(ahead))
+    }
+
+    /// What a bucket has whose time is so far ahead.
+    fn standing(&self, ahead: u64) -> Standing {
+        let room = self.tolerance.saturating_sub(ahead);
+        let (left, part) = (room / self.interval, room % self.interval);
+        Standing {
+            quota: self.limit.rate.requests.get(),
+            window: self.limit.rate.unit.duration().as_secs(),
+            left,
+            wait: Duration::from_nanos(self.interval - part),
+        }
     }
 }
 
@@ -183,7 +229,7 @@ mod tests {
         Limiter::new(&[RateLimit { path: PathPrefix::root(), per, rate, burst, status: 429 }])
     }
 
-    fn ask(limiter: &Limiter, client: &str, ms: u64) -> Result<(), Exceeded> {
+    fn ask(limiter: &Limiter, client: &str, ms: u64) -> Result<Option<Standing>, Exceeded> {
         limiter.take(|_| true, || client.parse().unwrap(), limiter.began + Duration::from_millis(ms))
     }
 
@@ -198,6 +244,22 @@ mod tests {
         assert!(ask(&limiter, "192.0.2.1", 150).is_err());
         let later = (0..20).filter(|_| ask(&limiter, "192.0.2.1", 60_000).is_ok()).count();
         assert_eq!(later, 3, "no more than a bucket is saved up");
+    }
+
+    #[tokio::test]
+    async fn who_is_let_through_hears_what_is_left() {
+        let limiter = limiter("6/m", 3, LimitedBy::Ip);
+        let fields = |ms| ask(&limiter, "192.0.2.1", ms).unwrap().unwrap().fields();
+        let policy = "RateLimit-Policy: \"default\";q=6;w=60\r\n";
+        assert_eq!(fields(0), format!("{policy}RateLimit: \"default\";r=2;t=10\r\n"));
+        assert_eq!(fields(0), format!("{policy}RateLimit: \"default\";r=1;t=10\r\n"));
+        assert_eq!(fields(4_000), format!("{policy}RateLimit: \"default\";r=0;t=6\r\n"));
+        let exceeded = ask(&limiter, "192.0.2.1", 4_000).unwrap_err();
+        assert_eq!(exceeded.fields(), fields_of_none_left(6));
+    }
+
+    fn fields_of_none_left(seconds: u32) -> String {
+        fields(6, 60, 0, seconds)
     }
 
     #[tokio::test]

@@ -44,6 +44,8 @@ pub(crate) enum Refusal {
     NotReady,
     /// Too many requests are waiting already.
     Crowded,
+    /// The app has as many requests as it may have at once.
+    Busy,
     /// The instance broke off before it answered.
     BrokeOff,
     /// The instance answered with something that is no HTTP.
@@ -84,7 +86,8 @@ impl Refusal {
             | Self::Stopped
             | Self::Failed { .. }
             | Self::NotReady
-            | Self::Crowded => 503,
+            | Self::Crowded
+            | Self::Busy => 503,
             Self::Replaced | Self::TooManyConnections => 503,
             Self::Slow => 504,
         }
@@ -106,6 +109,7 @@ impl Refusal {
             Self::Failed { reason } => reason.as_str().into(),
             Self::NotReady => "no instance of the app is ready".into(),
             Self::Crowded => "too many requests are waiting for an instance".into(),
+            Self::Busy => "the app has too many requests at once".into(),
             Self::BrokeOff => "the app closed the connection without an answer".into(),
             Self::BadAnswer => "the app sent an invalid answer".into(),
             Self::Slow => "the app did not answer in time".into(),
@@ -121,7 +125,7 @@ impl Refusal {
             Self::Failed { .. } | Self::Stopped => Some(30),
             Self::Limited(exceeded) => Some(exceeded.seconds()),
             Self::NotReady | Self::Crowded => Some(5),
-            Self::Replaced | Self::TooManyConnections => Some(1),
+            Self::Busy | Self::Replaced | Self::TooManyConnections => Some(1),
             _ => None,
         }
     }

@@ -3,14 +3,17 @@
 mod release;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use nd_types::{AppName, Generation, RateLimit, ReleaseId};
+use nd_types::{AppName, Concurrency, Generation, RateLimit, ReleaseId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::bandwidth::Bandwidth;
 use crate::limiter::Limiter;
+use crate::turnstile::Turnstile;
 
 pub(crate) use release::ReleaseCounters;
 pub use release::{Latency, ReleaseTraffic};
@@ -94,6 +97,8 @@ pub(crate) struct AppCounters {
     /// Bytes that the held requests have sent already.
     pub(crate) held_bytes: AtomicU64,
     limiter: Mutex<Option<Arc<Limiter>>>,
+    turnstile: Mutex<Option<Arc<Turnstile>>>,
+    bandwidth: Mutex<Option<Arc<Bandwidth>>>,
 }
 
 /// One worker's share of an app's counters.
@@ -140,6 +145,8 @@ impl AppCounters {
             waited: AtomicU64::new(0),
             held_bytes: AtomicU64::new(0),
             limiter: Mutex::default(),
+            turnstile: Mutex::default(),
+            bandwidth: Mutex::default(),
         }
     }
 
@@ -167,6 +174,27 @@ impl AppCounters {
             *limiter = Some(Arc::new(Limiter::new(limits)));
         }
         limiter.clone()
+    }
+
+    /// The turnstile of this limit, shared by all workers; who is inside stays inside when the limit changes.
+    pub(crate) fn turnstile(&self, limit: Option<Concurrency>) -> Option<Arc<Turnstile>> {
+        let mut turnstile = self.turnstile.lock();
+        *turnstile = limit.map(|limit| match &*turnstile {
+            Some(same) if same.is_for(limit) => Arc::clone(same),
+            Some(other) => Arc::new(other.with(limit)),
+            None => Arc::new(Turnstile::new(limit)),
+        });
+        turnstile.clone()
+    }
+
+    /// The bandwidth, shared by all workers.
+    pub(crate) fn bandwidth(&self, bytes_per_second: Option<NonZeroU64>) -> Option<Arc<Bandwidth>> {
+        let mut bandwidth = self.bandwidth.lock();
+        *bandwidth = bytes_per_second.map(|rate| match &*bandwidth {
+            Some(same) if same.is_for(rate) => Arc::clone(same),
+            _ => Arc::new(Bandwidth::new(rate)),
+        });
+        bandwidth.clone()
     }
 
     /// The share of one worker, which alone may write to it.

@@ -1,5 +1,6 @@
 //! What the data plane serves: one immutable, numbered state, replaced whole.
 
+mod concurrency;
 mod fields;
 mod gate;
 mod host;
@@ -11,6 +12,7 @@ mod route;
 mod rules;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Generation, ReleaseId, UnitId};
 use crate::name::AppName;
 
+pub use concurrency::Concurrency;
 pub use fields::{FieldName, FieldValue, InvalidField};
 pub use gate::Gate;
 pub use host::{HostPattern, InvalidHost};
@@ -125,6 +128,12 @@ pub struct ServiceLimits {
     /// Whether a cookie keeps each client with its instance.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sticky: bool,
+    /// How many requests may be with its instances at once; any number where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    /// How many bytes of request bodies, and how many of answers, may move in a second; upgraded connections apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<NonZeroU64>,
 }
 
 impl ServiceLimits {
@@ -143,6 +152,8 @@ impl Default for ServiceLimits {
             hold_requests: 1000,
             rate_limits: Vec::new(),
             sticky: false,
+            concurrency: None,
+            bandwidth: None,
         }
     }
 }

@@ -14,7 +14,7 @@ mod name;
 
 pub use access::{AccessEnd, AccessRecord};
 pub use edge::{
-    AccessRules, AppProtocol, Availability, Backend, EdgeState, FieldName, FieldValue, Gate, HeaderRules,
+    AccessRules, AppProtocol, Availability, Backend, Concurrency, EdgeState, FieldName, FieldValue, Gate, HeaderRules,
     HostPattern, HostPort, HostPortProtocol, InvalidField, InvalidHost, InvalidNetwork, InvalidRedirect,
     Network, PathPrefix, Redirect, RedirectCode, Route, RouteOptions, Service, ServiceLimits, TrafficRules,
 };

@@ -39,6 +39,18 @@ pub struct Proxy {
     /// What keeps each client with its instance; nothing does where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
+    /// How many requests may be with its instances at once; any number where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<NonZeroU32>,
+    /// How many more wait for one of those places; 1000 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<u32>,
+    /// How long each of them waits; 10 s where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub queue_timeout: Option<Duration>,
+    /// How many bytes of request bodies, and how many of answers, may move in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<ByteSize>,
 }
 
 /// How often clients may ask (`proxy.rate_limit[]`).

@@ -92,6 +92,8 @@ fn without_proxy(root: &Field<'_>, process: bool, manifest: &Manifest, d: &mut D
         &["proxy", "body_limit"],
         &["proxy", "rate_limit"],
         &["proxy", "sticky"],
+        &["proxy", "max_requests"],
+        &["proxy", "bandwidth"],
     ];
     for field in through.into_iter().filter_map(|path| root.dig(path)) {
         let message =

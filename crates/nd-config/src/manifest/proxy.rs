@@ -17,6 +17,11 @@ const LEAST_BODY: ByteSize = ByteSize(1 << 10);
 /// As long as a WebSocket or a long poll may be silent.
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
+/// Somebody waits for the answer.
+const QUEUEING: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(300);
+/// Slower than a modem is no limit but an outage.
+const LEAST_BANDWIDTH: ByteSize = ByteSize(1 << 10);
+
 pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Proxy {
     let Some(mut keys) = field.keys(d) else { return Proxy::default() };
     let proxy = Proxy {
@@ -28,7 +33,20 @@ pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Proxy {
         body_limit: keys.get("body_limit").and_then(|field| field.size(LEAST_BODY, d)),
         rate_limit: keys.get("rate_limit").map(|field| rate_limits(&field, d)).unwrap_or_default(),
         sticky: keys.get("sticky").and_then(|field| field.word(d)),
+        max_requests: keys
+            .get("max_requests")
+            .and_then(|field| field.whole::<u32>(&(1..=1_000_000), d))
+            .and_then(NonZeroU32::new),
+        queue: keys.get("queue").and_then(|field| field.whole(&(0..=100_000), d)),
+        queue_timeout: keys.get("queue_timeout").and_then(|field| field.duration(&QUEUEING, d)),
+        bandwidth: keys.get("bandwidth").and_then(|field| field.size(LEAST_BANDWIDTH, d)),
     };
+    for key in ["queue", "queue_timeout"].into_iter().filter(|_| keys.get("max_requests").is_none()) {
+        if let Some(field) = keys.get(key) {
+            let message = format!("`{key}` has no effect without `max_requests`");
+            d.say(field.mistake(Code::MissingKey, message).at(field.key_span.clone()).help("write `max_requests: 200`"));
+        }
+    }
     keys.finish(d);
     proxy
 }

@@ -204,6 +204,7 @@ fn file(key: &str, value: &str) -> String {
             Some("proxy.redirects") => format!("{step}: [{{from: /a, to: /b, {text}}}]"),
             Some("proxy.rate_limit") if text.starts_with("limit") => format!("{step}: [{{{text}}}]"),
             Some("proxy.rate_limit") => format!("{step}: [{{limit: 10/m, {text}}}]"),
+            Some("proxy") if text.starts_with("queue") => format!("{step}: {{max_requests: 9, {text}}}"),
             Some("proxy.access") if text.starts_with("paths") => {
                 format!("{step}: {{deny: [192.0.2.1], {text}}}")
             }

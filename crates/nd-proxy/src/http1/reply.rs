@@ -38,14 +38,14 @@ pub(crate) struct Reply<'a> {
     /// What is done with the app's fields, if anything.
     pub(crate) headers: Option<&'a HeaderRules>,
     /// Whole field lines of our own.
-    pub(crate) added: &'a str,
+    pub(crate) added: [&'a str; 2],
 }
 
 /// Writes a final head for the client, up to and with its empty line.
 pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, reply: Reply<'_>) {
     write_status(out, head);
     write_fields(out, head, reply.request_id, reply.headers);
-    put(out, &[reply.added]);
+    put(out, &reply.added);
     let is_chunked = match reply.coding {
         Coding::Same => head.body == ResponseBody::Chunked,
         Coding::Chunked => true,
@@ -62,10 +62,11 @@ pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, rep
 }
 
 /// Writes the head that ends HTTP on this connection (RFC 9110, section 15.2.2).
-pub(crate) fn write_switch(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, request_id: &str, added: &str) {
+pub(crate) fn write_switch(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, request_id: &str, added: &[&str]) {
     write_status(out, head);
     write_fields(out, head, request_id, None);
-    put(out, &[added, "Connection: Upgrade\r\nUpgrade: ", head.upgrade.unwrap_or_default(), "\r\n\r\n"]);
+    put(out, added);
+    put(out, &["Connection: Upgrade\r\nUpgrade: ", head.upgrade.unwrap_or_default(), "\r\n\r\n"]);
 }
 
 /// Writes an interim head such as 100 or 103 (RFC 9110, section 15.2).
@@ -135,7 +136,7 @@ mod tests {
         write_response(
             &mut out,
             &head,
-            Reply { keep_alive: !is_http10, is_http10, coding, request_id: "r1", headers: None, added: "" },
+            Reply { keep_alive: !is_http10, is_http10, coding, request_id: "r1", headers: None, added: [""; 2] },
         );
         String::from_utf8(out).unwrap()
     }

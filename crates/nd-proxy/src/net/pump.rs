@@ -31,6 +31,8 @@ pub(crate) struct Pump {
     activity: u64,
     /// Whether any byte of the body was written.
     touched: bool,
+    /// No more content than this is read.
+    stop: u64,
 }
 
 #[derive(Debug)]
@@ -77,16 +79,18 @@ impl Pump {
 
     fn new(framing: Framing, coding: Coding, limit: u64) -> Self {
         let (ready, content, activity) = (0, 0, 0);
+        let ended = matches!(framing, Framing::Exactly(0));
         Self {
             framing,
             coding,
             ready,
             in_chunk: false,
-            ended: false,
+            ended,
             content,
             limit,
             activity,
             touched: false,
+            stop: u64::MAX,
         }
     }
 
@@ -115,6 +119,16 @@ impl Pump {
         self.ended && self.ready == 0
     }
 
+    /// Lets it go up to so many bytes of content, and a little further where they are here already.
+    pub(crate) fn stop_at(&mut self, content: u64) {
+        self.stop = content;
+    }
+
+    /// Whether it has gone as far as it may. Nobody wakes its task then.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.content >= self.stop && !self.ended && self.ready == 0
+    }
+
     /// Whether the sink holds this body up, rather than the source.
     pub(crate) fn waits_for_sink(&self, sink: &Wire) -> bool {
         self.ready > 0 || !sink.output.is_empty()
@@ -129,7 +143,7 @@ impl Pump {
         spare: &Buffers,
     ) -> Poll<Result<(), PumpError>> {
         loop {
-            if self.ready == 0 && !self.ended {
+            if self.ready == 0 && !self.ended && self.content < self.stop {
                 self.frame(source, sink)?;
             }
             if self.ready > 0 || !sink.output.is_empty() {
@@ -141,6 +155,8 @@ impl Pump {
                 self.activity += 1;
             } else if self.ended {
                 return Poll::Ready(Ok(()));
+            } else if self.is_stopped() {
+                return Poll::Pending;
             } else {
                 let room = if self.content > LONG_BODY { LONG_READ_BYTES } else { READ_BYTES };
                 let read = ready!(source.poll_fill(cx, room, spare)).map_err(|_| PumpError::Source)?;

@@ -1,9 +1,11 @@
 //! From an app to a connection to one of its units: the gate, the balancer, the pool; or a refusal.
 
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use nd_types::{AppProtocol, Availability, Gate, ServiceLimits};
+use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -14,6 +16,7 @@ use super::sticky::Token;
 use super::upstream::{InFlight, Upstream};
 use crate::net::stream::Stream;
 use crate::pages::Refusal;
+use crate::turnstile::{Busy, Pass, Turnstile};
 
 /// A request that is not idempotent uses a pooled connection only if it was used that recently: should the app close
 /// it at this moment, the request could not be repeated.
@@ -59,6 +62,12 @@ pub(crate) enum Reuse {
     Never,
     /// None: a new one, for bytes of which nothing is known.
     Raw,
+}
+
+/// Waits for a place among the requests that are with the app at once. Cancel safe.
+pub(crate) async fn enter(app: &App, turnstile: &Turnstile) -> Result<Pass, Refusal> {
+    available(app)?;
+    turnstile.enter().await.map_err(|Busy| Refusal::Busy)
 }
 
 /// Waits until the app may be asked and connects to the best of its units.
@@ -154,7 +163,9 @@ async fn open(worker: &Worker, upstream: &Upstream) -> Option<TcpStream> {
         }
         Ok(Err(error)) => {
             tracing::debug!(unit = %upstream.unit, address = %upstream.address, %error, "connect to unit");
-            upstream.mark_refused(Instant::now());
+            if !is_our_own(&error) {
+                upstream.mark_refused(Instant::now());
+            }
             None
         }
         Err(_) => {
@@ -163,6 +174,12 @@ async fn open(worker: &Worker, upstream: &Upstream) -> Option<TcpStream> {
             None
         }
     }
+}
+
+/// Whether it is we who have no descriptor or port left, which says nothing about the unit.
+fn is_our_own(error: &io::Error) -> bool {
+    let ours = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno))
 }
 
 /// A request that is held.

@@ -5,15 +5,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nd_types::{AppName, Availability, Gate, RateLimit, ReleaseId, ServiceLimits, Timestamp, TrafficRules};
+use nd_types::{AppName, Availability, Gate, ReleaseId, ServiceLimits, Timestamp, TrafficRules};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::retry_budget::RetryBudget;
 use super::sticky::Token;
 use super::upstream::Upstream;
+use crate::bandwidth::Bandwidth;
 use crate::limiter::Limiter;
 use crate::stats::{AppCounters, AppShare, ReleaseCounters};
+use crate::turnstile::Turnstile;
 
 /// What waiting requests of one app may have sent by then, all together.
 const MOST_HELD_BYTES: u64 = 16 << 20;
@@ -46,11 +48,21 @@ pub(crate) struct Service {
     /// `None` while there are none.
     pub(crate) rules: Option<Arc<TrafficRules>>,
     pub(crate) backends: Vec<Rc<Upstream>>,
-    /// How often may be asked, where that is limited.
-    pub(crate) limiter: Option<Arc<Limiter>>,
+    pub(crate) meters: Meters,
     /// Of the release that serves, for what no unit of it answers.
     pub(crate) traffic: Arc<ReleaseCounters>,
     next: Cell<usize>,
+}
+
+/// What counts for all workers together, where something is limited.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meters {
+    /// How often may be asked.
+    pub(crate) limiter: Option<Arc<Limiter>>,
+    /// How many requests may be with the app at once.
+    pub(crate) turnstile: Option<Arc<Turnstile>>,
+    /// How many bytes bodies may move in a second.
+    pub(crate) bandwidth: Option<Arc<Bandwidth>>,
 }
 
 impl App {
@@ -79,9 +91,13 @@ impl App {
         self.worker
     }
 
-    /// The limiter of these limits, shared by all workers.
-    pub(crate) fn limiter(&self, limits: &[RateLimit]) -> Option<Arc<Limiter>> {
-        self.counters.limiter(limits)
+    /// What counts for these limits, shared by all workers.
+    pub(crate) fn meters(&self, limits: &ServiceLimits) -> Meters {
+        Meters {
+            limiter: self.counters.limiter(&limits.rate_limits),
+            turnstile: self.counters.turnstile(limits.concurrency),
+            bandwidth: self.counters.bandwidth(limits.bandwidth),
+        }
     }
 
     /// The counters of a release, shared by all workers.
@@ -209,9 +225,9 @@ impl Service {
         rules: Option<Arc<TrafficRules>>,
         backends: Vec<Rc<Upstream>>,
         traffic: Arc<ReleaseCounters>,
-        limiter: Option<Arc<Limiter>>,
+        meters: Meters,
     ) -> Rc<Self> {
-        Rc::new(Self { availability, limits, rules, backends, limiter, traffic, next: Cell::new(0) })
+        Rc::new(Self { availability, limits, rules, backends, meters, traffic, next: Cell::new(0) })
     }
 
     /// The backend that a client wants to stay with, as long as it is well; never one of `except`.
@@ -252,7 +268,7 @@ mod tests {
             })
             .collect();
         let traffic = Arc::new(ReleaseCounters::new("aaaaaa".parse().unwrap(), 1));
-        Service::new(Availability::Serving, ServiceLimits::default(), None, backends, traffic, None)
+        Service::new(Availability::Serving, ServiceLimits::default(), None, backends, traffic, Meters::default())
     }
 
     #[tokio::test]

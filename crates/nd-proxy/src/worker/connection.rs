@@ -9,7 +9,7 @@ use nd_types::AccessEnd;
 use tokio::time::{Instant, timeout};
 
 use super::Worker;
-use super::admission::{Ask, Lease, Patience, Reuse, admit};
+use super::admission::{Ask, Lease, Patience, Reuse, admit, enter};
 use super::client::Client;
 use super::exchange::{Answer, End, Exchange};
 use super::h2;
@@ -181,6 +181,12 @@ impl Connection {
         let Some(app) = request.app.clone() else { return After::Close };
         let mut reuse = if request.is_idempotent { Reuse::Any } else { Reuse::Recent };
         app.retries.deposit();
+        if let Some(turnstile) = &request.meters.turnstile {
+            match enter(&app, turnstile).await {
+                Ok(pass) => request.pass = Some(pass),
+                Err(refusal) => return self.refuse(request, &refusal).await,
+            }
+        }
         let mut patience = Patience::default();
         for attempt in 1.. {
             let bytes = self.head.len() + self.client.input.len();
@@ -286,6 +292,7 @@ impl Connection {
             Some(Offer::Other) | None => Kind::Opaque,
         };
         request.account.upgraded();
+        request.pass = None; // it may stay for hours
         let tunnel =
             Tunnel::new(&self.worker, &self.registered.signal, &mut self.client, spent.upstream, kind);
         let moved = tunnel.run(&in_flight).await;

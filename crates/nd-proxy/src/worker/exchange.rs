@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::Worker;
 use super::plan::Request;
 use super::signal::Signal;
+use crate::bandwidth::Paces;
 use crate::http1::reply::{Coding, Reply, write_interim, write_response, write_switch};
 use crate::http1::request::{Refused, field_space};
 use crate::http1::response::{ResponseBody, ResponseHead};
@@ -32,6 +33,8 @@ pub(crate) struct Exchange<'e> {
     pub(crate) upstream: Wire,
     pub(crate) answer: Option<Answer>,
     upload: Upload,
+    /// How fast bodies go up and down, where that is limited.
+    paces: Option<Box<Paces>>,
     client_left: Option<Instant>,
     activity: u64,
     last_activity: Instant,
@@ -90,6 +93,7 @@ impl<'e> Exchange<'e> {
         upstream: Wire,
     ) -> Self {
         Self {
+            paces: request.meters.bandwidth.as_ref().map(|bandwidth| Box::new(Paces::new(bandwidth))),
             worker,
             signal,
             client,
@@ -140,7 +144,12 @@ impl<'e> Exchange<'e> {
 
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if self.upload == Upload::Going {
-            match self.request.body.poll(cx, self.client, &mut self.upstream, &self.worker.buffers) {
+            let (body, spare) = (&mut self.request.body, &self.worker.buffers);
+            let poll = match &mut self.paces {
+                Some(paces) => paces.up.poll(cx, body, (self.client, &mut self.upstream), spare),
+                None => body.poll(cx, self.client, &mut self.upstream, spare),
+            };
+            match poll {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => self.upload = Upload::Complete,
                 Poll::Ready(Err(PumpError::Sink)) => self.upload = Upload::Declined,
@@ -174,14 +183,19 @@ impl<'e> Exchange<'e> {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             if let Some(answer) = &mut self.answer {
-                return answer.body.poll(cx, &mut self.upstream, self.client, &self.worker.buffers).map(
-                    |result| match result {
+                let spare = &self.worker.buffers;
+                let poll = match &mut self.paces {
+                    Some(paces) => {
+                        paces.down.poll(cx, &mut answer.body, (&mut self.upstream, self.client), spare)
+                    }
+                    None => answer.body.poll(cx, &mut self.upstream, self.client, spare),
+                };
+                return poll.map(|result| match result {
                         Ok(()) => End::Done,
                         Err(PumpError::Sink) => End::ClientGone,
                         Err(PumpError::Source) => End::Lost,
                         Err(PumpError::Malformed | PumpError::TooLarge) => End::Refused(Refusal::BadAnswer),
-                    },
-                );
+                    });
             }
             match self.read_head() {
                 Err(refusal) => return Poll::Ready(End::Refused(refusal)),
@@ -218,7 +232,7 @@ impl<'e> Exchange<'e> {
         let step = match head.status {
             101 if self.request.offers_upgrade.is_none() => return Err(Refusal::BadAnswer),
             101 => {
-                write_switch(out, &head, id.as_str(), self.request.added());
+                write_switch(out, &head, id.as_str(), &self.request.added());
                 HeadStep::Switch
             }
             100 if !self.request.expects_continue => HeadStep::Interim,
@@ -260,7 +274,9 @@ impl<'e> Exchange<'e> {
             Some(answer) if answer.is_event_stream => (NEVER, End::Lost),
             Some(_) => (self.request.timeout.unwrap_or(settings.response_idle_timeout), End::Lost),
         };
-        let due = self.last_activity + patience;
+        // Whoever waits for its turn is not idle.
+        let turn = self.paces.as_ref().and_then(|paces| paces.until());
+        let due = turn.map_or(self.last_activity, |turn| turn.max(self.last_activity)) + patience;
         match self.client_left {
             Some(left) => (due.min(left.max(self.last_activity) + LEFT_CLIENT_GRACE), End::ClientGone),
             None => (due, end),

@@ -111,6 +111,6 @@ fn serve(app: &App, service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> R
         rules,
         backends,
         traffic,
-        app.limiter(&service.limits.rate_limits),
+        app.meters(&service.limits),
     )
 }

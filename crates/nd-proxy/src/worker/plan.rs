@@ -11,10 +11,11 @@ use crate::http1::request::{BodyLength, RequestHead, field_space};
 use crate::net::pump::Pump;
 use crate::pages::{Addressee, Refusal};
 use crate::request_id::IdText;
+use crate::turnstile::Pass;
 
 use super::Worker;
 use super::account::{Account, Subject};
-use super::app::App;
+use super::app::{App, Meters};
 use super::entry::{Destination, Entry};
 use super::policy;
 use super::sticky::Sticky;
@@ -43,6 +44,12 @@ pub(crate) struct Request {
     pub(crate) timeout: Option<Duration>,
     /// Where its client stays, if the app wants that.
     pub(crate) sticky: Option<Sticky>,
+    /// What else its app counts, for all workers together.
+    pub(crate) meters: Meters,
+    /// How its client stands with the limits, as fields; empty where there are none.
+    pub(crate) standing: String,
+    /// Its place among the requests that are with the app at once.
+    pub(crate) pass: Option<Pass>,
 }
 
 /// What the client would like to switch to.
@@ -80,8 +87,8 @@ impl Request {
     }
 
     /// Whole field lines that its answer gets.
-    pub(crate) fn added(&self) -> &str {
-        self.sticky.as_ref().map_or("", Sticky::line)
+    pub(crate) fn added(&self) -> [&str; 2] {
+        [&self.standing, self.sticky.as_ref().map_or("", Sticky::line)]
     }
 
     /// A request of which nothing is known but that it is refused.
@@ -104,6 +111,9 @@ impl Request {
             rules: None,
             timeout: None,
             sticky: None,
+            meters: Meters::default(),
+            standing: String::new(),
+            pass: None,
         }
     }
 }
@@ -139,9 +149,12 @@ pub(crate) fn plan(
     };
     let service = app.as_ref().and_then(|app| app.service());
     let limit = service.as_ref().map_or(0, |service| service.limits.body_bytes);
-    let account = Account::begin(worker, app.as_ref(), subject(&head, &id, from));
+    let client = policy::client_address(&worker.settings, &head, from);
+    let client_text = (client != from.peer.address).then(|| client.to_string());
+    let client_text = client_text.as_deref().unwrap_or(from.peer.ip());
+    let account = Account::begin(worker, app.as_ref(), subject(&head, &id, client_text, from.is_http2));
     let mut request = describe(&head, id, app, limit, account);
-    let limiter = service.as_ref().and_then(|service| service.limiter.clone());
+    request.meters = service.as_ref().map(|service| service.meters.clone()).unwrap_or_default();
     let is_sticky = service.as_ref().is_some_and(|service| service.limits.sticky);
     request.rules = service.and_then(|service| service.rules.clone());
     request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
@@ -151,14 +164,15 @@ pub(crate) fn plan(
     }
     if (request.rules.is_some() || passage.is_some())
         && let Some(refusal) =
-            policy::decide(&worker.settings, &head, from, passage.as_deref(), request.rules.as_deref())
+            policy::decide(&head, from, client, passage.as_deref(), request.rules.as_deref())
     {
         return (request, Some(refusal));
     }
-    if let Some(limiter) = limiter
-        && let Err(exceeded) = policy::count(&limiter, &worker.settings, &head, from)
-    {
-        return (request, Some(Refusal::Limited(exceeded)));
+    if let Some(limiter) = &request.meters.limiter {
+        match policy::count(limiter, &head, client) {
+            Ok(standing) => request.standing = standing.map(|standing| standing.fields()).unwrap_or_default(),
+            Err(exceeded) => return (request, Some(Refusal::Limited(exceeded))),
+        }
     }
     if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
         return (request, Some(Refusal::TooLarge { limit }));
@@ -179,12 +193,17 @@ pub(crate) fn plan(
     (request, None)
 }
 
-fn subject<'s>(head: &RequestHead<'_, 's>, id: &'s IdText, from: Origin<'s>) -> Subject<'s> {
+fn subject<'s>(
+    head: &RequestHead<'_, 's>,
+    id: &'s IdText,
+    client: &'s str,
+    is_http2: bool,
+) -> Subject<'s> {
     Subject {
         id: id.as_str(),
-        client: from.peer.ip(),
+        client,
         method: head.method,
-        protocol: match (from.is_http2, head.is_http10) {
+        protocol: match (is_http2, head.is_http10) {
             (true, _) => "HTTP/2.0",
             (false, true) => "HTTP/1.0",
             (false, false) => "HTTP/1.1",
@@ -222,6 +241,9 @@ fn describe(
         rules: None,
         timeout: None,
         sticky: None,
+        meters: Meters::default(),
+        standing: String::new(),
+        pass: None,
         app,
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::http1::field::{Name, members};
 use crate::http1::request::{RequestHead, text};
-use crate::limiter::{Exceeded, Limiter};
+use crate::limiter::{Exceeded, Limiter, Standing};
 use crate::pages::Refusal;
 use crate::routes::Passage;
 use crate::settings::Settings;
@@ -18,15 +18,15 @@ use super::plan::Origin;
 
 /// The answer that the proxy gives in the app's place, if any.
 pub(crate) fn decide(
-    settings: &Settings,
     head: &RequestHead<'_, '_>,
     from: Origin<'_>,
+    client: IpAddr,
     passage: Option<&Passage>,
     rules: Option<&TrafficRules>,
 ) -> Option<Refusal> {
     if let Some(rules) = rules.filter(|rules| !rules.access.is_empty()) {
         let concerned = applies(&rules.access.paths, head.path());
-        if concerned && !rules.access.admits(client_address(settings, head, from)) {
+        if concerned && !rules.access.admits(client) {
             return Some(Refusal::Forbidden);
         }
     }
@@ -45,13 +45,12 @@ pub(crate) fn decide(
 /// Counts a request among those of its client.
 pub(crate) fn count(
     limiter: &Limiter,
-    settings: &Settings,
     head: &RequestHead<'_, '_>,
-    from: Origin<'_>,
-) -> Result<(), Exceeded> {
+    client: IpAddr,
+) -> Result<Option<Standing>, Exceeded> {
     let path = head.path();
     let concerns = |limit: &RateLimit| applies(std::slice::from_ref(&limit.path), path);
-    limiter.take(concerns, || client_address(settings, head, from), Instant::now())
+    limiter.take(concerns, || client, Instant::now())
 }
 
 /// Whether rules with these paths are about this one, however it is written: `/x/../admin` and `/%61dmin` are `/admin` to

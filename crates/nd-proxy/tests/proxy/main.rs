@@ -15,6 +15,7 @@ mod rates;
 mod records;
 mod routing;
 mod rules;
+mod shares;
 mod smuggling;
 mod sticky;
 mod support;

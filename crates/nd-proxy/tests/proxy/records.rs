@@ -153,3 +153,19 @@ async fn a_record_names_the_protocol_of_its_request() -> Result<()> {
     assert_eq!((record.protocol.as_str(), record.path.as_str(), record.status), ("HTTP/2.0", "/x", 200));
     Ok(())
 }
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_record_names_the_client_that_it_names() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let trusted = vec![parsed("127.0.0.1")?, parsed("10.0.0.0/8")?];
+    for (trusted_proxies, expected) in [(trusted, "192.0.2.7"), (vec![], "127.0.0.1")] {
+        let proxy = start(Settings { trusted_proxies, ..settings() })?;
+        apply(&proxy, State::new(1).app("app", "aaaaaa", &[app.address])).await?;
+        let mut client = Wire::connect(proxy.http_addr()).await?;
+        let chain = "X-Forwarded-For: 6.6.6.6, 192.0.2.7\r\nX-Forwarded-For: 10.0.0.1\r\n";
+        client.send(format!("GET / HTTP/1.1\r\nHost: app.test\r\n{chain}\r\n")).await?;
+        assert_eq!(client.response().await?.status(), 200);
+        assert_eq!(record(&proxy).await?.client, expected);
+    }
+    Ok(())
+}

@@ -1,13 +1,13 @@
 //! How requests reach the app: its port, hosts, paths and host ports.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 
 use nd_api::Manifest;
 use nd_api::manifest::{Access, HeaderChanges, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky};
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
 use nd_types::{
-    AccessRules, AppProtocol, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RateLimit, RouteOptions,
+    AccessRules, AppProtocol, Concurrency, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RateLimit, RouteOptions,
 };
 
 use super::mistake;
@@ -28,6 +28,16 @@ pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<Str
     }
     if let Some(Sticky::Cookie) = manifest.proxy.sticky {
         spec.limits.sticky = true;
+    }
+    if let Some(requests) = manifest.proxy.max_requests {
+        spec.limits.concurrency = Some(Concurrency {
+            requests,
+            queue: manifest.proxy.queue.unwrap_or(Concurrency::QUEUE),
+            wait: manifest.proxy.queue_timeout.unwrap_or(Concurrency::WAIT),
+        });
+    }
+    if let Some(bandwidth) = manifest.proxy.bandwidth {
+        spec.limits.bandwidth = NonZeroU64::new(bandwidth.0);
     }
     Ok(())
 }
