@@ -174,6 +174,10 @@ mistakes! {
         with("proxy: {rate_limit: [{path: /login, per: client, limit: 10}]}\n") =>
         "error[ND0121] nextdeploy.yml:4:42: `client` is not one of ip, app"
         "error[ND0121] nextdeploy.yml:4:57: `10` is not a rate; write it as `10/s`, `100/m`, `1000/h` or `5000/d`";
+    a_queue_needs_a_limit_and_only_a_cookie_is_sticky:
+        with("proxy: {queue: 5, sticky: true}\n") =>
+        "error[ND0112] nextdeploy.yml:4:9: `proxy.queue` has no effect without `max_requests`; help: write `max_requests: 200` beside it"
+        "error[ND0121] nextdeploy.yml:4:27: `true` is not one of cookie";
     a_port_without_the_proxy_is_a_feature_of_a_later_version:
         with("proxy: {enabled: false, body_limit: 1M}\nscale: {instances: 2}\ndeployment: {container: {ports: [\"5432:5432\"]}}\n") =>
         "error[ND0123] nextdeploy.yml:4:25: `proxy.body_limit` is of the proxy, and `proxy.enabled: false` leaves that out; help: keep one of them"

@@ -60,7 +60,11 @@ pub fn response_head(bytes: &[u8]) {
     let coding = Coding::choose(head.body, is_http10);
     let mut out = Vec::new();
     let keep_alive = flags & 4 != 0;
-    write_response(&mut out, &head, Reply { keep_alive, is_http10, coding, request_id: ID, headers: None, added: [""; 2] });
+    write_response(
+        &mut out,
+        &head,
+        Reply { keep_alive, is_http10, coding, request_id: ID, headers: None, added: [""; 2] },
+    );
     let mut space = field_space();
     match ResponseHead::parse(&out, &mut space, answers_head) {
         Ok(Some(again)) => {

@@ -118,7 +118,8 @@ mod tests {
     async fn one_waits_until_another_leaves_and_the_next_is_turned_away() {
         let turnstile = Turnstile::new(limit(1, 1));
         let inside = turnstile.enter().await.unwrap();
-        let (waiting, refused, ()) = tokio::join!(turnstile.enter(), turnstile.enter(), async { drop(inside) });
+        let (waiting, refused, ()) =
+            tokio::join!(turnstile.enter(), turnstile.enter(), async { drop(inside) });
         assert!(waiting.is_ok());
         assert_eq!(refused.err(), Some(Busy), "the queue is full");
         assert_eq!(turnstile.enter().await.err(), Some(Busy), "not in time");

@@ -41,10 +41,12 @@ pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Proxy {
         queue_timeout: keys.get("queue_timeout").and_then(|field| field.duration(&QUEUEING, d)),
         bandwidth: keys.get("bandwidth").and_then(|field| field.size(LEAST_BANDWIDTH, d)),
     };
-    for key in ["queue", "queue_timeout"].into_iter().filter(|_| keys.get("max_requests").is_none()) {
-        if let Some(field) = keys.get(key) {
-            let message = format!("`{key}` has no effect without `max_requests`");
-            d.say(field.mistake(Code::MissingKey, message).at(field.key_span.clone()).help("write `max_requests: 200`"));
+    if proxy.max_requests.is_none() {
+        for key in ["queue", "queue_timeout"] {
+            let Some(field) = keys.get(key).filter(|_| keys.get("max_requests").is_none()) else { continue };
+            let message = format!("`{}` has no effect without `max_requests`", field.path.dotted);
+            let mistake = field.mistake(Code::MissingKey, message).at(field.key_span.clone());
+            d.say(mistake.help("write `max_requests: 200` beside it"));
         }
     }
     keys.finish(d);

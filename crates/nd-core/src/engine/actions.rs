@@ -116,7 +116,7 @@ async fn attempt(shared: &Arc<Shared>, context: &Context, action: Action) -> Act
             ActionEnd::Prepared(release, result.map_err(|error| failed(&error)))
         }
         Action::Apply(routes) => {
-            let result = apply(shared, &context.app, Some(routes.clone())).await;
+            let result = apply(shared, &context.app, Some((*routes).clone())).await;
             ActionEnd::Applied(routes, result)
         }
         Action::Withdraw => ActionEnd::Withdrawn(apply(shared, &context.app, None).await.map(|_| ())),

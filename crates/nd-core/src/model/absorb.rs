@@ -39,7 +39,7 @@ impl AppModel {
             ActionEnd::Stopped(unit, result) => self.stopped(&unit, result, now),
             ActionEnd::Removed(unit, result) => self.removed(&unit, result, now),
             ActionEnd::Checked(unit, since, report) => self.checked(&unit, since, report, now),
-            ActionEnd::Applied(routes, result) => self.applied(routes, result, now),
+            ActionEnd::Applied(routes, result) => self.applied(*routes, result, now),
             ActionEnd::Withdrawn(result) => {
                 self.applying = false;
                 match result {

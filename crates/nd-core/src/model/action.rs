@@ -24,7 +24,7 @@ pub enum Action {
     /// Work on one unit.
     Unit(UnitId, UnitAction),
     /// Make these routes serve.
-    Apply(AppRoutes),
+    Apply(Box<AppRoutes>),
     /// Take the app's routes away.
     Withdraw,
     /// Read what has become of the app's requests.
@@ -98,7 +98,7 @@ pub enum ActionEnd {
     /// The unit was removed.
     Removed(UnitId, Result<(), ActionError>),
     /// The routes serve.
-    Applied(AppRoutes, Result<RoutesServing, ActionError>),
+    Applied(Box<AppRoutes>, Result<RoutesServing, ActionError>),
     /// The routes are gone.
     Withdrawn(Result<(), ActionError>),
     /// A unit that has been ready since then answered.

@@ -40,7 +40,7 @@ impl AppModel {
             // From now on requests may reach it.
             self.unit_mut(id, now).drained = false;
         }
-        decision.actions.push(goal.map_or(Action::Withdraw, Action::Apply));
+        decision.actions.push(goal.map_or(Action::Withdraw, |goal| Action::Apply(Box::new(goal))));
     }
 
     /// The routes that should serve; `None` when nothing should lead to the app.

@@ -201,7 +201,7 @@ impl World {
             }
             Action::Unit(unit, action) => self.perform_on(unit, *action),
             Action::Apply(routes) => {
-                self.table = Some(routes.clone());
+                self.table = Some((**routes).clone());
                 self.generation += 1;
                 let taken = routes.host_ports.iter().filter(|_| self.port_taken);
                 let faults = taken.map(|port| BindFault {

@@ -136,7 +136,14 @@ mod tests {
         write_response(
             &mut out,
             &head,
-            Reply { keep_alive: !is_http10, is_http10, coding, request_id: "r1", headers: None, added: [""; 2] },
+            Reply {
+                keep_alive: !is_http10,
+                is_http10,
+                coding,
+                request_id: "r1",
+                headers: None,
+                added: [""; 2],
+            },
         );
         String::from_utf8(out).unwrap()
     }

@@ -268,7 +268,14 @@ mod tests {
             })
             .collect();
         let traffic = Arc::new(ReleaseCounters::new("aaaaaa".parse().unwrap(), 1));
-        Service::new(Availability::Serving, ServiceLimits::default(), None, backends, traffic, Meters::default())
+        Service::new(
+            Availability::Serving,
+            ServiceLimits::default(),
+            None,
+            backends,
+            traffic,
+            Meters::default(),
+        )
     }
 
     #[tokio::test]

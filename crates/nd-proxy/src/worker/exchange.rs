@@ -191,11 +191,11 @@ impl<'e> Exchange<'e> {
                     None => answer.body.poll(cx, &mut self.upstream, self.client, spare),
                 };
                 return poll.map(|result| match result {
-                        Ok(()) => End::Done,
-                        Err(PumpError::Sink) => End::ClientGone,
-                        Err(PumpError::Source) => End::Lost,
-                        Err(PumpError::Malformed | PumpError::TooLarge) => End::Refused(Refusal::BadAnswer),
-                    });
+                    Ok(()) => End::Done,
+                    Err(PumpError::Sink) => End::ClientGone,
+                    Err(PumpError::Source) => End::Lost,
+                    Err(PumpError::Malformed | PumpError::TooLarge) => End::Refused(Refusal::BadAnswer),
+                });
             }
             match self.read_head() {
                 Err(refusal) => return Poll::Ready(End::Refused(refusal)),

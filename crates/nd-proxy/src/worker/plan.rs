@@ -8,6 +8,7 @@ use nd_types::{HeaderRules, TrafficRules};
 
 use crate::http1::forward::{Hop, PeerText, write_request};
 use crate::http1::request::{BodyLength, RequestHead, field_space};
+use crate::limiter::Standing;
 use crate::net::pump::Pump;
 use crate::pages::{Addressee, Refusal};
 use crate::request_id::IdText;
@@ -150,27 +151,25 @@ pub(crate) fn plan(
     let service = app.as_ref().and_then(|app| app.service());
     let limit = service.as_ref().map_or(0, |service| service.limits.body_bytes);
     let client = policy::client_address(&worker.settings, &head, from);
-    let client_text = (client != from.peer.address).then(|| client.to_string());
-    let client_text = client_text.as_deref().unwrap_or(from.peer.ip());
-    let account = Account::begin(worker, app.as_ref(), subject(&head, &id, client_text, from.is_http2));
+    let named = (client != from.peer.address).then(|| client.to_string());
+    let subject = subject(&head, &id, named.as_deref().unwrap_or(from.peer.ip()), from.is_http2);
+    let account = Account::begin(worker, app.as_ref(), subject);
     let mut request = describe(&head, id, app, limit, account);
     request.meters = service.as_ref().map(|service| service.meters.clone()).unwrap_or_default();
     let is_sticky = service.as_ref().is_some_and(|service| service.limits.sticky);
     request.rules = service.and_then(|service| service.rules.clone());
     request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
-    if is_sticky {
-        request.sticky = Some(Sticky::of(&head, &app.name, policy::scheme(&head, from) == "https"));
-    }
-    if (request.rules.is_some() || passage.is_some())
-        && let Some(refusal) =
-            policy::decide(&head, from, client, passage.as_deref(), request.rules.as_deref())
+    request.sticky = is_sticky.then(|| Sticky::of(&head, &app.name, policy::scheme(&head, from) == "https"));
+    let (way, rules) = (passage.as_deref(), request.rules.as_deref());
+    if (rules.is_some() || way.is_some())
+        && let Some(refusal) = policy::decide(&head, from, client, way, rules)
     {
         return (request, Some(refusal));
     }
     if let Some(limiter) = &request.meters.limiter {
         match policy::count(limiter, &head, client) {
-            Ok(standing) => request.standing = standing.map(|standing| standing.fields()).unwrap_or_default(),
+            Ok(standing) => request.standing = standing.as_ref().map(Standing::fields).unwrap_or_default(),
             Err(exceeded) => return (request, Some(Refusal::Limited(exceeded))),
         }
     }
@@ -193,12 +192,7 @@ pub(crate) fn plan(
     (request, None)
 }
 
-fn subject<'s>(
-    head: &RequestHead<'_, 's>,
-    id: &'s IdText,
-    client: &'s str,
-    is_http2: bool,
-) -> Subject<'s> {
+fn subject<'s>(head: &RequestHead<'_, 's>, id: &'s IdText, client: &'s str, is_http2: bool) -> Subject<'s> {
     Subject {
         id: id.as_str(),
         client,

@@ -58,9 +58,8 @@ impl Sticky {
         if self.given != Some(token) {
             let secure = if self.is_https { "; Secure" } else { "" };
             let value = token.0;
-            self.line = format!(
-                "Set-Cookie: {PREFIX}{app}={value:016x}; Path=/; HttpOnly; SameSite=Lax{secure}\r\n"
-            );
+            self.line =
+                format!("Set-Cookie: {PREFIX}{app}={value:016x}; Path=/; HttpOnly; SameSite=Lax{secure}\r\n");
         }
     }
 
@@ -114,7 +113,10 @@ mod tests {
     #[test]
     fn a_token_stays_what_it_is() {
         let token = |unit: &str| Token::of(&unit.parse().unwrap());
-        assert_eq!(format!("{:016x}", token("shop-aaaaaa-1").0), format!("{:016x}", token("shop-aaaaaa-1").0));
+        assert_eq!(
+            format!("{:016x}", token("shop-aaaaaa-1").0),
+            format!("{:016x}", token("shop-aaaaaa-1").0)
+        );
         assert_ne!(token("shop-aaaaaa-1"), token("shop-aaaaaa-2"));
         assert_ne!(token("shop-aaaaaa-1"), token("shop-bbbbbb-1"));
     }

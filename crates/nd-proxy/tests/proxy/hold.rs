@@ -156,7 +156,8 @@ async fn requests_in_flight_on_the_last_instance_when_it_dies_are_answered_by_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_does_not_come_back_is_waited_for_ten_seconds_and_asked_by_one_at_a_time() -> Result<()> {
+async fn an_instance_that_does_not_come_back_is_waited_for_ten_seconds_and_asked_by_one_at_a_time()
+-> Result<()> {
     let app = Upstream::named("app").await?;
     let proxy = start(nd_proxy::Settings { workers: 1, ..settings() })?;
     apply(&proxy, State::new(1).app("app", "aaaaaa", &[app.address])).await?;

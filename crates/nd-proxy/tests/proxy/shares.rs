@@ -96,7 +96,8 @@ async fn an_open_websocket_takes_no_place() -> Result<()> {
         if request.field("upgrade").is_none() {
             return wire.send(ok("page")).await;
         }
-        wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await?;
+        wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await?;
         wire.rest().await.map(drop)
     })
     .await?;
@@ -119,7 +120,8 @@ async fn long() -> Result<Upstream> {
     Upstream::raw(|mut wire, _| async move {
         loop {
             let request = wire.message(Kind::Request).await?;
-            let body = if request.body.is_empty() { "x".repeat(BODY) } else { request.body.len().to_string() };
+            let body =
+                if request.body.is_empty() { "x".repeat(BODY) } else { request.body.len().to_string() };
             wire.send(ok(&body)).await?;
         }
     })

@@ -59,7 +59,11 @@ async fn a_client_whose_instance_is_gone_gets_another_and_a_new_cookie() -> Resu
     let (home, cookie) = parts(&ask(&proxy, "").await?);
     let other = if home == "one" { "two" } else { "one" };
     // It dies, and nobody says so.
-    if home == "one" { one.kill().await } else { two.kill().await }
+    if home == "one" {
+        one.kill().await;
+    } else {
+        two.kill().await;
+    }
     let (name, new) = parts(&ask(&proxy, &cookie).await?);
     assert!(name == other && !new.is_empty() && new != cookie, "{name} {new}");
     // A new release has instances of its own.

@@ -7,7 +7,8 @@ use nd_api::Manifest;
 use nd_api::manifest::{Access, HeaderChanges, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky};
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
 use nd_types::{
-    AccessRules, AppProtocol, Concurrency, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RateLimit, RouteOptions,
+    AccessRules, AppProtocol, Concurrency, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RateLimit,
+    RouteOptions,
 };
 
 use super::mistake;
