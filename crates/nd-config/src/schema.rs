@@ -167,7 +167,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("proxy.queue_timeout", Now),
     ("proxy.bandwidth", Now),
     ("proxy.basic_auth", NotYet),
-    ("proxy.compression", NoEffectYet),
+    ("proxy.compression", Now),
     ("proxy.capture", NoEffectYet),
     ("proxy.access", Now),
     ("proxy.access.allow", Now),

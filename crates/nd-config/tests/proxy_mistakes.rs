@@ -25,6 +25,9 @@ macro_rules! mistakes {
 }
 
 mistakes! {
+    an_unknown_coding_is_named_with_the_known_ones:
+        "{compression: [brotli, gzip, gzip]}" =>
+        "error[ND0121] nextdeploy.yml:3:23: `brotli` is not one of zstd, br, gzip; help: `br`\nerror[ND0123] nextdeploy.yml:3:37: `gzip` is there already";
     a_star_stands_at_the_beginning_of_a_host:
         "{routes: [{host: api.*.com}]}" =>
         "error[ND0121] nextdeploy.yml:3:25: `api.*.com` is not a host name; write it as `app.example.com`, without scheme, port or path; help: a `*` stands for the first labels: `*.example.com`";

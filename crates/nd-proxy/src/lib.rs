@@ -16,6 +16,7 @@
 
 mod bandwidth;
 mod command;
+mod compress;
 mod edition;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;

@@ -39,6 +39,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::command::{Command, Ending};
+use crate::compress::Encoders;
 use crate::journal::Outbound;
 use crate::net::buffers::Buffers;
 use crate::request_id::IdSource;
@@ -88,6 +89,7 @@ pub(crate) struct Worker {
     tasks: LocalTaskSet,
     signals: Rc<Signals>,
     buffers: Buffers,
+    encoders: Rc<Encoders>,
     table: RefCell<Rc<Table>>,
     apps: RefCell<HashMap<AppName, Rc<App>>>,
     upstreams: RefCell<Vec<Weak<Upstream>>>,
@@ -116,6 +118,7 @@ pub(crate) async fn run(seed: Seed) {
         tasks: LocalTaskSet::new("proxy"),
         signals: Rc::new(Signals::default()),
         buffers: Buffers::default(),
+        encoders: Encoders::of_one(stats.workers.len()),
         table: RefCell::default(),
         apps: RefCell::default(),
         upstreams: RefCell::default(),

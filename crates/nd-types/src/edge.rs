@@ -1,5 +1,6 @@
 //! What the data plane serves: one immutable, numbered state, replaced whole.
 
+mod compression;
 mod concurrency;
 mod fields;
 mod gate;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Generation, ReleaseId, UnitId};
 use crate::name::AppName;
 
+pub use compression::{Compression, ContentCoding, UnknownCoding};
 pub use concurrency::Concurrency;
 pub use fields::{FieldName, FieldValue, InvalidField};
 pub use gate::Gate;

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use nd_types::{
-    ByteSize, FieldName, FieldValue, HostPattern, LimitedBy, Network, PathPrefix, Rate, Redirect,
+    ByteSize, ContentCoding, FieldName, FieldValue, HostPattern, LimitedBy, Network, PathPrefix, Rate,
+    Redirect,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,9 @@ pub struct Proxy {
     /// Who may ask, by address.
     #[serde(default, skip_serializing_if = "is_default")]
     pub access: Access,
+    /// The codings in which its answers are compressed, the first choice first; none: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Vec<ContentCoding>>,
     /// The largest request body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_limit: Option<ByteSize>,

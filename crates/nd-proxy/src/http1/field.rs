@@ -12,6 +12,8 @@ pub(crate) enum Name {
     Upgrade,
     Expect,
     Accept,
+    AcceptEncoding,
+    ETag,
     RequestId,
     KeepAlive,
     /// Meant for this hop alone (RFC 9110, section 7.6.1), and of no use to us.
@@ -42,6 +44,7 @@ impl Name {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
             2 if is("te") => Self::Hop,
+            4 if is("etag") => Self::ETag,
             4 if is("host") => Self::Host,
             6 if is("accept") => Self::Accept,
             6 if is("expect") => Self::Expect,
@@ -56,6 +59,7 @@ impl Name {
             12 if is("content-type") => Self::ContentType,
             14 if is("content-length") => Self::ContentLength,
             14 if is("http2-settings") => Self::Hop,
+            15 if is("accept-encoding") => Self::AcceptEncoding,
             15 if is("x-forwarded-for") => Self::ForwardedFor,
             16 if is("proxy-connection") => Self::Hop,
             16 if is("x-forwarded-host") => Self::ForwardedHost,
@@ -75,7 +79,16 @@ impl Name {
 
     /// Whether the field is between client and app: nothing in it is about framing, routing or attribution.
     pub(crate) fn is_end_to_end(self) -> bool {
-        matches!(self, Self::Other | Self::Accept | Self::ContentType | Self::UserAgent | Self::Referer)
+        matches!(
+            self,
+            Self::Other
+                | Self::Accept
+                | Self::AcceptEncoding
+                | Self::ETag
+                | Self::ContentType
+                | Self::UserAgent
+                | Self::Referer
+        )
     }
 
     /// Whether a trailer of that name could change how a message is framed, routed or attributed
@@ -100,7 +113,7 @@ mod tests {
         assert_eq!(Name::of("transfer-Encoding"), Name::TransferEncoding);
         assert_eq!(Name::of("X-Forwarded-Prefix"), Name::ForwardedOther);
         assert_eq!(Name::of("X-Forwarded"), Name::Other);
-        assert_eq!(Name::of("Accept-Encoding"), Name::Other);
+        assert_eq!(Name::of("Accept-Encoding"), Name::AcceptEncoding);
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use nd_types::HeaderRules;
 
-use super::field::Name;
+use crate::compress::{Recoding, write_changed};
+
+use super::field::{Name, members};
 use super::forward::{put, put_field};
+use super::request::text;
 use super::response::{ResponseBody, ResponseHead};
 
 /// How a response's body is delimited on its way to the client.
@@ -39,13 +42,15 @@ pub(crate) struct Reply<'a> {
     pub(crate) headers: Option<&'a HeaderRules>,
     /// Whole field lines of our own.
     pub(crate) added: [&'a str; 2],
+    pub(crate) recoding: Recoding,
 }
 
 /// Writes a final head for the client, up to and with its empty line.
 pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, reply: Reply<'_>) {
     write_status(out, head);
-    write_fields(out, head, reply.request_id, reply.headers);
+    write_fields(out, head, reply);
     put(out, &reply.added);
+    let is_coded = matches!(reply.recoding, Recoding::Coded(_));
     let is_chunked = match reply.coding {
         Coding::Same => head.body == ResponseBody::Chunked,
         Coding::Chunked => true,
@@ -54,7 +59,7 @@ pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, rep
     if is_chunked {
         put(out, &["Transfer-Encoding: chunked\r\n"]);
     } else if let Some(length) =
-        head.declared_length.filter(|_| head.status != 204 && reply.coding == Coding::Same)
+        head.declared_length.filter(|_| head.status != 204 && reply.coding == Coding::Same && !is_coded)
     {
         put(out, &["Content-Length: ", &length.to_string(), "\r\n"]);
     }
@@ -64,7 +69,10 @@ pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, rep
 /// Writes the head that ends HTTP on this connection (RFC 9110, section 15.2.2).
 pub(crate) fn write_switch(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, request_id: &str, added: &[&str]) {
     write_status(out, head);
-    write_fields(out, head, request_id, None);
+    let (keep_alive, is_http10, coding) = (true, false, Coding::Same);
+    let (recoding, headers) = (Recoding::Nothing, None);
+    let nothing = [""; 2];
+    write_fields(out, head, Reply { keep_alive, is_http10, coding, request_id, headers, recoding, added: nothing });
     put(out, added);
     put(out, &["Connection: Upgrade\r\nUpgrade: ", head.upgrade.unwrap_or_default(), "\r\n\r\n"]);
 }
@@ -98,12 +106,8 @@ fn write_status(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
     put(out, &["HTTP/1.1 ", &head.status.to_string(), " ", head.reason, "\r\n"]);
 }
 
-fn write_fields(
-    out: &mut Vec<u8>,
-    head: &ResponseHead<'_, '_>,
-    request_id: &str,
-    rules: Option<&HeaderRules>,
-) {
+fn write_fields(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, reply: Reply<'_>) {
+    let rules = reply.headers;
     for field in head.fields {
         let keep = !matches!(
             Name::of(field.name),
@@ -115,12 +119,31 @@ fn write_fields(
                 | Name::Hop
                 | Name::RequestId
         );
-        if keep && !head.nominates(field.name) && rules.is_none_or(|rules| rules.keeps(field.name)) {
+        if !keep || head.nominates(field.name) || rules.is_some_and(|rules| !rules.keeps(field.name)) {
+            continue;
+        }
+        if !write_changed(out, reply.recoding, field) {
             put_field(out, field.name, field.value);
         }
     }
     put_added(out, rules);
-    put(out, &["X-Request-Id: ", request_id, "\r\n"]);
+    put_recoding(out, head, reply.recoding);
+    put(out, &["X-Request-Id: ", reply.request_id, "\r\n"]);
+}
+
+/// Says what was done, and that another client may get something else (RFC 9110, section 12.5.5).
+fn put_recoding(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, recoding: Recoding) {
+    if let Recoding::Coded(coding) = recoding {
+        put(out, &["Content-Encoding: ", coding.as_str(), "\r\n"]);
+    }
+    let says_so = |field: &&httparse::Header<'_>| {
+        field.name.eq_ignore_ascii_case("vary")
+            && members(text(field.value)).any(|m| m == "*" || m.eq_ignore_ascii_case("accept-encoding"))
+    };
+    let varies = matches!(recoding, Recoding::Coded(_) | Recoding::Varies);
+    if varies && !head.fields.iter().any(|field| says_so(&field)) {
+        put(out, &["Vary: Accept-Encoding\r\n"]);
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +166,7 @@ mod tests {
                 request_id: "r1",
                 headers: None,
                 added: [""; 2],
+                recoding: Recoding::Nothing,
             },
         );
         String::from_utf8(out).unwrap()

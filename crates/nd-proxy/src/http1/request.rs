@@ -33,6 +33,8 @@ pub(crate) struct RequestHead<'h, 'b> {
     pub(crate) upgrade: Option<&'b str>,
     pub(crate) expects_continue: bool,
     pub(crate) accepts_html: bool,
+    /// It says which content codings it accepts.
+    pub(crate) accepts_encoding: bool,
     /// A well-formed `X-Request-Id`.
     pub(crate) request_id: Option<&'b str>,
     pub(crate) user_agent: &'b [u8],
@@ -96,6 +98,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             upgrade: facts.upgrade.filter(|_| facts.upgrade_nominated && !is_http10 && body.is_empty()),
             expects_continue: facts.expects_continue && !is_http10 && !body.is_empty(),
             accepts_html: facts.accepts_html,
+            accepts_encoding: facts.accepts_encoding,
             request_id: facts.request_id,
             user_agent: facts.user_agent,
             referer: facts.referer,
@@ -152,6 +155,7 @@ struct Facts<'b> {
     upgrade: Option<&'b str>,
     expects_continue: bool,
     accepts_html: bool,
+    accepts_encoding: bool,
     request_id: Option<&'b str>,
     user_agent: &'b [u8],
     referer: &'b [u8],
@@ -180,6 +184,7 @@ impl<'b> Facts<'b> {
                     facts.expects_continue = true;
                 }
                 Name::Accept => facts.accepts_html |= accepts_html(field.value),
+                Name::AcceptEncoding => facts.accepts_encoding = true,
                 Name::UserAgent => facts.user_agent = field.value,
                 Name::Referer => facts.referer = field.value,
                 Name::RequestId => facts.request_id = Some(text(field.value)).filter(|id| is_request_id(id)),

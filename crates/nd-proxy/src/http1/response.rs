@@ -19,6 +19,7 @@ pub(crate) struct ResponseHead<'h, 'b> {
     pub(crate) keep_alive_timeout: Option<Duration>,
     pub(crate) upgrade: Option<&'b str>,
     pub(crate) is_event_stream: bool,
+    pub(crate) content_type: &'b [u8],
     /// What `Content-Length` says, also where no body follows.
     pub(crate) declared_length: Option<u64>,
     has_nominated: bool,
@@ -68,7 +69,8 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             keep_alive: persistent && body != ResponseBody::UntilClose && !facts.is_doubtful(version),
             keep_alive_timeout: facts.keep_alive_timeout,
             upgrade: facts.upgrade,
-            is_event_stream: facts.is_event_stream,
+            is_event_stream: facts.content_type.starts_with(b"text/event-stream"),
+            content_type: facts.content_type,
             declared_length: facts.length.filter(|_| !facts.chunked),
             has_nominated: facts.has_nominated,
             fields: parsed.headers,
@@ -90,7 +92,7 @@ struct Facts<'b> {
     has_nominated: bool,
     keep_alive_timeout: Option<Duration>,
     upgrade: Option<&'b str>,
-    is_event_stream: bool,
+    content_type: &'b [u8],
 }
 
 impl<'b> Facts<'b> {
@@ -108,7 +110,7 @@ impl<'b> Facts<'b> {
                 Name::Connection => facts.connection(text(field.value)),
                 Name::KeepAlive => facts.keep_alive_timeout = keep_alive_timeout(text(field.value)),
                 Name::Upgrade => facts.upgrade = Some(text(field.value)),
-                Name::ContentType => facts.is_event_stream = field.value.starts_with(b"text/event-stream"),
+                Name::ContentType => facts.content_type = field.value,
                 _ => {}
             }
         }

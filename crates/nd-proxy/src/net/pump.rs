@@ -77,6 +77,17 @@ impl Pump {
         Self::new(framing, coding, u64::MAX)
     }
 
+    /// A response's body as content alone, for whoever frames it anew; trailers are kept.
+    pub(super) fn content_of(body: ResponseBody) -> Self {
+        let framing = match body {
+            ResponseBody::Chunked => Framing::Chunked(ChunkReader::keeping_trailers()),
+            ResponseBody::None => Framing::Exactly(0),
+            ResponseBody::Exactly(length) => Framing::Exactly(length),
+            ResponseBody::UntilClose => Framing::UntilClose,
+        };
+        Self::new(framing, Coding::Bare, u64::MAX)
+    }
+
     fn new(framing: Framing, coding: Coding, limit: u64) -> Self {
         let (ready, content, activity) = (0, 0, 0);
         let ended = matches!(framing, Framing::Exactly(0));
@@ -168,6 +179,33 @@ impl Pump {
         }
     }
 
+    /// How much of the front of the source's input is content.
+    pub(super) fn content_ahead(&mut self, source: &mut Wire, sink: &mut Wire) -> Result<usize, PumpError> {
+        if self.ready == 0 && !self.ended {
+            self.frame(source, sink)?;
+        }
+        Ok(self.ready)
+    }
+
+    /// Takes content from the front of the source's input.
+    pub(super) fn take_content(&mut self, source: &mut Wire, bytes: usize) {
+        source.consume(bytes);
+        self.ready = self.ready.saturating_sub(bytes);
+    }
+
+    /// Whether no further content follows what is ahead.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The trailer section, as far as it was kept.
+    pub(super) fn trailers(&self) -> &[u8] {
+        match &self.framing {
+            Framing::Chunked(reader) => reader.trailers(),
+            Framing::Exactly(_) | Framing::UntilClose => &[],
+        }
+    }
+
     /// Finds out how much of the source's input belongs to this body.
     fn frame(&mut self, source: &mut Wire, sink: &mut Wire) -> Result<(), PumpError> {
         let available = source.input.len();
@@ -224,7 +262,8 @@ impl Pump {
         }
     }
 
-    fn source_ended(&mut self, sink: &mut Wire) -> Result<(), PumpError> {
+    /// The source has closed: the end of the body, or too early.
+    pub(super) fn source_ended(&mut self, sink: &mut Wire) -> Result<(), PumpError> {
         if !matches!(self.framing, Framing::UntilClose) {
             return Err(PumpError::Source);
         }

@@ -52,6 +52,11 @@ impl Outbox {
         self.sent == self.bytes.len()
     }
 
+    /// How many bytes wait to be sent.
+    pub(crate) fn waiting(&self) -> usize {
+        self.unsent().len()
+    }
+
     /// Forgets all bytes if none of them has been sent; whether that was so.
     pub(crate) fn take_back(&mut self) -> bool {
         let is_unsent = self.is_unsent() && !self.bytes.is_empty();

@@ -1,5 +1,6 @@
 //! One attempt at one request: the body goes up while the answer comes down, in one task without any hop.
 
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,10 +10,13 @@ use super::Worker;
 use super::plan::Request;
 use super::signal::Signal;
 use crate::bandwidth::Paces;
+use crate::compress::{Encoder, Encoders, Recoding, recoding};
 use crate::http1::reply::{Coding, Reply, write_interim, write_response, write_switch};
 use crate::http1::request::{Refused, field_space};
 use crate::http1::response::{ResponseBody, ResponseHead};
+use crate::net::body::Body;
 use crate::net::deadline::Deadline;
+use crate::net::encoded::Encoded;
 use crate::net::pump::{Pump, PumpError};
 use crate::net::wire::{READ_BYTES, Wire};
 use crate::pages::Refusal;
@@ -43,7 +47,7 @@ pub(crate) struct Exchange<'e> {
 /// An answer whose head has been passed on.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) body: Pump,
+    pub(crate) body: Body,
     /// The client may send its next request on this connection.
     pub(crate) keep_alive: bool,
     /// The app accepts another request on its connection.
@@ -246,12 +250,13 @@ impl<'e> Exchange<'e> {
                 let is_refused_early = status >= 400 && self.upload != Upload::Complete;
                 let keep_alive = self.request.keep_alive && !is_refused_early && !self.worker.is_closing();
                 self.request.account.answered(status);
-                let answer = Answer::new(&head, self.request.is_http10, keep_alive);
-                let coding = Coding::choose(head.body, self.request.is_http10);
-                let (keep_alive, is_http10) = (answer.keep_alive, self.request.is_http10);
-                let headers = self.request.headers();
+                let encoders = &self.worker.encoders;
+                let recoding = recoding(self.request.agreed, &head, || encoders.have_room());
+                let is_http10 = self.request.is_http10;
+                let (answer, coding) = Answer::new(&head, is_http10, keep_alive, recoding, encoders)?;
+                let (keep_alive, headers) = (answer.keep_alive, self.request.headers());
                 let (request_id, added) = (id.as_str(), self.request.added());
-                let reply = Reply { keep_alive, is_http10, coding, request_id, headers, added };
+                let reply = Reply { keep_alive, is_http10, coding, request_id, headers, recoding, added };
                 write_response(out, &head, reply);
                 HeadStep::Final(answer)
             }
@@ -293,20 +298,43 @@ impl<'e> Exchange<'e> {
 }
 
 impl Answer {
-    fn new(head: &ResponseHead<'_, '_>, is_http10: bool, keep_alive: bool) -> Self {
-        let coding = Coding::choose(head.body, is_http10);
+    /// The answer, and how its body is delimited.
+    fn new(
+        head: &ResponseHead<'_, '_>,
+        is_http10: bool,
+        keep_alive: bool,
+        recoding: Recoding,
+        encoders: &Rc<Encoders>,
+    ) -> Result<(Self, Coding), Refusal> {
+        let coded = match recoding {
+            Recoding::Coded(coding) if head.body != ResponseBody::None => Some(coding),
+            _ => None,
+        };
+        let coding = match (coded, is_http10) {
+            (None, _) => Coding::choose(head.body, is_http10),
+            (Some(_), false) => Coding::Chunked,
+            (Some(_), true) => Coding::Bare,
+        };
+        let body = match coded {
+            None => Body::Plain(Pump::response(head.body, coding)),
+            Some(coding) => {
+                let encoder = Encoder::new(coding, encoders).map_err(|_| Refusal::NotReady)?;
+                Body::Encoded(Box::new(Encoded::new(head.body, encoder, !is_http10)))
+            }
+        };
         let shows_its_end = match coding {
             Coding::Same => head.body != ResponseBody::UntilClose,
             Coding::Chunked => true,
             Coding::Bare => false,
         };
-        Self {
-            body: Pump::response(head.body, coding),
+        let answer = Self {
+            body,
             keep_alive: keep_alive && shows_its_end,
             is_reusable: head.keep_alive,
             keep_alive_timeout: head.keep_alive_timeout,
             shows_its_end,
             is_event_stream: head.is_event_stream,
-        }
+        };
+        Ok((answer, coding))
     }
 }

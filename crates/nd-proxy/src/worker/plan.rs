@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nd_types::{HeaderRules, TrafficRules};
 
+use crate::compress::Agreed;
 use crate::http1::forward::{Hop, PeerText, write_request};
 use crate::http1::request::{BodyLength, RequestHead, field_space};
 use crate::limiter::Standing;
@@ -39,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) offers_upgrade: Option<Offer>,
     pub(crate) wants_html: bool,
     pub(crate) account: Account,
+    /// How its answer may be compressed.
+    pub(crate) agreed: Agreed,
     /// What the app wants done with its answers, if anything.
     pub(crate) rules: Option<Arc<TrafficRules>>,
     /// How long the app may be silent, where its route says so.
@@ -109,6 +112,7 @@ impl Request {
             expects_continue: false,
             offers_upgrade: None,
             wants_html: false,
+            agreed: Agreed::default(),
             rules: None,
             timeout: None,
             sticky: None,
@@ -158,6 +162,7 @@ pub(crate) fn plan(
     request.meters = service.as_ref().map(|service| service.meters.clone()).unwrap_or_default();
     let is_sticky = service.as_ref().is_some_and(|service| service.limits.sticky);
     request.rules = service.and_then(|service| service.rules.clone());
+    request.agreed = Agreed::on(request.rules.as_ref(), head.accepts_encoding, head.fields);
     request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
     request.sticky = is_sticky.then(|| Sticky::of(&head, &app.name, policy::scheme(&head, from) == "https"));
@@ -232,6 +237,7 @@ fn describe(
         offers_upgrade: head.upgrade.map(offer),
         wants_html: head.accepts_html,
         account,
+        agreed: Agreed::default(),
         rules: None,
         timeout: None,
         sticky: None,

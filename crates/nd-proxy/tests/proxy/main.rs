@@ -1,6 +1,7 @@
 //! The data plane through its public API: real sockets, raw bytes, real concurrency.
 
 mod bodies;
+mod compression;
 mod drain;
 mod faults;
 mod gate;

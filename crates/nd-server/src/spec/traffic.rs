@@ -7,7 +7,7 @@ use nd_api::Manifest;
 use nd_api::manifest::{Access, HeaderChanges, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky};
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
 use nd_types::{
-    AccessRules, AppProtocol, Concurrency, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RateLimit,
+    AccessRules, AppProtocol, Compression, Concurrency, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RateLimit,
     RouteOptions,
 };
 
@@ -152,6 +152,9 @@ fn rules(manifest: &Manifest, spec: &mut AppSpec) {
     if proxy.headers != HeaderChanges::default() {
         let HeaderChanges { add, remove } = proxy.headers.clone();
         rules.headers = HeaderRules { add: add.into_iter().collect(), remove };
+    }
+    if let Some(codings) = &proxy.compression {
+        rules.compression = Compression(codings.clone());
     }
     spec.rules = Arc::new(rules);
 }

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FieldName, FieldValue, Network, PathPrefix, Redirect};
+use super::{Compression, FieldName, FieldValue, Network, PathPrefix, Redirect};
 
-/// The rules of one app. In the order of a request: access, redirects, the fields of the answer.
+/// The rules of one app. In the order of a request: access, redirects, the fields of the answer and its coding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrafficRules {
@@ -19,6 +19,9 @@ pub struct TrafficRules {
     /// What is added to answers and taken from them.
     #[serde(skip_serializing_if = "HeaderRules::is_empty")]
     pub headers: HeaderRules,
+    /// How its answers are compressed.
+    #[serde(skip_serializing_if = "Compression::is_default")]
+    pub compression: Compression,
 }
 
 impl TrafficRules {
