@@ -25,6 +25,15 @@ macro_rules! mistakes {
 }
 
 mistakes! {
+    a_hash_of_a_weak_kind_is_refused_and_no_password_is_said_aloud:
+        "{basic_auth: {users: {ana: \"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\", ben: \"\", \"a:b\": x}}}" =>
+        "error[ND0121] nextdeploy.yml:3:30: the password of `ana`: not a hash of bcrypt or Argon2; `htpasswd -nB NAME` makes one\nerror[ND0121] nextdeploy.yml:3:77: ben must not be empty\nerror[ND0121] nextdeploy.yml:3:81: the name of a user is a text without a colon";
+    users_are_what_a_password_is_for:
+        "{basic_auth: {paths: [/admin]}}" =>
+        "error[ND0112] nextdeploy.yml:3:9: `proxy.basic_auth.users` is missing; help: write `users: {ana: ${ANA_PASSWORD}}`";
+    a_secret_of_the_store_is_not_there_yet:
+        "{basic_auth: {users: \"secret:ADMIN\"}}" =>
+        "error[ND0202] nextdeploy.yml:3:29: `secret:ADMIN` is not supported yet by this version; help: write `${ADMIN}` and export it";
     an_unknown_coding_is_named_with_the_known_ones:
         "{compression: [brotli, gzip, gzip]}" =>
         "error[ND0121] nextdeploy.yml:3:23: `brotli` is not one of zstd, br, gzip; help: `br`\nerror[ND0123] nextdeploy.yml:3:37: `gzip` is there already";

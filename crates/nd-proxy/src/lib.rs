@@ -28,6 +28,7 @@ mod journal;
 mod limiter;
 mod net;
 mod pages;
+mod passwords;
 mod proxy;
 mod request_id;
 mod routes;

@@ -18,6 +18,10 @@ pub(crate) enum Refusal {
     Nobody,
     /// The app does not admit the client's address.
     Forbidden,
+    /// The app asks for a name and a password, and has got none, or wrong ones.
+    Unauthorized,
+    /// Too many are trying passwords.
+    PasswordsBusy,
     /// The path has moved.
     Moved {
         status: u16,
@@ -76,6 +80,8 @@ impl Refusal {
         match self {
             Self::Malformed(refused) => refused.status,
             Self::Nobody => 404,
+            Self::Unauthorized => 401,
+            Self::PasswordsBusy => 503,
             Self::Forbidden => 403,
             Self::Moved { status, .. } => *status,
             Self::TooLarge { .. } => 413,
@@ -98,6 +104,8 @@ impl Refusal {
             Self::Malformed(refused) => refused.reason.into(),
             Self::Nobody => "no app serves this address".into(),
             Self::Forbidden => "requests from your address are not accepted".into(),
+            Self::Unauthorized => "a name and a password are needed".into(),
+            Self::PasswordsBusy => "too many passwords are being tried; please try again".into(),
             Self::Moved { location, .. } => format!("it is at {location}").into(),
             Self::TooLarge { limit } => format!("the request body is larger than {limit} bytes").into(),
             Self::Limited(exceeded) => {
@@ -125,7 +133,7 @@ impl Refusal {
             Self::Failed { .. } | Self::Stopped => Some(30),
             Self::Limited(exceeded) => Some(exceeded.seconds()),
             Self::NotReady | Self::Crowded => Some(5),
-            Self::Busy | Self::Replaced | Self::TooManyConnections => Some(1),
+            Self::Busy | Self::Replaced | Self::TooManyConnections | Self::PasswordsBusy => Some(1),
             _ => None,
         }
     }
@@ -154,6 +162,10 @@ pub(crate) fn write(out: &mut Vec<u8>, refusal: &Refusal, to: Addressee<'_>) -> 
     }
     if let Refusal::Limited(exceeded) = refusal {
         put(out, &[&exceeded.fields()]);
+    }
+    if *refusal == Refusal::Unauthorized {
+        let realm = to.app.unwrap_or("app");
+        put(out, &["WWW-Authenticate: Basic realm=\"", realm, "\", charset=\"UTF-8\"\r\n"]);
     }
     if status == 405 {
         put(out, &["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"]);
@@ -193,6 +205,7 @@ fn title(status: u16) -> &'static str {
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nd_supervise::{TaskEnd, TaskSet, ThreadHandle, blocking, thread};
-use nd_types::{AppName, EdgeState, Generation, UnitId};
+use nd_types::{AppName, EdgeState, Generation, HostPattern, UnitId};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +19,7 @@ use crate::host_ports::{BindFault, HostPorts};
 use crate::journal::{Outbound, Records};
 use crate::net::bind::BindError;
 use crate::net::sockets::SocketSet;
+use crate::passwords::Verifier;
 use crate::request_id::IdSource;
 use crate::settings::Settings;
 use crate::stats::{ProxyStats, Stats};
@@ -40,6 +41,7 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Inner {
     http: SocketAddr,
+    default_host: Option<HostPattern>,
     stats: Arc<Stats>,
     records: Arc<Outbound>,
     workers: Vec<mpsc::Sender<Command>>,
@@ -137,6 +139,7 @@ impl Proxy {
         let (http, count) = (main.address(), main.len());
         let (settings, stats) = (Arc::new(settings), Arc::new(Stats::new(count)));
         let records = Arc::new(Outbound::default());
+        let verifier = Arc::new(Verifier::new().map_err(StartError::Random)?);
         let (mut workers, mut threads) = (Vec::new(), Vec::new());
         for ((index, listener), counters) in main.into_listeners().into_iter().enumerate().zip(&stats.workers)
         {
@@ -148,6 +151,7 @@ impl Proxy {
                 counters: Arc::clone(counters),
                 records: settings.access_log.is_kept().then(|| Arc::clone(&records)),
                 ids: IdSource::new().map_err(StartError::Random)?,
+                verifier: Arc::clone(&verifier),
                 listener,
                 at_once,
                 commands,
@@ -158,6 +162,7 @@ impl Proxy {
         let ports = tokio::sync::Mutex::new(HostPorts::new(count, host_ports));
         let inner = Inner {
             http,
+            default_host: settings.default_host.clone(),
             stats,
             records,
             workers,
@@ -222,6 +227,7 @@ impl Proxy {
         if generation < serving {
             return Err(ApplyError::Outdated { refused: generation, serving });
         }
+        let state = self.with_default_host(state);
         let edition = Arc::new(Edition::new(Arc::clone(&state), &self.inner.stats));
         // They are another process's already.
         let hands_over = self.inner.hands_over.load(Ordering::Acquire);
@@ -242,6 +248,15 @@ impl Proxy {
         }
         *self.inner.serving.lock() = state;
         Ok(Applied { generation, faults })
+    }
+
+    /// The operator says which host is the default one, not whoever makes the state.
+    fn with_default_host(&self, state: Arc<EdgeState>) -> Arc<EdgeState> {
+        if state.default_host == self.inner.default_host {
+            return state;
+        }
+        let default_host = self.inner.default_host.clone();
+        Arc::new(EdgeState { default_host, ..(*state).clone() })
     }
 
     /// Waits until no request is in flight on these units, which the serving state should no longer name. WebSockets are

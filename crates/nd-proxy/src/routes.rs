@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use nd_types::{AppName, EdgeState, PathPrefix, RouteOptions, Service};
+use nd_types::{AppName, EdgeState, HostPattern, PathPrefix, RouteOptions, Service};
 
 use crate::http1::host::Host;
 
@@ -15,6 +15,8 @@ pub(crate) struct RouteTable {
     hosts: HashMap<Box<str>, Vec<Line>>,
     /// The same for patterns, by the name that they stand below.
     below: HashMap<Box<str>, Vec<Line>>,
+    /// Whose lines count for a host that has none.
+    default: Option<HostPattern>,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,7 @@ impl RouteTable {
     pub(crate) fn new(state: &EdgeState) -> Self {
         let position =
             |app: &AppName| state.services.iter().position(|service: &Service| service.app == *app);
-        let mut table = Self::default();
+        let mut table = Self { default: state.default_host.clone(), ..Self::default() };
         for route in &state.routes {
             let Some(service) = position(&route.app) else { continue };
             let (map, name) = match route.host.parent() {
@@ -80,7 +82,11 @@ impl RouteTable {
             Some(host) => host.with_lower_case(|name| self.hosts.get(name).or_else(|| self.below(name))),
             None => self.below.get(""),
         };
-        let line = lines?.iter().find(|line| line.path.matches(path))?;
+        let of_default = || {
+            let name = self.default.as_ref()?.as_str();
+            self.hosts.get(name).or_else(|| self.below(name))
+        };
+        let line = lines.or_else(of_default)?.iter().find(|line| line.path.matches(path))?;
         Some(Found { service: line.service, passage: line.passage.clone() })
     }
 
@@ -140,6 +146,18 @@ mod tests {
         assert_eq!(find(&table, "x.y", "/api/v2/z"), Some(2));
         assert_eq!(find(&table, "x.y", "/apis"), Some(0));
         assert_eq!(find(&table, "z.x.y", "/"), None);
+    }
+
+    #[test]
+    fn a_host_that_nobody_serves_is_the_default_one() {
+        let mut state = state(&[("x.y", "/", "a"), ("z.y", "/only", "b")]);
+        state.default_host = Some(HostPattern::new("x.y").unwrap());
+        let table = RouteTable::new(&state);
+        assert_eq!(find(&table, "192.0.2.1", "/"), Some(0));
+        assert_eq!(table.find(None, "/").map(|found| found.service), Some(0));
+        assert_eq!(find(&table, "z.y", "/"), None, "it is served, if not there");
+        assert_eq!(state.route("q.q", "/").map(|route| route.app.as_str()), Some("a"));
+        assert!(state.route("z.y", "/").is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod access_log;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use nd_types::Network;
+use nd_types::{HostPattern, Network};
 use serde::{Deserialize, Deserializer, de};
 
 pub use access_log::AccessLog;
@@ -46,6 +46,8 @@ pub struct Settings {
     pub upstream_idle_timeout: Duration,
     /// Proxies in front of this one, as `10.0.0.0/8` or `192.0.2.1`: what they say about the client is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Whose routes count for requests to a host that nobody serves, or without one; nobody's: they get 404.
+    pub default_host: Option<HostPattern>,
     /// Balancers that begin each connection with a header of the PROXY protocol, version 1 or 2. One that does not is
     /// closed; from anybody else such a header is no request. Raw host ports pass it on.
     pub proxy_protocol: Vec<Network>,
@@ -68,6 +70,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             upstream_idle_timeout: Duration::from_secs(4),
             trusted_proxies: Vec::new(),
+            default_host: None,
             proxy_protocol: Vec::new(),
             access_log: AccessLog::default(),
         }

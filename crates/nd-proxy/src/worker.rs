@@ -42,6 +42,7 @@ use crate::command::{Command, Ending};
 use crate::compress::Encoders;
 use crate::journal::Outbound;
 use crate::net::buffers::Buffers;
+use crate::passwords::Verifier;
 use crate::request_id::IdSource;
 use crate::settings::Settings;
 use crate::stats::{Stats, WorkerCounters};
@@ -71,6 +72,7 @@ pub(crate) struct Seed {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) records: Option<Arc<Outbound>>,
     pub(crate) ids: IdSource,
+    pub(crate) verifier: Arc<Verifier>,
     pub(crate) listener: std::net::TcpListener,
     /// Whether it accepts before there is a table.
     pub(crate) at_once: bool,
@@ -90,6 +92,7 @@ pub(crate) struct Worker {
     signals: Rc<Signals>,
     buffers: Buffers,
     encoders: Rc<Encoders>,
+    verifier: Arc<Verifier>,
     table: RefCell<Rc<Table>>,
     apps: RefCell<HashMap<AppName, Rc<App>>>,
     upstreams: RefCell<Vec<Weak<Upstream>>>,
@@ -107,7 +110,8 @@ struct Listening {
 
 /// Runs a worker until it is told to end, or nobody is left to tell it.
 pub(crate) async fn run(seed: Seed) {
-    let Seed { index, settings, stats, counters, records, ids, listener, at_once, mut commands } = seed;
+    let Seed { index, settings, stats, counters, records, ids, verifier, listener, at_once, mut commands } =
+        seed;
     let worker = Rc::new(Worker {
         index,
         max_connections: settings.connections_per_worker(stats.workers.len()),
@@ -119,6 +123,7 @@ pub(crate) async fn run(seed: Seed) {
         signals: Rc::new(Signals::default()),
         buffers: Buffers::default(),
         encoders: Encoders::of_one(stats.workers.len()),
+        verifier,
         table: RefCell::default(),
         apps: RefCell::default(),
         upstreams: RefCell::default(),

@@ -16,6 +16,7 @@ mod idempotency;
 mod identity;
 mod listen;
 mod middleware;
+mod passwords;
 mod refusal;
 mod routes;
 mod server;

@@ -1,5 +1,6 @@
 //! What the data plane serves: one immutable, numbered state, replaced whole.
 
+mod auth;
 mod compression;
 mod concurrency;
 mod fields;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Generation, ReleaseId, UnitId};
 use crate::name::AppName;
 
+pub use auth::{BasicAuth, BasicUser, InvalidHash, PasswordHash};
 pub use compression::{Compression, ContentCoding, UnknownCoding};
 pub use concurrency::Concurrency;
 pub use fields::{FieldName, FieldValue, InvalidField};
@@ -49,6 +51,9 @@ pub struct EdgeState {
     pub routes: Vec<Route>,
     /// Listeners whose only route is one app.
     pub host_ports: Vec<HostPort>,
+    /// Whose routes count for a host that nobody serves; set by the data plane, from its own settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_host: Option<HostPattern>,
 }
 
 /// One app as the data plane sees it.

@@ -19,6 +19,7 @@ pub use edge::{
     InvalidNetwork, InvalidRedirect, Network, PathPrefix, Redirect, RedirectCode, Route, RouteOptions,
     Service, ServiceLimits, TrafficRules, UnknownCoding,
 };
+pub use edge::{BasicAuth, BasicUser, InvalidHash, PasswordHash};
 pub use edge::{InvalidRate, LimitedBy, Rate, RateLimit, RateUnit};
 pub use exit::ExitStatus;
 pub use id::{DaemonId, DeploymentId, Generation, InvalidId, ReleaseId, RequestId, UnitId};

@@ -10,7 +10,7 @@ use nd_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Sticky, duration, is_default};
+use super::{Password, Sticky, duration, is_default};
 
 /// How requests reach the app (`proxy:`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Proxy {
     /// Who may ask, by address.
     #[serde(default, skip_serializing_if = "is_default")]
     pub access: Access,
+    /// Who may ask, by name and password.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub basic_auth: BasicAuth,
     /// The codings in which its answers are compressed, the first choice first; none: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Vec<ContentCoding>>,
@@ -55,6 +58,18 @@ pub struct Proxy {
     /// How many bytes of request bodies, and how many of answers, may move in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<ByteSize>,
+}
+
+/// Who may ask, by name and password (`proxy.basic_auth:`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    /// Only under these paths, where they are written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathPrefix>,
+    /// Names and passwords, or hashes of them (bcrypt, Argon2).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<String, Password>,
 }
 
 /// How often clients may ask (`proxy.rate_limit[]`).

@@ -89,6 +89,7 @@ fn without_proxy(root: &Field<'_>, process: bool, manifest: &Manifest, d: &mut D
         &["proxy", "redirects"],
         &["proxy", "headers"],
         &["proxy", "access"],
+        &["proxy", "basic_auth"],
         &["proxy", "compression"],
         &["proxy", "body_limit"],
         &["proxy", "rate_limit"],

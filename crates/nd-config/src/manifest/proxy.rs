@@ -1,6 +1,7 @@
 //! `proxy:`
 
 mod answers;
+mod passwords;
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -32,6 +33,7 @@ pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Proxy {
         redirects: keys.get("redirects").map(|field| redirects(&field, d)).unwrap_or_default(),
         headers: keys.get("headers").map(|field| headers(&field, d)).unwrap_or_default(),
         access: keys.get("access").map(|field| access(&field, d)).unwrap_or_default(),
+        basic_auth: keys.get("basic_auth").map(|field| passwords::basic_auth(&field, d)).unwrap_or_default(),
         compression: keys.get("compression").and_then(|field| answers::compression(&field, d)),
         body_limit: keys.get("body_limit").and_then(|field| field.size(LEAST_BODY, d)),
         rate_limit: keys.get("rate_limit").map(|field| rate_limits(&field, d)).unwrap_or_default(),

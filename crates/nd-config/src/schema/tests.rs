@@ -205,6 +205,9 @@ fn file(key: &str, value: &str) -> String {
             Some("proxy.rate_limit") if text.starts_with("limit") => format!("{step}: [{{{text}}}]"),
             Some("proxy.rate_limit") => format!("{step}: [{{limit: 10/m, {text}}}]"),
             Some("proxy") if text.starts_with("queue") => format!("{step}: {{max_requests: 9, {text}}}"),
+            Some("proxy.basic_auth") if text.starts_with("paths") => {
+                format!("{step}: {{users: {{ana: x}}, {text}}}")
+            }
             Some("proxy.access") if text.starts_with("paths") => {
                 format!("{step}: {{deny: [192.0.2.1], {text}}}")
             }

@@ -28,7 +28,7 @@ pub(crate) enum Recoding {
 pub(crate) fn recoding(
     agreed: Agreed,
     head: &ResponseHead<'_, '_>,
-    has_room: impl FnOnce() -> bool,
+    has_room: impl FnOnce(ContentCoding) -> bool,
 ) -> Recoding {
     if !agreed.varies || head.declared_length.is_some_and(|length| length <= LEAST_BYTES) {
         return Recoding::Nothing;
@@ -39,7 +39,7 @@ pub(crate) fn recoding(
         _ if !is_compressible(text(head.content_type)) || is_final(head.fields) => return Recoding::Nothing,
         _ => {}
     }
-    match agreed.coding.filter(|_| has_room()) {
+    match agreed.coding.filter(|coding| has_room(*coding)) {
         Some(coding) => Recoding::Coded(coding),
         None => Recoding::Varies,
     }
@@ -132,7 +132,7 @@ mod tests {
         let mut space = field_space();
         let head = ResponseHead::parse(head.as_bytes(), &mut space, false).unwrap().unwrap();
         let agreed = Agreed { varies: true, coding: Some(ContentCoding::Gzip) };
-        recoding(agreed, &head, || true)
+        recoding(agreed, &head, |_| true)
     }
 
     #[test]
@@ -180,8 +180,8 @@ mod tests {
         let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/css\r\n\r\n";
         let head = ResponseHead::parse(head, &mut space, false).unwrap().unwrap();
         let gzip = Agreed { varies: true, coding: Some(ContentCoding::Gzip) };
-        assert_eq!(recoding(gzip, &head, || false), Recoding::Varies);
-        assert_eq!(recoding(Agreed { varies: true, coding: None }, &head, || true), Recoding::Varies);
-        assert_eq!(recoding(Agreed::default(), &head, || true), Recoding::Nothing);
+        assert_eq!(recoding(gzip, &head, |_| false), Recoding::Varies);
+        assert_eq!(recoding(Agreed { varies: true, coding: None }, &head, |_| true), Recoding::Varies);
+        assert_eq!(recoding(Agreed::default(), &head, |_| true), Recoding::Nothing);
     }
 }

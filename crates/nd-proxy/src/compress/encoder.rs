@@ -11,8 +11,10 @@ use nd_types::ContentCoding;
 use zstd::stream::raw::CParameter;
 use zstd::stream::write::Encoder as ZstdEncoder;
 
-/// So many answers are compressed at once, over all workers; each takes less than 1 MiB. Further ones pass as they are.
-const MOST: usize = 48;
+/// What all encoders of all workers may take, in KiB; where no more is left answers pass as they are.
+const MOST_KIB: usize = 24 * 1024;
+/// Each worker may have so much of it at least.
+const LEAST_KIB: usize = 3 * 1024;
 /// Twice the level that costs least; higher ones take several times as long for a few percent.
 const ZSTD_LEVEL: i32 = 3;
 const GZIP_LEVEL: u32 = 5;
@@ -24,10 +26,19 @@ const TABLE_LOG: u32 = 15;
 /// What brotli collects before it hands it on.
 const BROTLI_BUFFER: usize = 4096;
 
+/// What an encoder takes, measured with the settings above.
+fn kib(coding: ContentCoding) -> usize {
+    match coding {
+        ContentCoding::Zstd => 840,
+        ContentCoding::Br => 2400,
+        ContentCoding::Gzip => 420,
+    }
+}
+
 /// The encoders of one worker.
 #[derive(Debug)]
 pub(crate) struct Encoders {
-    free: Cell<usize>,
+    free_kib: Cell<usize>,
 }
 
 /// Compresses one body.
@@ -43,25 +54,30 @@ enum Coder {
     Done,
 }
 
-struct Place(Rc<Encoders>);
+/// What an encoder takes, given back when it is dropped.
+struct Place {
+    encoders: Rc<Encoders>,
+    kib: usize,
+}
 
 impl Encoders {
     /// Those of one of `workers`.
     pub(crate) fn of_one(workers: usize) -> Rc<Self> {
-        Rc::new(Self { free: Cell::new((MOST / workers.max(1)).max(4)) })
+        Rc::new(Self { free_kib: Cell::new((MOST_KIB / workers.max(1)).max(LEAST_KIB)) })
     }
 
     /// Whether another one may be made.
-    pub(crate) fn have_room(&self) -> bool {
-        self.free.get() > 0
+    pub(crate) fn have_room(&self, coding: ContentCoding) -> bool {
+        self.free_kib.get() >= kib(coding)
     }
 }
 
 impl Encoder {
     /// An encoder; it counts until it is dropped.
     pub(crate) fn new(coding: ContentCoding, encoders: &Rc<Encoders>) -> io::Result<Self> {
-        encoders.free.set(encoders.free.get().saturating_sub(1));
-        let place = Place(Rc::clone(encoders));
+        let kib = kib(coding);
+        encoders.free_kib.set(encoders.free_kib.get().saturating_sub(kib));
+        let place = Place { encoders: Rc::clone(encoders), kib };
         let coder = match coding {
             ContentCoding::Gzip => Coder::Gzip(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL))),
             ContentCoding::Br => {
@@ -128,7 +144,7 @@ impl std::fmt::Debug for Encoder {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.free.set(self.0.free.get() + 1);
+        self.encoders.free_kib.set(self.encoders.free_kib.get() + self.kib);
     }
 }
 
@@ -174,9 +190,9 @@ mod tests {
     #[test]
     fn only_so_many_are_made_at_once() {
         let encoders = Encoders::of_one(100);
-        let made: Vec<_> = (0..4).map(|_| Encoder::new(ContentCoding::Gzip, &encoders).unwrap()).collect();
-        assert!(!encoders.have_room());
+        let made: Vec<_> = (0..7).map(|_| Encoder::new(ContentCoding::Gzip, &encoders).unwrap()).collect();
+        assert!(!encoders.have_room(ContentCoding::Gzip));
         drop(made);
-        assert!(encoders.have_room());
+        assert!(encoders.have_room(ContentCoding::Br));
     }
 }

@@ -13,6 +13,7 @@ pub(crate) enum Name {
     Expect,
     Accept,
     AcceptEncoding,
+    Authorization,
     ETag,
     RequestId,
     KeepAlive,
@@ -57,6 +58,7 @@ impl Name {
             10 if is("user-agent") => Self::UserAgent,
             12 if is("x-request-id") => Self::RequestId,
             12 if is("content-type") => Self::ContentType,
+            13 if is("authorization") => Self::Authorization,
             14 if is("content-length") => Self::ContentLength,
             14 if is("http2-settings") => Self::Hop,
             15 if is("accept-encoding") => Self::AcceptEncoding,
@@ -84,6 +86,7 @@ impl Name {
             Self::Other
                 | Self::Accept
                 | Self::AcceptEncoding
+                | Self::Authorization
                 | Self::ETag
                 | Self::ContentType
                 | Self::UserAgent

@@ -16,6 +16,8 @@ pub(crate) struct Hop<'a> {
     pub(crate) fallback_host: &'a str,
     /// The path in front of the target that was taken away.
     pub(crate) prefix: Option<&'a str>,
+    /// `Authorization` was meant for us.
+    pub(crate) hides_authorization: bool,
 }
 
 impl Hop<'_> {
@@ -54,6 +56,7 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: 
     put(out, &[head.method, " ", head.target, " HTTP/1.1\r\nHost: ", host, "\r\n"]);
     for field in head.fields {
         let keep = match Name::of(field.name) {
+            Name::Authorization if hop.hides_authorization => false,
             Name::ForwardedOther => hop.keeps(field.name) && !head.nominates(field.name),
             name if name.is_end_to_end() => !head.nominates(field.name),
             _ => false,
@@ -138,7 +141,14 @@ mod tests {
         write_request(
             &mut out,
             &head,
-            Hop { peer: &peer, is_trusted, request_id: "r1", fallback_host: "shop", prefix: None },
+            Hop {
+                peer: &peer,
+                is_trusted,
+                request_id: "r1",
+                fallback_host: "shop",
+                prefix: None,
+                hides_authorization: false,
+            },
         );
         String::from_utf8(out).unwrap()
     }

@@ -25,6 +25,7 @@ use crate::net::deadline::Deadline;
 use crate::net::stream::Stream;
 use crate::net::wire::{Outbox, READ_BYTES, Wire};
 use crate::pages::{self, Refusal};
+use crate::passwords::Busy;
 
 /// A request is sent at most so often.
 const MAX_TRIES: u32 = 2;
@@ -164,8 +165,12 @@ impl Connection {
 
     async fn serve(&mut self, head_length: usize) -> After {
         let bytes = self.client.input.get(..head_length).unwrap_or_default();
-        let (request, refusal) = plan(&self.worker, bytes, self.from.origin(), &mut self.head);
+        let (mut request, refusal) = plan(&self.worker, bytes, self.from.origin(), &mut self.head);
         self.client.consume(head_length);
+        let refusal = match refusal {
+            None => self.verify(&mut request).await,
+            refused => refused,
+        };
         match refusal {
             None => self.carry_out(request).await,
             Some(refusal) => {
@@ -174,6 +179,16 @@ impl Connection {
                 }
                 self.refuse(request, &refusal).await
             }
+        }
+    }
+
+    /// Finds out whether the password is right, where the app asks for one that has not been seen lately.
+    async fn verify(&self, request: &mut Request) -> Option<Refusal> {
+        let (attempt, client) = request.attempt.take()?;
+        match self.worker.verifier.verify(attempt, client).await {
+            Ok(true) => None,
+            Ok(false) => Some(Refusal::Unauthorized),
+            Err(Busy) => Some(Refusal::PasswordsBusy),
         }
     }
 

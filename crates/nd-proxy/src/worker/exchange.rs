@@ -251,7 +251,7 @@ impl<'e> Exchange<'e> {
                 let keep_alive = self.request.keep_alive && !is_refused_early && !self.worker.is_closing();
                 self.request.account.answered(status);
                 let encoders = &self.worker.encoders;
-                let recoding = recoding(self.request.agreed, &head, || encoders.have_room());
+                let recoding = recoding(self.request.agreed, &head, |coding| encoders.have_room(coding));
                 let is_http10 = self.request.is_http10;
                 let (answer, coding) = Answer::new(&head, is_http10, keep_alive, recoding, encoders)?;
                 let (keep_alive, headers) = (answer.keep_alive, self.request.headers());

@@ -1,5 +1,6 @@
 //! From a request head to all that is needed to carry the request out.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::http1::request::{BodyLength, RequestHead, field_space};
 use crate::limiter::Standing;
 use crate::net::pump::Pump;
 use crate::pages::{Addressee, Refusal};
+use crate::passwords::Attempt;
 use crate::request_id::IdText;
 use crate::turnstile::Pass;
 
@@ -42,6 +44,8 @@ pub(crate) struct Request {
     pub(crate) account: Account,
     /// How its answer may be compressed.
     pub(crate) agreed: Agreed,
+    /// A password that must be right before the app is asked, and who tries it.
+    pub(crate) attempt: Option<(Attempt, IpAddr)>,
     /// What the app wants done with its answers, if anything.
     pub(crate) rules: Option<Arc<TrafficRules>>,
     /// How long the app may be silent, where its route says so.
@@ -113,6 +117,7 @@ impl Request {
             offers_upgrade: None,
             wants_html: false,
             agreed: Agreed::default(),
+            attempt: None,
             rules: None,
             timeout: None,
             sticky: None,
@@ -178,6 +183,18 @@ pub(crate) fn plan(
             Err(exceeded) => return (request, Some(Refusal::Limited(exceeded))),
         }
     }
+    let auth = request.rules.as_ref().map(|rules| &rules.basic_auth).filter(|auth| !auth.is_empty());
+    let auth = auth.filter(|auth| policy::applies(&auth.paths, head.path()));
+    if let Some(auth) = auth {
+        match policy::knock(&worker.verifier, auth, &head) {
+            Ok(attempt) => {
+                let client = || policy::client_address(&worker.settings, &head, from);
+                request.attempt = attempt.map(|attempt| (attempt, client()));
+            }
+            Err(refusal) => return (request, Some(refusal)),
+        }
+    }
+    let hides_authorization = auth.is_some();
     if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
         return (request, Some(Refusal::TooLarge { limit }));
     }
@@ -187,6 +204,7 @@ pub(crate) fn plan(
         is_trusted: from.is_trusted,
         request_id: request.id.as_str(),
         fallback_host: app.name.as_str(),
+        hides_authorization,
         prefix: stripped.as_ref().and(passage.as_ref()).map(|passage| passage.path.as_str()),
     };
     if let Some(stripped) = &stripped {
@@ -238,6 +256,7 @@ fn describe(
         wants_html: head.accepts_html,
         account,
         agreed: Agreed::default(),
+        attempt: None,
         rules: None,
         timeout: None,
         sticky: None,

@@ -4,13 +4,14 @@
 
 use std::net::IpAddr;
 
-use nd_types::{PathPrefix, RateLimit, TrafficRules};
+use nd_types::{BasicAuth, PathPrefix, RateLimit, TrafficRules};
 use tokio::time::Instant;
 
 use crate::http1::field::{Name, members};
 use crate::http1::request::{RequestHead, text};
 use crate::limiter::{Exceeded, Limiter, Standing};
 use crate::pages::Refusal;
+use crate::passwords::{Attempt, Shown, Verifier};
 use crate::routes::Passage;
 use crate::settings::Settings;
 
@@ -40,6 +41,23 @@ pub(crate) fn decide(
         Some(Refusal::Moved { status: rule.code().as_u16(), location })
     };
     rules?.redirects.iter().find_map(moved)
+}
+
+/// Looks at the name and password of a request; gives what is still to be verified.
+pub(crate) fn knock(
+    verifier: &Verifier,
+    auth: &BasicAuth,
+    head: &RequestHead<'_, '_>,
+) -> Result<Option<Attempt>, Refusal> {
+    let mut fields = head.fields.iter().filter(|field| Name::of(field.name) == Name::Authorization);
+    let value = fields.next().map(|field| field.value);
+    // Of two it could not be said which one an app would have believed.
+    let shown = if fields.next().is_some() { Shown::Wrong } else { verifier.look(auth, value) };
+    match shown {
+        Shown::Right => Ok(None),
+        Shown::Wrong => Err(Refusal::Unauthorized),
+        Shown::Unknown(attempt) => Ok(Some(attempt)),
+    }
 }
 
 /// Counts a request among those of its client.

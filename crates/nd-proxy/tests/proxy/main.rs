@@ -12,6 +12,7 @@ mod host_ports;
 mod http2;
 mod introductions;
 mod limits;
+mod passwords;
 mod rates;
 mod records;
 mod routing;

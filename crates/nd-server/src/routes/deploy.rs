@@ -15,6 +15,7 @@ use nd_types::DeploymentId;
 
 use crate::idempotency::Keyed;
 use crate::identity::Caller;
+use crate::passwords;
 use crate::refusal::Refusal;
 use crate::server::Api;
 use crate::spec::{self, Built, Context};
@@ -39,6 +40,16 @@ pub(super) fn checked(
             Err(Refusal { fix, ..Refusal::unprocessable(title).errors(errors) })
         }
     }
+}
+
+/// The same body without a password that could be read; what the app has now is kept where it fits.
+pub(super) async fn sealed(
+    api: &Api,
+    mut body: DeployBody<Manifest>,
+) -> Result<DeployBody<Manifest>, Refusal> {
+    let status = api.engine().status(&body.manifest.app.name);
+    body.manifest = passwords::hash(body.manifest, status.and_then(|status| status.spec.clone())).await?;
+    Ok(body)
 }
 
 /// Makes the spec that a body describes.

@@ -49,6 +49,7 @@ pub(super) async fn create(
         let title = format!("the manifest is of app `{}`, the path of `{app}`", body.manifest.app.name);
         return Err(Refusal::unprocessable(title));
     }
+    let body = deploy::sealed(&api, body).await?;
     if body.dry_run {
         return Ok(planned(&api, &caller, &body, notes)?.into_response());
     }
@@ -68,6 +69,7 @@ pub(super) async fn plan(
 ) -> Result<Json<PlanView>, Refusal> {
     let (parts, body) = request.into_parts();
     let (body, notes) = deploy::checked(json(&parts.headers, body).await?)?;
+    let body = deploy::sealed(&api, body).await?;
     planned(&api, &caller, &body, notes)
 }
 

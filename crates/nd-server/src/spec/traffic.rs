@@ -4,11 +4,11 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 
 use nd_api::Manifest;
-use nd_api::manifest::{Access, HeaderChanges, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky};
+use nd_api::manifest::{Access, HeaderChanges, Password, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky};
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
 use nd_types::{
-    AccessRules, AppProtocol, Compression, Concurrency, HeaderRules, HostPattern, HostPortProtocol, PathPrefix, RateLimit,
-    RouteOptions,
+    AccessRules, AppProtocol, BasicAuth, BasicUser, Compression, Concurrency, HeaderRules, HostPattern, HostPortProtocol,
+    InvalidHash, PathPrefix, RateLimit, RouteOptions,
 };
 
 use super::mistake;
@@ -20,7 +20,7 @@ pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<Str
     }
     ports(manifest, spec, notes);
     routes(manifest, spec)?;
-    rules(manifest, spec);
+    rules(manifest, spec)?;
     if let Some(limit) = manifest.proxy.body_limit {
         spec.limits.body_bytes = limit.0;
     }
@@ -139,7 +139,7 @@ fn options(route: &ProxyRoute) -> RouteOptions {
 }
 
 /// What is written replaces what was said before; what is left out stays.
-fn rules(manifest: &Manifest, spec: &mut AppSpec) {
+fn rules(manifest: &Manifest, spec: &mut AppSpec) -> Result<(), Refusal> {
     let proxy = &manifest.proxy;
     let mut rules = (*spec.rules).clone();
     if proxy.access != Access::default() {
@@ -156,7 +156,22 @@ fn rules(manifest: &Manifest, spec: &mut AppSpec) {
     if let Some(codings) = &proxy.compression {
         rules.compression = Compression(codings.clone());
     }
+    if !proxy.basic_auth.users.is_empty() {
+        let users = proxy.basic_auth.users.iter().map(|(name, password)| user(name, password));
+        let paths = proxy.basic_auth.paths.clone();
+        rules.basic_auth = BasicAuth { users: users.collect::<Result<_, _>>()?, paths };
+    }
     spec.rules = Arc::new(rules);
+    Ok(())
+}
+
+/// Only hashes come as far as this.
+fn user(name: &str, password: &Password) -> Result<BasicUser, Refusal> {
+    let pointer = format!("/proxy/basic_auth/users/{name}");
+    let password = password.as_str().parse();
+    let password = password
+        .map_err(|error: InvalidHash| mistake(&pointer, error.to_string(), "write the password itself"))?;
+    Ok(BasicUser { name: name.to_owned(), password })
 }
 
 fn local_host(manifest: &Manifest) -> Option<HostPattern> {

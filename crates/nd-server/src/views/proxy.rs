@@ -57,7 +57,7 @@ pub(crate) fn test(state: &EdgeState, place: &Place, from: Option<IpAddr>) -> Pr
     let service = route.and_then(|route| state.services.iter().find(|service| service.app == route.app));
     let outcome = match (route, service) {
         (Some(route), Some(service)) => {
-            why.push(chosen(route));
+            why.push(chosen(route, place));
             decided(route, service, place, from, &mut why)
         }
         _ => {
@@ -76,8 +76,11 @@ pub(crate) fn test(state: &EdgeState, place: &Place, from: Option<IpAddr>) -> Pr
 }
 
 /// Why this route counts.
-fn chosen(route: &Route) -> String {
+fn chosen(route: &Route, place: &Place) -> String {
     let host = match route.host.parent() {
+        None if route.host.as_str() != place.host => {
+            format!("no route has the host, and {} is the default one", route.host)
+        }
         None => "the host is written out".to_owned(),
         Some("") => "no other route has the host".to_owned(),
         Some(_) => format!("the host falls under {}, the longest pattern that takes it", route.host),
@@ -130,6 +133,13 @@ fn decided(
     if let Some((rule, location)) = moved {
         why.push(format!("proxy.redirects {rule} leads to {location}"));
         return rule.code().as_u16().to_string();
+    }
+    let auth = &rules.basic_auth;
+    let is_asked = auth.paths.is_empty() || auth.paths.iter().any(|path| path.matches(&place.path));
+    if !auth.is_empty() && is_asked {
+        why.push(
+            "proxy.basic_auth asks for a name and a password; without them the answer is 401".to_owned(),
+        );
     }
     served(service, why)
 }

@@ -124,6 +124,7 @@ fn edge(generation: u64, services: Vec<Service>, ports: &[(std::net::SocketAddr,
         protocol: HostPortProtocol::Http,
     };
     EdgeState {
+        default_host: None,
         generation: Generation(generation),
         routes: services.iter().filter_map(route).collect(),
         services,

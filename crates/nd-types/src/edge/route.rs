@@ -55,6 +55,8 @@ impl EdgeState {
     #[must_use]
     pub fn route(&self, host: &str, path: &str) -> Option<&Route> {
         let served = |route: &&Route| self.services.iter().any(|service| service.app == route.app);
+        let is_known = self.routes.iter().filter(served).any(|route| route.host.matches(host));
+        let host = self.default_host.as_ref().filter(|_| !is_known).map_or(host, HostPattern::as_str);
         let matching = self.routes.iter().filter(served).filter(|route| route.host.matches(host));
         let rank = |route: &Route| (route.host.parent().is_none(), route.host.as_str().len());
         let best = matching.clone().map(rank).max()?;

@@ -4,15 +4,18 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, FieldName, FieldValue, Network, PathPrefix, Redirect};
+use super::{BasicAuth, Compression, FieldName, FieldValue, Network, PathPrefix, Redirect};
 
-/// The rules of one app. In the order of a request: access, redirects, the fields of the answer and its coding.
+/// The rules of one app. In the order of a request: access, redirects, passwords, the fields of the answer and its coding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrafficRules {
     /// Who may ask.
     #[serde(skip_serializing_if = "AccessRules::is_empty")]
     pub access: AccessRules,
+    /// Who may ask, by name and password.
+    #[serde(skip_serializing_if = "BasicAuth::is_empty")]
+    pub basic_auth: BasicAuth,
     /// Paths that have moved; the first one that matches counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub redirects: Vec<Redirect>,
