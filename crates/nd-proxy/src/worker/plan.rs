@@ -183,18 +183,13 @@ pub(crate) fn plan(
             Err(exceeded) => return (request, Some(Refusal::Limited(exceeded))),
         }
     }
-    let auth = request.rules.as_ref().map(|rules| &rules.basic_auth).filter(|auth| !auth.is_empty());
-    let auth = auth.filter(|auth| policy::applies(&auth.paths, head.path()));
-    if let Some(auth) = auth {
-        match policy::knock(&worker.verifier, auth, &head) {
-            Ok(attempt) => {
-                let client = || policy::client_address(&worker.settings, &head, from);
-                request.attempt = attempt.map(|attempt| (attempt, client()));
-            }
-            Err(refusal) => return (request, Some(refusal)),
+    let hides_authorization = match ask_for_password(worker, &head, from, request.rules.as_deref()) {
+        Ok((asks, attempt)) => {
+            request.attempt = attempt;
+            asks
         }
-    }
-    let hides_authorization = auth.is_some();
+        Err(refusal) => return (request, Some(refusal)),
+    };
     if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
         return (request, Some(Refusal::TooLarge { limit }));
     }
@@ -213,6 +208,22 @@ pub(crate) fn plan(
     out.clear();
     write_request(out, &head, hop);
     (request, None)
+}
+
+/// Whether the app asks for a name and a password here; what cannot be said about them at once is left to be verified.
+fn ask_for_password(
+    worker: &Worker,
+    head: &RequestHead<'_, '_>,
+    from: Origin<'_>,
+    rules: Option<&TrafficRules>,
+) -> Result<(bool, Option<(Attempt, IpAddr)>), Refusal> {
+    let auth = rules.map(|rules| &rules.basic_auth).filter(|auth| !auth.is_empty());
+    let Some(auth) = auth.filter(|auth| policy::applies(&auth.paths, head.path())) else {
+        return Ok((false, None));
+    };
+    let attempt = policy::knock(&worker.verifier, auth, head)?;
+    let attempt = attempt.map(|attempt| (attempt, policy::client_address(&worker.settings, head, from)));
+    Ok((true, attempt))
 }
 
 fn subject<'s>(head: &RequestHead<'_, 's>, id: &'s IdText, client: &'s str, is_http2: bool) -> Subject<'s> {
