@@ -26,7 +26,14 @@ pub fn request_head(bytes: &[u8]) {
     let peer = PeerText::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
     for is_trusted in [false, true] {
         let mut out = Vec::new();
-        let hop = Hop { peer: &peer, is_trusted, request_id: ID, fallback_host: "fallback", prefix: None };
+        let hop = Hop {
+            peer: &peer,
+            is_trusted,
+            request_id: ID,
+            fallback_host: "fallback",
+            prefix: None,
+            hides_authorization: false,
+        };
         write_request(&mut out, &head, hop);
         assert_eq!(
             HeadScan::default().find_end(&out),
@@ -63,7 +70,15 @@ pub fn response_head(bytes: &[u8]) {
     write_response(
         &mut out,
         &head,
-        Reply { keep_alive, is_http10, coding, request_id: ID, headers: None, added: [""; 2] },
+        Reply {
+            keep_alive,
+            is_http10,
+            coding,
+            request_id: ID,
+            headers: None,
+            added: [""; 2],
+            recoding: crate::compress::Recoding::Nothing,
+        },
     );
     let mut space = field_space();
     match ResponseHead::parse(&out, &mut space, answers_head) {

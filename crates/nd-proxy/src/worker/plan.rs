@@ -183,11 +183,9 @@ pub(crate) fn plan(
             Err(exceeded) => return (request, Some(Refusal::Limited(exceeded))),
         }
     }
-    let hides_authorization = match ask_for_password(worker, &head, from, request.rules.as_deref()) {
-        Ok((asks, attempt)) => {
-            request.attempt = attempt;
-            asks
-        }
+    let (rules, attempt) = (request.rules.as_deref(), &mut request.attempt);
+    let hides_authorization = match ask_for_password(worker, &head, from, rules, attempt) {
+        Ok(asks) => asks,
         Err(refusal) => return (request, Some(refusal)),
     };
     if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
@@ -216,14 +214,13 @@ fn ask_for_password(
     head: &RequestHead<'_, '_>,
     from: Origin<'_>,
     rules: Option<&TrafficRules>,
-) -> Result<(bool, Option<(Attempt, IpAddr)>), Refusal> {
+    attempt: &mut Option<(Attempt, IpAddr)>,
+) -> Result<bool, Refusal> {
     let auth = rules.map(|rules| &rules.basic_auth).filter(|auth| !auth.is_empty());
-    let Some(auth) = auth.filter(|auth| policy::applies(&auth.paths, head.path())) else {
-        return Ok((false, None));
-    };
-    let attempt = policy::knock(&worker.verifier, auth, head)?;
-    let attempt = attempt.map(|attempt| (attempt, policy::client_address(&worker.settings, head, from)));
-    Ok((true, attempt))
+    let Some(auth) = auth.filter(|auth| policy::applies(&auth.paths, head.path())) else { return Ok(false) };
+    let shown = policy::knock(&worker.verifier, auth, head)?;
+    *attempt = shown.map(|shown| (shown, policy::client_address(&worker.settings, head, from)));
+    Ok(true)
 }
 
 fn subject<'s>(head: &RequestHead<'_, 's>, id: &'s IdText, client: &'s str, is_http2: bool) -> Subject<'s> {
