@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::net::body::Moving;
 use crate::net::buffers::Buffers;
 use crate::net::deadline::Deadline;
-use crate::net::pump::{Pump, PumpError};
+use crate::net::pump::PumpError;
 use crate::net::wire::Wire;
 
 /// What was not used for so long can be caught up on.
@@ -110,7 +111,7 @@ impl Pace {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        body: &mut Pump,
+        body: &mut impl Moving,
         legs: (&mut Wire, &mut Wire),
         spare: &Buffers,
     ) -> Poll<Result<(), PumpError>> {

@@ -14,10 +14,10 @@ mod name;
 
 pub use access::{AccessEnd, AccessRecord};
 pub use edge::{
-    AccessRules, AppProtocol, Availability, Backend, Compression, Concurrency, ContentCoding, EdgeState, FieldName,
-    FieldValue, Gate, HeaderRules, HostPattern, HostPort, HostPortProtocol, InvalidField, InvalidHost,
-    InvalidNetwork, InvalidRedirect, Network, PathPrefix, Redirect, RedirectCode, Route, RouteOptions,
-    Service, ServiceLimits, TrafficRules, UnknownCoding,
+    AccessRules, AppProtocol, Availability, Backend, Compression, Concurrency, ContentCoding, EdgeState,
+    FieldName, FieldValue, Gate, HeaderRules, HostPattern, HostPort, HostPortProtocol, InvalidField,
+    InvalidHost, InvalidNetwork, InvalidRedirect, Network, PathPrefix, Redirect, RedirectCode, Route,
+    RouteOptions, Service, ServiceLimits, TrafficRules, UnknownCoding,
 };
 pub use edge::{BasicAuth, BasicUser, InvalidHash, PasswordHash};
 pub use edge::{InvalidRate, LimitedBy, Rate, RateLimit, RateUnit};

@@ -72,7 +72,11 @@ pub(crate) fn write_switch(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, reque
     let (keep_alive, is_http10, coding) = (true, false, Coding::Same);
     let (recoding, headers) = (Recoding::Nothing, None);
     let nothing = [""; 2];
-    write_fields(out, head, Reply { keep_alive, is_http10, coding, request_id, headers, recoding, added: nothing });
+    write_fields(
+        out,
+        head,
+        Reply { keep_alive, is_http10, coding, request_id, headers, recoding, added: nothing },
+    );
     put(out, added);
     put(out, &["Connection: Upgrade\r\nUpgrade: ", head.upgrade.unwrap_or_default(), "\r\n\r\n"]);
 }

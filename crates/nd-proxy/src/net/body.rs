@@ -15,9 +15,53 @@ pub(crate) enum Body {
     Encoded(Box<Encoded>),
 }
 
-impl Body {
-    /// Moves the body on; ready when all of it, and the sink's output before it, has been written.
-    pub(crate) fn poll(
+/// A body that can be moved on, as far as it may go.
+pub(crate) trait Moving {
+    /// Moves it on; ready when all of it, and the sink's output before it, has been written.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut Wire,
+        sink: &mut Wire,
+        spare: &Buffers,
+    ) -> Poll<Result<(), PumpError>>;
+
+    /// Bytes of content so far, as the sink gets them.
+    fn content(&self) -> u64;
+
+    /// Lets it go up to so many bytes of content, and a little further where they are here already.
+    fn stop_at(&mut self, content: u64);
+
+    /// Whether it has gone as far as it may. Nobody wakes its task then.
+    fn is_stopped(&self) -> bool;
+}
+
+impl Moving for Pump {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut Wire,
+        sink: &mut Wire,
+        spare: &Buffers,
+    ) -> Poll<Result<(), PumpError>> {
+        self.poll(cx, source, sink, spare)
+    }
+
+    fn content(&self) -> u64 {
+        self.content()
+    }
+
+    fn stop_at(&mut self, content: u64) {
+        self.stop_at(content);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped()
+    }
+}
+
+impl Moving for Body {
+    fn poll(
         &mut self,
         cx: &mut Context<'_>,
         source: &mut Wire,
@@ -30,14 +74,29 @@ impl Body {
         }
     }
 
-    /// Bytes of content so far, as the client gets them.
-    pub(crate) fn content(&self) -> u64 {
+    fn content(&self) -> u64 {
         match self {
             Self::Plain(pump) => pump.content(),
             Self::Encoded(encoded) => encoded.content(),
         }
     }
 
+    fn stop_at(&mut self, content: u64) {
+        match self {
+            Self::Plain(pump) => pump.stop_at(content),
+            Self::Encoded(encoded) => encoded.stop_at(content),
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        match self {
+            Self::Plain(pump) => pump.is_stopped(),
+            Self::Encoded(encoded) => encoded.is_stopped(),
+        }
+    }
+}
+
+impl Body {
     /// Grows whenever bytes were read or written.
     pub(crate) fn activity(&self) -> u64 {
         match self {

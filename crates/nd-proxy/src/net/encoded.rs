@@ -29,18 +29,31 @@ pub(crate) struct Encoded {
     is_behind: bool,
     is_finished: bool,
     sent: u64,
+    /// Up to how many bytes it may go.
+    stop: u64,
     activity: u64,
 }
 
 impl Encoded {
     pub(crate) fn new(body: ResponseBody, encoder: Encoder, in_chunks: bool) -> Self {
         let source = Pump::content_of(body);
-        Self { source, encoder, in_chunks, is_behind: false, is_finished: false, sent: 0, activity: 0 }
+        let (is_behind, is_finished) = (false, false);
+        Self { source, encoder, in_chunks, is_behind, is_finished, sent: 0, stop: u64::MAX, activity: 0 }
     }
 
     /// Compressed bytes so far.
     pub(crate) fn content(&self) -> u64 {
         self.sent
+    }
+
+    /// Lets it go up to so many compressed bytes, and a little further.
+    pub(crate) fn stop_at(&mut self, sent: u64) {
+        self.stop = sent;
+    }
+
+    /// Whether it has gone as far as it may. Nobody wakes its task then.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.sent >= self.stop && !self.is_finished
     }
 
     /// Grows whenever bytes were read or written.
@@ -59,7 +72,7 @@ impl Encoded {
         let mut turn = TURN_BYTES;
         loop {
             let available = if self.is_finished { 0 } else { self.source.content_ahead(source, sink)? };
-            let has_room = sink.output.waiting() < WAITING_BYTES;
+            let has_room = sink.output.waiting() < WAITING_BYTES && !self.is_stopped();
             if available > 0 && has_room && turn > 0 {
                 let piece = available.min(PIECE_BYTES).min(turn);
                 self.encode(source, piece, sink)?;
@@ -70,6 +83,8 @@ impl Encoded {
                 ready!(sink.poll_send(cx, &[])).map_err(|_| PumpError::Sink)?;
             } else if self.is_finished {
                 return Poll::Ready(Ok(()));
+            } else if self.is_stopped() {
+                return Poll::Pending;
             } else if available > 0 {
                 cx.waker().wake_by_ref(); // the turn is over
                 return Poll::Pending;

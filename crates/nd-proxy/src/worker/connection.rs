@@ -21,6 +21,7 @@ use super::upstream::InFlight;
 use crate::http1::request::Refused;
 use crate::http1::scan::HeadScan;
 use crate::http2::preface::{Opening, opening};
+use crate::net::body::Moving as _;
 use crate::net::deadline::Deadline;
 use crate::net::stream::Stream;
 use crate::net::wire::{Outbox, READ_BYTES, Wire};

@@ -14,7 +14,7 @@ use crate::compress::{Encoder, Encoders, Recoding, recoding};
 use crate::http1::reply::{Coding, Reply, write_interim, write_response, write_switch};
 use crate::http1::request::{Refused, field_space};
 use crate::http1::response::{ResponseBody, ResponseHead};
-use crate::net::body::Body;
+use crate::net::body::{Body, Moving as _};
 use crate::net::deadline::Deadline;
 use crate::net::encoded::Encoded;
 use crate::net::pump::{Pump, PumpError};

@@ -15,6 +15,7 @@ use crate::net::pump::Pump;
 use crate::pages::{Addressee, Refusal};
 use crate::passwords::Attempt;
 use crate::request_id::IdText;
+use crate::routes::Passage;
 use crate::turnstile::Pass;
 
 use super::Worker;
@@ -171,21 +172,9 @@ pub(crate) fn plan(
     request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
     request.sticky = is_sticky.then(|| Sticky::of(&head, &app.name, policy::scheme(&head, from) == "https"));
-    let (way, rules) = (passage.as_deref(), request.rules.as_deref());
-    if (rules.is_some() || way.is_some())
-        && let Some(refusal) = policy::decide(&head, from, client, way, rules)
-    {
-        return (request, Some(refusal));
-    }
-    if let Some(limiter) = &request.meters.limiter {
-        match policy::count(limiter, &head, client) {
-            Ok(standing) => request.standing = standing.as_ref().map(Standing::fields).unwrap_or_default(),
-            Err(exceeded) => return (request, Some(Refusal::Limited(exceeded))),
-        }
-    }
-    let (rules, attempt) = (request.rules.as_deref(), &mut request.attempt);
-    let hides_authorization = match ask_for_password(worker, &head, from, rules, attempt) {
-        Ok(asks) => asks,
+    let app = Rc::clone(app);
+    let hides_authorization = match pass(worker, &head, from, client, passage.as_deref(), &mut request) {
+        Ok(asks_for_password) => asks_for_password,
         Err(refusal) => return (request, Some(refusal)),
     };
     if matches!(head.body, BodyLength::Exactly(length) if length > limit) {
@@ -208,18 +197,29 @@ pub(crate) fn plan(
     (request, None)
 }
 
-/// Whether the app asks for a name and a password here; what cannot be said about them at once is left to be verified.
-fn ask_for_password(
+/// What the app's rules make of a request, in their order; says whether it was asked for a name and a password. What cannot
+/// be said about those at once is left to be verified.
+fn pass(
     worker: &Worker,
     head: &RequestHead<'_, '_>,
     from: Origin<'_>,
-    rules: Option<&TrafficRules>,
-    attempt: &mut Option<(Attempt, IpAddr)>,
+    client: IpAddr,
+    way: Option<&Passage>,
+    request: &mut Request,
 ) -> Result<bool, Refusal> {
+    let rules = request.rules.as_deref();
+    if (rules.is_some() || way.is_some())
+        && let Some(refusal) = policy::decide(head, from, client, way, rules)
+    {
+        return Err(refusal);
+    }
+    if let Some(limiter) = &request.meters.limiter {
+        let standing = policy::count(limiter, head, client).map_err(Refusal::Limited)?;
+        request.standing = standing.as_ref().map(Standing::fields).unwrap_or_default();
+    }
     let auth = rules.map(|rules| &rules.basic_auth).filter(|auth| !auth.is_empty());
     let Some(auth) = auth.filter(|auth| policy::applies(&auth.paths, head.path())) else { return Ok(false) };
-    let shown = policy::knock(&worker.verifier, auth, head)?;
-    *attempt = shown.map(|shown| (shown, policy::client_address(&worker.settings, head, from)));
+    request.attempt = policy::knock(&worker.verifier, auth, head)?.map(|attempt| (attempt, client));
     Ok(true)
 }
 

@@ -4,11 +4,13 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 
 use nd_api::Manifest;
-use nd_api::manifest::{Access, HeaderChanges, Password, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky};
+use nd_api::manifest::{
+    Access, HeaderChanges, Password, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky,
+};
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
 use nd_types::{
-    AccessRules, AppProtocol, BasicAuth, BasicUser, Compression, Concurrency, HeaderRules, HostPattern, HostPortProtocol,
-    InvalidHash, PathPrefix, RateLimit, RouteOptions,
+    AccessRules, AppProtocol, BasicAuth, BasicUser, Compression, Concurrency, HeaderRules, HostPattern,
+    HostPortProtocol, InvalidHash, PathPrefix, RateLimit, RouteOptions,
 };
 
 use super::mistake;
