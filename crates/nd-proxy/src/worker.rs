@@ -93,6 +93,8 @@ pub(crate) struct Worker {
     buffers: Buffers,
     encoders: Rc<Encoders>,
     verifier: Arc<Verifier>,
+    /// Room to write a head in.
+    scratch: Cell<Vec<u8>>,
     table: RefCell<Rc<Table>>,
     apps: RefCell<HashMap<AppName, Rc<App>>>,
     upstreams: RefCell<Vec<Weak<Upstream>>>,
@@ -124,6 +126,7 @@ pub(crate) async fn run(seed: Seed) {
         buffers: Buffers::default(),
         encoders: Encoders::of_one(stats.workers.len()),
         verifier,
+        scratch: Cell::default(),
         table: RefCell::default(),
         apps: RefCell::default(),
         upstreams: RefCell::default(),

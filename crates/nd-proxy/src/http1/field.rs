@@ -39,10 +39,11 @@ pub(crate) enum Name {
 impl Name {
     /// Finds the name's meaning; field names are compared without case (RFC 9110, section 5.1).
     pub(crate) fn of(name: &str) -> Self {
-        if memchr::memchr(b'_', name.as_bytes()).is_some() {
+        if name.bytes().any(|byte| byte == b'_') {
             return Self::of_underscored(name);
         }
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let first = name.bytes().next().map(|byte| byte.to_ascii_lowercase());
+        let is = |known: &str| first == known.bytes().next() && name.eq_ignore_ascii_case(known);
         match name.len() {
             2 if is("te") => Self::Hop,
             4 if is("etag") => Self::ETag,
@@ -68,7 +69,9 @@ impl Name {
             17 if is("transfer-encoding") => Self::TransferEncoding,
             17 if is("x-forwarded-proto") => Self::ForwardedProto,
             19 if is("proxy-authorization") => Self::Hop,
-            _ if name.get(..12).is_some_and(|p| p.eq_ignore_ascii_case("x-forwarded-")) => {
+            12.. if first == Some(b'x')
+                && name.get(..12).is_some_and(|p| p.eq_ignore_ascii_case("x-forwarded-")) =>
+            {
                 Self::ForwardedOther
             }
             _ => Self::Other,

@@ -33,20 +33,24 @@ impl Hop<'_> {
 pub(crate) struct PeerText {
     pub(crate) address: IpAddr,
     ip: Box<str>,
-    /// As a node of RFC 7239, section 6: IPv6 in brackets and quotes.
-    node: Box<str>,
+    /// As a node of RFC 7239, section 6, where that is something else: IPv6 in brackets and quotes.
+    node: Option<Box<str>>,
 }
 
 impl PeerText {
     pub(crate) fn new(ip: IpAddr) -> Self {
         let ip = ip.to_canonical();
-        let node = if ip.is_ipv6() { format!("\"[{ip}]\"") } else { ip.to_string() };
-        Self { address: ip, ip: ip.to_string().into(), node: node.into() }
+        let node = ip.is_ipv6().then(|| format!("\"[{ip}]\"").into());
+        Self { address: ip, ip: ip.to_string().into(), node }
     }
 
     /// The address alone.
     pub(crate) fn ip(&self) -> &str {
         &self.ip
+    }
+
+    fn node(&self) -> &str {
+        self.node.as_ref().unwrap_or(&self.ip)
     }
 }
 
@@ -76,7 +80,7 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: 
 fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_, '_>) {
     match head.body {
         BodyLength::None => {}
-        BodyLength::Exactly(length) => put(out, &["Content-Length: ", &length.to_string(), "\r\n"]),
+        BodyLength::Exactly(length) => put_length(out, length),
         BodyLength::Chunked => put(out, &["Transfer-Encoding: chunked\r\n"]),
     }
     if head.expects_continue {
@@ -103,7 +107,7 @@ fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, host: &str, ho
     }
     put(out, &["Forwarded: "]);
     put_members(out, given(Name::Forwarded));
-    put(out, &["for=", &hop.peer.node, ";host=\"", host, "\";proto=http\r\n"]);
+    put(out, &["for=", hop.peer.node(), ";host=\"", host, "\";proto=http\r\n"]);
 }
 
 fn put_members<'v>(out: &mut Vec<u8>, values: impl Iterator<Item = &'v [u8]>) {
@@ -118,6 +122,28 @@ pub(crate) fn put(out: &mut Vec<u8>, parts: &[&str]) {
     for part in parts {
         out.extend_from_slice(part.as_bytes());
     }
+}
+
+/// Appends a number.
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
+    let (mut digits, mut rest) = ([b'0'; 20], number);
+    let mut length = 0;
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        length += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
+}
+
+/// Appends the line that says how long a body is.
+pub(crate) fn put_length(out: &mut Vec<u8>, length: u64) {
+    put(out, &["Content-Length: "]);
+    put_number(out, length);
+    put(out, &["\r\n"]);
 }
 
 /// Appends a field line.
@@ -203,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_peer_is_quoted_in_forwarded() {
-        assert_eq!(&*PeerText::new("2001:db8::1".parse().unwrap()).node, "\"[2001:db8::1]\"");
-        assert_eq!(&*PeerText::new("::ffff:192.0.2.1".parse().unwrap()).node, "192.0.2.1");
+        assert_eq!(PeerText::new("2001:db8::1".parse().unwrap()).node(), "\"[2001:db8::1]\"");
+        assert_eq!(PeerText::new("::ffff:192.0.2.1".parse().unwrap()).node(), "192.0.2.1");
     }
 }

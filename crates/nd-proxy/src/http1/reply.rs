@@ -5,7 +5,7 @@ use nd_types::HeaderRules;
 use crate::compress::{Recoding, write_changed};
 
 use super::field::{Name, members};
-use super::forward::{put, put_field};
+use super::forward::{put, put_field, put_length, put_number};
 use super::request::text;
 use super::response::{ResponseBody, ResponseHead};
 
@@ -61,7 +61,7 @@ pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, rep
     } else if let Some(length) =
         head.declared_length.filter(|_| head.status != 204 && reply.coding == Coding::Same && !is_coded)
     {
-        put(out, &["Content-Length: ", &length.to_string(), "\r\n"]);
+        put_length(out, length);
     }
     put(out, &[connection_line(reply.keep_alive, reply.is_http10), "\r\n"]);
 }
@@ -107,7 +107,9 @@ pub(crate) fn put_added(out: &mut Vec<u8>, rules: Option<&HeaderRules>) {
 }
 
 fn write_status(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
-    put(out, &["HTTP/1.1 ", &head.status.to_string(), " ", head.reason, "\r\n"]);
+    put(out, &["HTTP/1.1 "]);
+    put_number(out, head.status.into());
+    put(out, &[" ", head.reason, "\r\n"]);
 }
 
 fn write_fields(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, reply: Reply<'_>) {

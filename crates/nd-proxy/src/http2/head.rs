@@ -9,6 +9,8 @@ use crate::http1::forward::{put, put_field};
 use crate::http1::response::ResponseHead;
 use crate::request_id::IdText;
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// What follows a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follows {
@@ -60,13 +62,15 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &Parts, follows: Follows) {
 
 /// A cookie field may come in crumbs, and HTTP/1 has one (RFC 9113, section 8.2.3).
 fn put_cookies(out: &mut Vec<u8>, fields: &HeaderMap) {
-    for (position, crumb) in fields.get_all(COOKIE).iter().enumerate() {
-        put(out, &[if position == 0 { "Cookie: " } else { "; " }]);
+    let mut crumbs = fields.get_all(COOKIE).iter();
+    let Some(first) = crumbs.next() else { return };
+    put(out, &["Cookie: "]);
+    out.extend_from_slice(first.as_bytes());
+    for crumb in crumbs {
+        put(out, &["; "]);
         out.extend_from_slice(crumb.as_bytes());
     }
-    if fields.contains_key(COOKIE) {
-        put(out, &["\r\n"]);
-    }
+    put(out, &["\r\n"]);
 }
 
 /// Writes fields as lines.
@@ -100,14 +104,19 @@ pub(crate) fn trailers(lines: &[u8]) -> Option<HeaderMap> {
 
 /// Fields about the connection have no place in HTTP/2 (RFC 9113, section 8.2.2).
 pub(crate) fn append(fields: &mut HeaderMap, name: &[u8], value: &[u8]) -> Option<()> {
-    let about_connection = matches!(
-        Name::of(str::from_utf8(name).ok()?),
-        Name::Connection | Name::TransferEncoding | Name::KeepAlive | Name::Upgrade | Name::Hop
-    );
-    if !about_connection {
-        let (name, value) = (HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?);
-        fields.try_append(name, value).ok()?;
-    }
+    let mut value = HeaderValue::from_bytes(value).ok()?;
+    let name = match Name::of(str::from_utf8(name).ok()?) {
+        Name::Connection | Name::TransferEncoding | Name::KeepAlive | Name::Upgrade | Name::Hop => {
+            return Some(());
+        }
+        Name::RequestId => {
+            // No other field will have this value: it has no place in the table of those that come again.
+            value.set_sensitive(true);
+            REQUEST_ID
+        }
+        _ => HeaderName::from_bytes(name).ok()?,
+    };
+    fields.try_append(name, value).ok()?;
     Some(())
 }
 

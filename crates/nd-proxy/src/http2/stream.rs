@@ -57,8 +57,8 @@ impl ClientStream {
             (false, false) => Follows::Content,
         };
         head::write_request(out, &head, follows);
-        let is_declared = head.headers.contains_key(http::header::CONTENT_LENGTH);
-        let is_chunked = follows == Follows::Content && !is_declared;
+        let is_declared = || head.headers.contains_key(http::header::CONTENT_LENGTH);
+        let is_chunked = follows == Follows::Content && !is_declared();
         let coding = if is_chunked { Coding::Chunked } else { Coding::Plain };
         Self {
             inlet: Inlet::new(stream, coding, Vec::new()),

@@ -16,6 +16,9 @@ pub(crate) const READ_BYTES: usize = 16 * 1024;
 /// Room made for one read of a body that has proved to be long.
 pub(crate) const LONG_READ_BYTES: usize = 64 * 1024;
 
+/// Room made for a head, so that it need not grow line by line.
+pub(crate) const TYPICAL_HEAD: usize = 1000;
+
 /// One leg of an exchange.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -44,6 +47,7 @@ impl Outbox {
         if self.is_empty() {
             self.bytes.clear();
             self.sent = 0;
+            self.bytes.reserve(TYPICAL_HEAD);
         }
         &mut self.bytes
     }

@@ -76,14 +76,16 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: Socket
             raw::run(&worker, app, stream, registered).await;
         });
     } else {
-        let (worker, entry) = (Rc::clone(worker), Rc::clone(entry));
-        worker.clone().tasks.spawn("connection", async move {
+        let (tasks, worker, entry) = (&worker.tasks, Rc::clone(worker), Rc::clone(entry));
+        // In a box, because whoever spawns it moves it several times.
+        let connection = Box::pin(async move {
             let (_open, mut wire) = (open, Wire::new(stream));
             if let Some(peer) = greeting::client_of(&worker, &mut wire, peer.ip()).await {
                 let client = Client::new(&worker, &entry, peer);
                 Connection::new(client, registered, wire).run().await;
             }
         });
+        tasks.spawn("connection", connection);
     }
 }
 

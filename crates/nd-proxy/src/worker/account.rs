@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::Worker;
 use super::app::App;
-use super::ledger::{Ledger, put_millis, put_number, put_text};
+use super::ledger::{Ledger, put_millis, put_text};
 use super::upstream::Upstream;
+use crate::http1::forward::put_number;
 use crate::stats::ReleaseCounters;
 
 /// The longest path that is written down; clients may send more.

@@ -79,12 +79,32 @@ pub(crate) async fn admit(
     ask: Ask,
     patience: &mut Patience,
 ) -> Result<Lease, Refusal> {
+    let best = available(app)?;
+    let best = if app.paused_until().is_none() { choose(&best, ask.wanted, &[]) } else { None };
+    if let Some(upstream) = &best
+        && let Some(stream) = pooled(upstream, ask.reuse)
+    {
+        let in_flight = InFlight::on(Rc::clone(upstream));
+        return Ok(Lease { in_flight, stream: stream.into(), has_waited: false });
+    }
+    // What few requests do, is not to take room in the task of every connection.
+    Box::pin(admit_in_time(worker, app, ask, best, patience)).await
+}
+
+/// The same, beginning with a unit to which no connection is at hand.
+async fn admit_in_time(
+    worker: &Worker,
+    app: &Rc<App>,
+    ask: Ask,
+    mut best: Option<Rc<Upstream>>,
+    patience: &mut Patience,
+) -> Result<Lease, Refusal> {
     let mut waiting: Option<Waiting> = None;
     let mut refused: Vec<Rc<Upstream>> = Vec::new();
     loop {
         let service = available(app)?;
         if app.paused_until().is_none()
-            && let Some(upstream) = choose(&service, ask.wanted, &refused)
+            && let Some(upstream) = best.take().or_else(|| choose(&service, ask.wanted, &refused))
             && (waiting.is_some() || !app.is_asked_again() || !upstream.was_refused())
         {
             let attempt = connect(worker, InFlight::on(Rc::clone(&upstream)), ask.reuse);
@@ -135,12 +155,7 @@ fn available(app: &App) -> Result<Rc<Service>, Refusal> {
 
 async fn connect(worker: &Worker, in_flight: InFlight, reuse: Reuse) -> Option<Lease> {
     let upstream = in_flight.upstream();
-    let pooled = match reuse {
-        Reuse::Any => upstream.take_idle(),
-        Reuse::Recent => upstream.take_recent(FRESH_FOR_UNREPEATABLE),
-        Reuse::Never | Reuse::Raw => None,
-    };
-    if let Some(stream) = pooled {
+    if let Some(stream) = pooled(upstream, reuse) {
         return Some(Lease { in_flight, stream: stream.into(), has_waited: false });
     }
     let stream = match upstream.protocol {
@@ -151,6 +166,14 @@ async fn connect(worker: &Worker, in_flight: InFlight, reuse: Reuse) -> Option<L
         AppProtocol::H2c | AppProtocol::Http => open(worker, upstream).await?.into(),
     };
     Some(Lease { in_flight, stream, has_waited: false })
+}
+
+fn pooled(upstream: &Upstream, reuse: Reuse) -> Option<TcpStream> {
+    match reuse {
+        Reuse::Any => upstream.take_idle(),
+        Reuse::Recent => upstream.take_recent(FRESH_FOR_UNREPEATABLE),
+        Reuse::Never | Reuse::Raw => None,
+    }
 }
 
 async fn open(worker: &Worker, upstream: &Upstream) -> Option<TcpStream> {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Worker;
 use super::admission::{Ask, Lease, Patience, Reuse, admit, enter};
+use super::app::App;
 use super::client::Client;
 use super::exchange::{Answer, End, Exchange};
 use super::h2;
@@ -55,6 +56,16 @@ enum After {
     Linger,
 }
 
+/// What has become of a request.
+enum Outcome {
+    Over(After),
+    Refused(Refusal),
+    /// Its answer broke off.
+    Broken,
+    /// The connection leaves HTTP.
+    Switched(Box<Spent>, InFlight),
+}
+
 enum HeadEvent {
     /// A complete head of so many bytes.
     Head(usize),
@@ -78,20 +89,31 @@ impl Connection {
             Poll::Ready(())
         })
         .await;
+        if let Opening::Http2 = self.serve_requests().await {
+            return self.turn_into_h2().await;
+        }
+        self.worker.buffers.give(self.client.into_parts().1);
+    }
+
+    /// Serves requests of HTTP/1 to the last one; `Http2` is what the client turned out to speak before the first.
+    async fn serve_requests(&mut self) -> Opening {
         loop {
             let after = match self.read_head().await {
                 HeadEvent::Head(length) => self.serve(length).await,
                 HeadEvent::Refused(refusal) => {
                     self.worker.counters().unrouted.add(1);
-                    self.refuse(Request::unknown(&self.worker, self.from.peer()), &refusal).await
+                    self.refuse(&mut Request::unknown(&self.worker, self.from.peer()), &refusal).await
                 }
-                HeadEvent::Http2 => return self.turn_into_h2().await,
+                HeadEvent::Http2 => return Opening::Http2,
                 HeadEvent::Close => After::Close,
             };
             match after {
                 After::NextRequest => {}
-                After::Linger if !self.client.is_multiplexed() => return self.linger().await,
-                After::Close | After::Linger => return,
+                After::Linger if !self.client.is_multiplexed() => {
+                    self.linger().await;
+                    return Opening::Other;
+                }
+                After::Close | After::Linger => return Opening::Other,
             }
         }
     }
@@ -172,13 +194,28 @@ impl Connection {
             None => self.verify(&mut request).await,
             refused => refused,
         };
-        match refusal {
-            None => self.carry_out(request).await,
-            Some(refusal) => {
+        let outcome = match (refusal, request.app.clone()) {
+            (None, Some(app)) => self.carry_out(&mut request, &app).await,
+            (refusal, _) => {
                 if request.app.is_none() {
                     self.worker.counters().unrouted.add(1);
                 }
-                self.refuse(request, &refusal).await
+                Outcome::Refused(refusal.unwrap_or(Refusal::Nobody))
+            }
+        };
+        match outcome {
+            Outcome::Over(after) => after,
+            Outcome::Broken => {
+                if self.client.is_multiplexed() {
+                    // A reset discards what has not been sent: first it is the turn of whoever sends.
+                    tokio::task::yield_now().await;
+                }
+                After::Close
+            }
+            Outcome::Refused(refusal) => self.refuse(&mut request, &refusal).await,
+            // What most requests never do, is not to take room in the task of every connection.
+            Outcome::Switched(spent, in_flight) => {
+                Box::pin(self.switch(&mut request, *spent, &in_flight)).await
             }
         }
     }
@@ -193,14 +230,13 @@ impl Connection {
         }
     }
 
-    async fn carry_out(&mut self, mut request: Request) -> After {
-        let Some(app) = request.app.clone() else { return After::Close };
+    async fn carry_out(&mut self, request: &mut Request, app: &Rc<App>) -> Outcome {
         let mut reuse = if request.is_idempotent { Reuse::Any } else { Reuse::Recent };
         app.retries.deposit();
         if let Some(turnstile) = &request.meters.turnstile {
-            match enter(&app, turnstile).await {
+            match enter(app, turnstile).await {
                 Ok(pass) => request.pass = Some(pass),
-                Err(refusal) => return self.refuse(request, &refusal).await,
+                Err(refusal) => return Outcome::Refused(refusal),
             }
         }
         let mut patience = Patience::default();
@@ -208,20 +244,20 @@ impl Connection {
             let bytes = self.head.len() + self.client.input.len();
             let wanted = request.sticky.as_ref().and_then(Sticky::wanted);
             let ask = Ask { reuse, bytes, wanted };
-            let admitted = admit(&self.worker, &app, ask, &mut patience).await;
+            let admitted = admit(&self.worker, app, ask, &mut patience).await;
             let Lease { in_flight, stream, has_waited } = match admitted {
                 Ok(lease) => lease,
-                Err(refusal) => return self.refuse(request, &refusal).await,
+                Err(refusal) => return Outcome::Refused(refusal),
             };
             // What has waited until the app was back is no further load for units that live.
             if attempt > 1 && !has_waited && !app.retries.withdraw(Instant::now()) {
-                return self.refuse(request, &Refusal::BrokeOff).await;
+                return Outcome::Refused(Refusal::BrokeOff);
             }
             self.registered.signal.enter(in_flight.upstream(), Kind::Requests);
             request.sent_to(in_flight.upstream());
             let mut upstream = Wire::new(stream);
             upstream.output = Outbox::with(std::mem::take(&mut self.head));
-            let (end, spent) = self.attempt(&mut request, upstream).await;
+            let (end, spent) = self.attempt(request, upstream).await;
             self.registered.signal.leave();
             in_flight.upstream().judge(&end, spent.answer.is_some());
             let may_repeat = matches!(end, End::Lost) && spent.is_repeatable && attempt < MAX_TRIES;
@@ -230,9 +266,9 @@ impl Connection {
                 reuse = Reuse::Never;
                 continue;
             }
-            return self.conclude(request, end, spent, in_flight).await;
+            return self.conclude(request, end, spent, in_flight);
         }
-        After::Close
+        Outcome::Over(After::Close)
     }
 
     async fn attempt(&mut self, request: &mut Request, upstream: Wire) -> (End, Spent) {
@@ -244,13 +280,13 @@ impl Connection {
     }
 
     /// Settles accounts after the last attempt.
-    async fn conclude(
+    fn conclude(
         &mut self,
-        mut request: Request,
+        request: &mut Request,
         end: End,
         mut spent: Spent,
         in_flight: InFlight,
-    ) -> After {
+    ) -> Outcome {
         if matches!(end, End::Refused(_)) && self.client.output.take_back() {
             spent.answer = None; // nothing of it has left, so that the client can be told what is wrong
         }
@@ -265,24 +301,20 @@ impl Connection {
                     (_, false) => After::Linger,
                 };
                 self.release(spent, &in_flight);
-                after
+                Outcome::Over(after)
             }
-            (End::Switched, _) => self.switch(request, spent, in_flight).await,
+            (End::Switched, _) => Outcome::Switched(Box::new(spent), in_flight),
             (End::ClientGone, _) => {
                 request.account.ended(AccessEnd::ClientGone);
-                After::Close
+                Outcome::Over(After::Close)
             }
-            (End::Lost, None) | (End::Done, None) => self.refuse(request, &Refusal::BrokeOff).await,
-            (End::Refused(refusal), None) => self.refuse(request, &refusal).await,
+            (End::Lost, None) | (End::Done, None) => Outcome::Refused(Refusal::BrokeOff),
+            (End::Refused(refusal), None) => Outcome::Refused(refusal),
             (End::Lost | End::Refused(_), Some(answer)) => {
                 if !answer.shows_its_end {
                     self.client.reset_on_close();
                 }
-                if self.client.is_multiplexed() {
-                    // A reset discards what has not been sent: first it is the turn of whoever sends.
-                    tokio::task::yield_now().await;
-                }
-                After::Close
+                Outcome::Broken
             }
         }
     }
@@ -302,7 +334,7 @@ impl Connection {
         }
     }
 
-    async fn switch(&mut self, mut request: Request, spent: Spent, in_flight: InFlight) -> After {
+    async fn switch(&mut self, request: &mut Request, spent: Spent, in_flight: &InFlight) -> After {
         let kind = match request.offers_upgrade {
             Some(Offer::WebSocket) => Kind::WebSocket,
             Some(Offer::Other) | None => Kind::Opaque,
@@ -311,13 +343,13 @@ impl Connection {
         request.pass = None; // it may stay for hours
         let tunnel =
             Tunnel::new(&self.worker, &self.registered.signal, &mut self.client, spent.upstream, kind);
-        let moved = tunnel.run(&in_flight).await;
+        let moved = tunnel.run(in_flight).await;
         request.account.moved(moved.up, moved.down);
         After::Close
     }
 
     /// Answers with a page of our own. The connection lives on if the request's end is known.
-    async fn refuse(&mut self, mut request: Request, refusal: &Refusal) -> After {
+    async fn refuse(&mut self, request: &mut Request, refusal: &Refusal) -> After {
         let is_read = !request.has_body || request.body.is_done();
         let keep_alive = request.keep_alive && is_read && !self.worker.is_closing();
         let out = self.client.output.writer();

@@ -33,8 +33,6 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// So much of an answer is taken from the app ahead of a slow client.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Room made for a request's head.
-const TYPICAL_HEAD: usize = 512;
 /// The last words of a connection are given up after this time.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -136,14 +134,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
         let (from, place) = (self.from.clone(), Streams::enter(&self.streams));
         let worker = &self.from.worker;
         let registered = worker.signals.register_stream();
-        let mut head = Vec::with_capacity(TYPICAL_HEAD);
+        let mut head = worker.scratch.take();
         let stream = ClientStream::new(request, respond, &self.stalls, &worker.ids, &mut head);
-        let client = Wire::with_input(Stream::Client(Box::new(stream)), head.as_slice().into());
+        let mut input = worker.buffers.take();
+        input.extend_from_slice(&head);
+        head.clear();
+        worker.scratch.set(head);
+        let client = Wire::with_input(Stream::Client(Box::new(stream)), input);
         let connection = Connection::new(from, registered, client);
-        worker.tasks.spawn("stream", async move {
-            let _place = place;
-            connection.run().await;
-        });
+        // In a box, because whoever spawns it moves it several times.
+        worker.tasks.spawn(
+            "stream",
+            Box::pin(async move {
+                let _place = place;
+                connection.run().await;
+            }),
+        );
     }
 
     /// Whether the client has just used up what it may do to us.

@@ -9,6 +9,7 @@ use nd_types::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use crate::http1::forward::put_number;
 use crate::journal::{Outbound, RecordBatch};
 
 /// A buffer of this size is handed over.
@@ -128,21 +129,6 @@ impl Clock {
         out.extend([100, 10, 1].map(|unit| digit(millis / unit)));
         out.push(b'Z');
     }
-}
-
-/// Appends a number.
-pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
-    let (mut digits, mut rest) = ([b'0'; 20], number);
-    let mut length = 0;
-    for place in digits.iter_mut().rev() {
-        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        length += 1;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
 }
 
 /// Appends a duration in milliseconds, with three decimals.

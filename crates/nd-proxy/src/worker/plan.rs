@@ -12,6 +12,7 @@ use crate::http1::forward::{Hop, PeerText, write_request};
 use crate::http1::request::{BodyLength, RequestHead, field_space};
 use crate::limiter::Standing;
 use crate::net::pump::Pump;
+use crate::net::wire::TYPICAL_HEAD;
 use crate::pages::{Addressee, Refusal};
 use crate::passwords::Attempt;
 use crate::request_id::IdText;
@@ -193,6 +194,7 @@ pub(crate) fn plan(
         head.target = stripped;
     }
     out.clear();
+    out.reserve(TYPICAL_HEAD);
     write_request(out, &head, hop);
     (request, None)
 }
