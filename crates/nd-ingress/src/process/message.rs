@@ -162,3 +162,24 @@ pub(super) struct Fault {
     pub(super) app: AppName,
     pub(super) error: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use nd_proxy::{AppTraffic, ProxyStats, ReleaseTraffic};
+
+    use super::*;
+
+    #[test]
+    fn figures_arrive_as_they_were_sent() {
+        let release = ReleaseTraffic { codes: [(200, 3), (503, 1)].into(), ..ReleaseTraffic::default() };
+        let releases = [("aaaaaa".parse().unwrap(), release)].into();
+        let app = AppTraffic { requests: 4, releases, ..AppTraffic::default() };
+        let stats = ProxyStats { apps: [("shop".parse().unwrap(), app)].into(), ..ProxyStats::default() };
+        let sent = Reply { id: Some(7), what: Answer::Stats(Box::new(stats.clone())) };
+        let bytes = serde_json::to_vec(&sent).unwrap();
+        let Reply { what: Answer::Stats(arrived), .. } = serde_json::from_slice(&bytes).unwrap() else {
+            unreachable!()
+        };
+        assert_eq!(*arrived, stats);
+    }
+}

@@ -30,6 +30,7 @@ const SLOTS: usize = CODES.len() + CLASSES;
 pub struct ReleaseTraffic {
     /// Answers by status code, our own error pages included. An unusual code counts under its class, 1 to 9; 499 is a
     /// client that left before its answer.
+    #[serde(with = "pairs")]
     pub codes: BTreeMap<u16, u64>,
     /// Bytes of request bodies.
     pub bytes_in: u64,
@@ -184,6 +185,22 @@ impl ReleaseShare {
             *sum += counter.get();
         }
         total.latency.sum_us += self.sum_us.get();
+    }
+}
+
+/// A map of numbers as a list of pairs: as keys of JSON, numbers would become text, which is not read back as numbers within
+/// a tagged message.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<u16, u64>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, u64>, D::Error> {
+        Ok(Vec::<(u16, u64)>::deserialize(from)?.into_iter().collect())
     }
 }
 
