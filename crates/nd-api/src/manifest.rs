@@ -34,7 +34,7 @@ pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, Restart
 pub use self::password::Password;
 pub use self::policy::{Condition, Environment, InvalidWord, Protocol, RestartPolicy, Sticky, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
-pub use self::proxy::{Access, BasicAuth, HeaderChanges, Proxy, ProxyRateLimit, ProxyRoute};
+pub use self::proxy::{Access, BasicAuth, HeaderChanges, PageSource, Proxy, ProxyRateLimit, ProxyRoute};
 pub use self::schedule::{CronSchedule, InvalidCron};
 pub use self::statuses::{InvalidStatus, StatusRange, Statuses};
 pub use self::volume::{InvalidVolume, VolumeMount, VolumeSource};

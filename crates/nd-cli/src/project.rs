@@ -2,6 +2,7 @@
 
 mod ecosystem;
 mod env_files;
+mod error_pages;
 mod file;
 mod flags;
 mod name;

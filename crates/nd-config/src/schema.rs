@@ -175,7 +175,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("proxy.access.allow", Now),
     ("proxy.access.deny", Now),
     ("proxy.access.paths", Now),
-    ("proxy.error_pages", NoEffectYet),
+    ("proxy.error_pages", Now),
     ("depends_on", Now),
     ("environments", Now),
     ("environments.dev", Now),

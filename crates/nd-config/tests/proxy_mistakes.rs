@@ -25,6 +25,9 @@ macro_rules! mistakes {
 }
 
 mistakes! {
+    a_page_is_for_an_error:
+        "{error_pages: {200: \"<p>fine</p>\"}}" =>
+        "error[ND0121] nextdeploy.yml:3:23: `200` is not a status of an error; write 400 to 599, `4xx` or `5xx`";
     a_hash_of_a_weak_kind_is_refused_and_no_password_is_said_aloud:
         "{basic_auth: {users: {ana: \"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\", ben: \"\", \"a:b\": x}}}" =>
         "error[ND0121] nextdeploy.yml:3:30: the password of `ana`: not a hash of bcrypt or Argon2; `htpasswd -nB NAME` makes one\nerror[ND0121] nextdeploy.yml:3:77: ben must not be empty\nerror[ND0121] nextdeploy.yml:3:81: the name of a user is a text without a colon";

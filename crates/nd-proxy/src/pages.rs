@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use nd_types::HeaderRules;
+use nd_types::{ErrorPages, HeaderRules};
 
 use crate::http1::forward::put;
 use crate::http1::reply::{connection_line, put_added};
@@ -73,6 +73,8 @@ pub(crate) struct Addressee<'a> {
     pub(crate) keep_alive: bool,
     /// What the app adds to its answers.
     pub(crate) headers: Option<&'a HeaderRules>,
+    /// The app's own pages.
+    pub(crate) pages: Option<&'a ErrorPages>,
 }
 
 impl Refusal {
@@ -144,7 +146,12 @@ pub(crate) fn write(out: &mut Vec<u8>, refusal: &Refusal, to: Addressee<'_>) -> 
     let status = refusal.status();
     let title = title(status);
     let (kind, body) = if to.wants_html {
-        ("text/html; charset=utf-8", html(status, title, refusal, to))
+        let own = to.pages.and_then(|pages| pages.find(status));
+        let page = match own {
+            Some(page) => fill(page, status, title, refusal, to),
+            None => html(status, title, refusal, to),
+        };
+        ("text/html; charset=utf-8", page)
     } else {
         let app = to.app.map(|app| format!("{app}: ")).unwrap_or_default();
         let text = format!("{status} {title}: {app}{} (request {})\n", refusal.explanation(), to.request_id);
@@ -194,6 +201,32 @@ fn html(status: u16, title: &str, refusal: &Refusal, to: Addressee<'_>) -> Strin
     )
 }
 
+/// The app's own page, with what it wants to know put in.
+fn fill(page: &str, status: u16, title: &str, refusal: &Refusal, to: Addressee<'_>) -> String {
+    let mut filled = String::with_capacity(page.len() + 128);
+    let mut rest = page;
+    while let Some((before, after)) = rest.split_once("{{") {
+        filled.push_str(before);
+        let (name, behind) = after.split_once("}}").unwrap_or(("", ""));
+        let value = match name.trim() {
+            "status" => status.to_string(),
+            "title" => title.to_owned(),
+            "message" => escape(&refusal.explanation()),
+            "app" => escape(to.app.unwrap_or_default()),
+            "request_id" => escape(to.request_id),
+            _ => {
+                filled.push_str("{{");
+                rest = after;
+                continue;
+            }
+        };
+        filled.push_str(&value);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    filled
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -236,6 +269,7 @@ mod tests {
             is_http10: false,
             keep_alive: true,
             headers: None,
+            pages: None,
         };
         write(&mut out, refusal, to);
         String::from_utf8(out).unwrap()
@@ -257,6 +291,25 @@ mod tests {
         assert!(
             page.contains("text/html") && page.contains("exit &lt;1&gt; &amp; &quot;done&quot;"),
             "{page}"
+        );
+    }
+
+    #[test]
+    fn an_apps_own_page_is_told_what_it_wants_to_know() {
+        let to = Addressee {
+            app: Some("shop"),
+            request_id: "<r1>",
+            wants_html: true,
+            is_head: false,
+            is_http10: false,
+            keep_alive: true,
+            headers: None,
+            pages: None,
+        };
+        let page = "<h1>{{ status }} {{title}}</h1>{{request_id}} {{app}}: {{message}} {{other}} {{ {{status";
+        assert_eq!(
+            fill(page, 503, "Service Unavailable", &Refusal::NotReady, to),
+            "<h1>503 Service Unavailable</h1>&lt;r1&gt; shop: no instance of the app is ready {{other}} {{ {{status"
         );
     }
 

@@ -20,6 +20,7 @@ pub use edge::{
     RouteOptions, Service, ServiceLimits, TrafficRules, UnknownCoding,
 };
 pub use edge::{BasicAuth, BasicUser, InvalidHash, PasswordHash};
+pub use edge::{ErrorPages, InvalidPages};
 pub use edge::{InvalidRate, LimitedBy, Rate, RateLimit, RateUnit};
 pub use exit::ExitStatus;
 pub use id::{DaemonId, DeploymentId, Generation, InvalidId, ReleaseId, RequestId, UnitId};

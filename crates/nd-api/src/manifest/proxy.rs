@@ -37,6 +37,9 @@ pub struct Proxy {
     /// The codings in which its answers are compressed, the first choice first; none: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Vec<ContentCoding>>,
+    /// Pages for what the proxy answers in the app's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_pages: Option<PageSource>,
     /// The largest request body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_limit: Option<ByteSize>,
@@ -58,6 +61,24 @@ pub struct Proxy {
     /// How many bytes of request bodies, and how many of answers, may move in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<ByteSize>,
+}
+
+/// Where error pages come from (`proxy.error_pages:`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PageSource {
+    /// A directory of the project with files such as `503.html` and `4xx.html`; for the client to read.
+    Directory(String),
+    /// By status or class: the page itself, or a file of the project for the client to read.
+    Pages(BTreeMap<String, String>),
+}
+
+impl PageSource {
+    /// Whether a text is a page rather than the name of a file.
+    #[must_use]
+    pub fn is_markup(text: &str) -> bool {
+        text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
+    }
 }
 
 /// Who may ask, by name and password (`proxy.basic_auth:`).

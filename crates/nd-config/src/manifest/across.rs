@@ -1,11 +1,12 @@
 //! What concerns several sections at once.
 
 use nd_api::Manifest;
-use nd_api::manifest::Instances;
+use nd_api::manifest::{Instances, PageSource};
 use nd_types::{HostPortProtocol, RuntimeKind};
 
 use super::Workload;
 use crate::decode::{Decoder, Field};
+use crate::node::{Node, Value};
 use crate::report::{Code, Mistake, Severity};
 
 /// Whether the file says what runs, and says it once.
@@ -91,6 +92,7 @@ fn without_proxy(root: &Field<'_>, process: bool, manifest: &Manifest, d: &mut D
         &["proxy", "access"],
         &["proxy", "basic_auth"],
         &["proxy", "compression"],
+        &["proxy", "error_pages"],
         &["proxy", "body_limit"],
         &["proxy", "rate_limit"],
         &["proxy", "sticky"],
@@ -129,6 +131,18 @@ pub(super) fn request(root: &Field<'_>, d: &mut Decoder) {
     if let Some(field) = root.dig(&["deployment", "container", "env_file"]) {
         let message = "`env_file` is read by the client and is not part of a request";
         d.say(field.mistake(Code::WrongType, message).help("send its variables in `env`"));
+    }
+    if let Some(field) = root.dig(&["proxy", "error_pages"]) {
+        let is_page =
+            |node: &Node| matches!(&node.value, Value::Scalar(text) if PageSource::is_markup(&text.text));
+        let are_pages = match &field.node.value {
+            Value::Map(pages) => pages.iter().all(|page| is_page(&page.value)),
+            _ => false,
+        };
+        if !are_pages {
+            let message = "files of error pages are read by the client and are not part of a request";
+            d.say(field.mistake(Code::WrongType, message).help("send the pages themselves, by status"));
+        }
     }
 }
 

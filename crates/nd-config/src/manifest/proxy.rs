@@ -35,6 +35,7 @@ pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Proxy {
         access: keys.get("access").map(|field| access(&field, d)).unwrap_or_default(),
         basic_auth: keys.get("basic_auth").map(|field| passwords::basic_auth(&field, d)).unwrap_or_default(),
         compression: keys.get("compression").and_then(|field| answers::compression(&field, d)),
+        error_pages: keys.get("error_pages").and_then(|field| answers::error_pages(&field, d)),
         body_limit: keys.get("body_limit").and_then(|field| field.size(LEAST_BODY, d)),
         rate_limit: keys.get("rate_limit").map(|field| rate_limits(&field, d)).unwrap_or_default(),
         sticky: keys.get("sticky").and_then(|field| field.word(d)),

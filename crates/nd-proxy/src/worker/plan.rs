@@ -80,6 +80,7 @@ impl Request {
             is_http10: self.is_http10,
             keep_alive,
             headers: self.headers(),
+            pages: self.rules.as_ref().map(|rules| &rules.error_pages),
         }
     }
 

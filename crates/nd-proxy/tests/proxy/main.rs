@@ -3,6 +3,7 @@
 mod bodies;
 mod compression;
 mod drain;
+mod error_pages;
 mod faults;
 mod gate;
 mod handover;

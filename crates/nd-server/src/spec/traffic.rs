@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use nd_api::Manifest;
 use nd_api::manifest::{
-    Access, HeaderChanges, Password, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky,
+    Access, HeaderChanges, PageSource, Password, PortMapping, Protocol, ProxyRateLimit, ProxyRoute, Sticky,
 };
 use nd_core::spec::{AppSpec, HostPortSpec, RouteSpec, Workload};
 use nd_types::{
-    AccessRules, AppProtocol, BasicAuth, BasicUser, Compression, Concurrency, HeaderRules, HostPattern,
-    HostPortProtocol, InvalidHash, PathPrefix, RateLimit, RouteOptions,
+    AccessRules, AppProtocol, BasicAuth, BasicUser, Compression, Concurrency, ErrorPages, HeaderRules,
+    HostPattern, HostPortProtocol, InvalidHash, PathPrefix, RateLimit, RouteOptions,
 };
 
 use super::mistake;
@@ -157,6 +157,12 @@ fn rules(manifest: &Manifest, spec: &mut AppSpec) -> Result<(), Refusal> {
     }
     if let Some(codings) = &proxy.compression {
         rules.compression = Compression(codings.clone());
+    }
+    if let Some(PageSource::Pages(pages)) = &proxy.error_pages {
+        let pages = ErrorPages::new(pages.clone());
+        rules.error_pages = pages.map_err(|error| {
+            mistake("/proxy/error_pages", error.to_string(), "write shorter pages, or fewer")
+        })?;
     }
     if !proxy.basic_auth.users.is_empty() {
         let users = proxy.basic_auth.users.iter().map(|(name, password)| user(name, password));

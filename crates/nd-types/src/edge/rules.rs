@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BasicAuth, Compression, FieldName, FieldValue, Network, PathPrefix, Redirect};
+use super::{BasicAuth, Compression, ErrorPages, FieldName, FieldValue, Network, PathPrefix, Redirect};
 
 /// The rules of one app. In the order of a request: access, redirects, passwords, the fields of the answer and its coding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct TrafficRules {
     /// How its answers are compressed.
     #[serde(skip_serializing_if = "Compression::is_default")]
     pub compression: Compression,
+    /// Its pages for what the data plane answers in its place.
+    #[serde(skip_serializing_if = "ErrorPages::is_empty")]
+    pub error_pages: ErrorPages,
 }
 
 impl TrafficRules {

@@ -1,8 +1,12 @@
 //! What is done with answers.
 
-use nd_types::{Compression, ContentCoding};
+use std::collections::BTreeMap;
+
+use nd_api::manifest::PageSource;
+use nd_types::{Compression, ContentCoding, ErrorPages, InvalidPages};
 
 use crate::decode::{Decoder, Field};
+use crate::node::Value;
 use crate::report::Code;
 use crate::suggest::closest;
 
@@ -34,4 +38,22 @@ pub(super) fn compression(field: &Field<'_>, d: &mut Decoder) -> Option<Vec<Cont
         }
     }
     Some(codings)
+}
+
+/// A directory of pages, or pages by status.
+pub(super) fn error_pages(field: &Field<'_>, d: &mut Decoder) -> Option<PageSource> {
+    if !matches!(field.node.value, Value::Map(_)) {
+        return field.text(d).map(PageSource::Directory);
+    }
+    let mut pages = BTreeMap::new();
+    for (entry, value) in field.entries(d) {
+        let Some(page) = value.text(d) else { continue };
+        if ErrorPages::is_key(&entry.key) {
+            pages.insert(entry.key.clone(), page);
+        } else {
+            let error = InvalidPages::Status(entry.key.clone());
+            d.say(value.mistake(Code::BadValue, error.to_string()).at(entry.key_span.clone()));
+        }
+    }
+    Some(PageSource::Pages(pages))
 }
