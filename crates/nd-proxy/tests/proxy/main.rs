@@ -5,6 +5,7 @@ mod compression;
 mod drain;
 mod error_pages;
 mod faults;
+mod finer_points;
 mod gate;
 mod handover;
 mod headers;

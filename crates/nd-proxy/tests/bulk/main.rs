@@ -1,0 +1,160 @@
+//! What much costs: long bodies and many idle connections, in memory.
+//!
+//! A process of its own, one test after the other, because the memory is measured; it includes what the clients and the app
+//! of the test take.
+
+#[path = "../proxy/support.rs"]
+#[allow(dead_code, reason = "shared with the other tests, which use more of it")]
+mod support;
+
+use std::io::{Error, Result};
+
+use bytes::Bytes;
+use support::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+/// More memory than before while a long body passes.
+const FOR_A_BODY: usize = 64 << 20;
+/// A long body.
+const LENGTH: usize = 100_000_000;
+/// For one idle connection.
+const IDLE: usize = 48 << 10;
+const IDLE_CONNECTIONS: usize = 2000;
+static PIECE: [u8; 50_000] = [b'x'; 50_000];
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// Memory of this process, in bytes.
+fn memory() -> Result<usize> {
+    let status = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: usize = status.split(' ').nth(1).and_then(|n| n.parse().ok()).ok_or(Error::other("statm"))?;
+    Ok(pages * 4096)
+}
+
+/// An app that reads whatever comes up, and sends much down.
+async fn app() -> Result<Upstream> {
+    Upstream::raw(|mut wire, _| async move {
+        loop {
+            let head = wire.through("\r\n\r\n").await?;
+            if head.starts_with("POST ") {
+                for _ in 0..LENGTH / PIECE.len() {
+                    wire.exactly(PIECE.len()).await?;
+                }
+                wire.send(ok("got it")).await?;
+            } else {
+                wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n")).await?;
+                for _ in 0..LENGTH / PIECE.len() {
+                    wire.send(&PIECE).await?;
+                }
+            }
+        }
+    })
+    .await
+}
+
+fn assert_modest(before: usize) -> Result<()> {
+    let more = memory()?.saturating_sub(before);
+    assert!(more <= FOR_A_BODY, "{} MiB more", more >> 20);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_up_and_down_take_little_memory() -> Result<()> {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let app = app().await?;
+    let proxy = start_for(&app).await?;
+    let before = memory()?;
+    let mut client = TcpStream::connect(proxy.http_addr()).await?;
+    client
+        .write_all(
+            format!("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes(),
+        )
+        .await?;
+    for n in 0..LENGTH / PIECE.len() {
+        within("a piece up", client.write_all(&PIECE)).await??;
+        if n % 100 == 0 {
+            assert_modest(before)?;
+        }
+    }
+    let mut client = Wire::new(client);
+    assert_eq!(client.response().await?.text(), "got it");
+    client.send("GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n").await?;
+    within("the head", client.through("\r\n\r\n")).await??;
+    for n in 0..LENGTH / PIECE.len() {
+        within("a piece down", client.exactly(PIECE.len())).await??;
+        if n % 100 == 0 {
+            assert_modest(before)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_take_little_memory_on_a_stream_as_well() -> Result<()> {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let app = app().await?;
+    let proxy = start_for(&app).await?;
+    let before = memory()?;
+    let stream = TcpStream::connect(proxy.http_addr()).await?;
+    let (requests, connection) = h2::client::handshake(stream).await.map_err(Error::other)?;
+    let tasks = nd_supervise::TaskSet::new("client");
+    tasks.spawn("connection", async move {
+        connection.await.ok();
+    });
+    let mut requests = within("room", requests.ready()).await?.map_err(Error::other)?;
+    let post = http::Request::post("http://app.test/").header("content-length", LENGTH);
+    let post = post.body(()).map_err(Error::other)?;
+    let (answer, mut upload) = requests.send_request(post, false).map_err(Error::other)?;
+    let mut left = LENGTH;
+    while left > 0 {
+        upload.reserve_capacity(PIECE.len().min(left));
+        let room = within("room up", std::future::poll_fn(|cx| upload.poll_capacity(cx))).await?;
+        let room = room.ok_or_else(|| Error::other("the stream ended"))?.map_err(Error::other)?.min(left);
+        left -= room;
+        upload
+            .send_data(Bytes::from_static(PIECE.get(..room).unwrap_or(&PIECE)), left == 0)
+            .map_err(Error::other)?;
+        assert_modest(before)?;
+    }
+    assert_eq!(within("an answer", answer).await?.map_err(Error::other)?.status(), 200);
+    let get = http::Request::get("http://app.test/").body(()).map_err(Error::other)?;
+    let (answer, _) = requests.send_request(get, true).map_err(Error::other)?;
+    let mut body = within("an answer", answer).await?.map_err(Error::other)?.into_body();
+    let mut read = 0;
+    while let Some(piece) = within("a piece down", body.data()).await? {
+        let piece = piece.map_err(Error::other)?;
+        read += piece.len();
+        body.flow_control().release_capacity(piece.len()).map_err(Error::other)?;
+        assert_modest(before)?;
+    }
+    assert_eq!(read, LENGTH);
+    tasks.shutdown(std::time::Duration::ZERO).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_thousand_idle_connections_take_little_memory_each() -> Result<()> {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let app = Upstream::named("app").await?;
+    let proxy = start_for(&app).await?;
+    let mut warm = Wire::connect(proxy.http_addr()).await?;
+    assert_eq!(warm.get("/").await?.status(), 200);
+    let before = memory()?;
+    let mut idle = Vec::with_capacity(IDLE_CONNECTIONS);
+    for n in 0..IDLE_CONNECTIONS {
+        let mut stream = within("connect", TcpStream::connect(proxy.http_addr())).await??;
+        // Some have asked for something before, some never have.
+        if n % 2 == 0 {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
+            let mut answer = [0; 1024];
+            assert!(within("an answer", stream.read(&mut answer)).await?? > 0);
+        }
+        idle.push(stream);
+    }
+    until("all are there", || proxy.stats().connections > IDLE_CONNECTIONS as u64).await?;
+    let each = memory()?.saturating_sub(before) / IDLE_CONNECTIONS;
+    assert!(each <= IDLE, "{each} bytes each");
+    assert_eq!(warm.get("/").await?.status(), 200);
+    Ok(())
+}
