@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nd_bluegreen::{BlueGreen, Recreate, Rolling};
+use nd_bluegreen::{BlueGreen, Canary, Recreate, Rolling};
 use nd_core::ports::LogStore;
 use nd_core::{Engine, Registry};
 use nd_docker::DockerRuntime;
@@ -59,6 +59,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         .strategy(Arc::new(BlueGreen))
         .strategy(Arc::new(Recreate))
         .strategy(Arc::new(Rolling))
+        .strategy(Arc::new(Canary))
         .build()
         .map_err(|error| start_failed("register the adapters", &error))?;
     let mut builder = Engine::builder(registry).store(Arc::new(store)).collector(Arc::new(collector.clone()));

@@ -4,14 +4,17 @@
 //! must never know I/O or clocks: asked again after each step, it plans from what is then true, so there is no half-run
 //! plan to resume.
 //!
-//! [`BlueGreen`] starts the new release beside the old one; [`Rolling`] replaces one instance after the other;
-//! [`Recreate`] is for apps of which two versions must never run at once.
+//! [`BlueGreen`] starts the new release beside the old one; [`Rolling`] replaces one instance after the other; [`Canary`]
+//! gives the new release to some of the clients first; [`Recreate`] is for apps of which two versions must never run at
+//! once.
 
 mod bluegreen;
+mod canary;
 mod recreate;
 mod rolling;
 mod view;
 
 pub use bluegreen::BlueGreen;
+pub use canary::Canary;
 pub use recreate::Recreate;
 pub use rolling::Rolling;

@@ -67,7 +67,7 @@ impl DeployStrategy for Rolling {
             let ready = || view.old_units().filter(|unit| unit.readiness == UnitReadiness::Ready);
             if ready().next().is_none() {
                 // Better the new release than none.
-                plan.mix = Some(Mix { number: input.mixed, units: view.routed() });
+                plan.mix = Some(view.as_routed());
                 bring_up(&mut plan, &view.old_units().collect::<Vec<_>>());
                 plan.stage([Step::Apply(ids(view.old_units()))]);
             } else {
@@ -98,5 +98,5 @@ fn mix(view: &View<'_>, number: u16) -> Mix {
     let gone = ids(retired(view, number));
     let stay = ids(view.all_old_units().filter(|unit| !gone.contains(&unit.id)));
     let new = ids(slots(view, 0, number).into_iter());
-    Mix { number, units: new.into_iter().chain(stay).collect() }
+    Mix { number, units: new.into_iter().chain(stay).collect(), split: None }
 }

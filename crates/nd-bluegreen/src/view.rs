@@ -44,12 +44,13 @@ impl<'a> View<'a> {
     /// Makes the old units the plan's, and leaves the routes as they are until it says otherwise.
     pub(crate) fn take_over(&self, plan: &mut Plan) {
         plan.owned = self.all_old_units().map(|unit| unit.id.clone()).collect();
-        plan.mix = Some(Mix { number: self.input.mixed, units: self.routed() });
+        plan.mix = Some(self.as_routed());
     }
 
     /// What the routes lead to now.
-    pub(crate) fn routed(&self) -> Vec<UnitId> {
-        ids(self.input.units.iter().filter(|unit| unit.routed))
+    pub(crate) fn as_routed(&self) -> Mix {
+        let units = ids(self.input.units.iter().filter(|unit| unit.routed));
+        Mix { number: self.input.mixed, units, split: None }
     }
 
     /// Whether the routes lead to exactly the wanted units of the new release.

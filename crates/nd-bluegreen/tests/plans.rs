@@ -6,9 +6,10 @@
 use std::fmt::Write as _;
 
 use insta::assert_snapshot;
-use nd_bluegreen::{BlueGreen, Recreate, Rolling};
+use nd_bluegreen::{BlueGreen, Canary, Recreate, Rolling};
 use nd_core::plan::{Mix, Plan, Step};
 use nd_core::ports::{DeployStrategy, PlanInput, UnitInput, UnitReadiness};
+use nd_core::spec::CanarySpec;
 use nd_types::{AppName, ReleaseId, UnitId};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -20,6 +21,9 @@ struct Stage {
     new: ReleaseId,
     switched: bool,
     mixed: u16,
+    watched: u16,
+    promoted: bool,
+    canary: CanarySpec,
     prepared: bool,
     replicas: u16,
     old_replicas: u16,
@@ -41,7 +45,20 @@ impl Stage {
         let after = (1..=replicas).map(|slot| unit(&new, slot, UnitReadiness::Absent, false));
         let units = before.chain(after).collect();
         let old = Some(old).filter(|_| old_replicas > 0);
-        Ok(Self { app, old, new, switched: false, mixed: 0, prepared: false, replicas, old_replicas, units })
+        Ok(Self {
+            app,
+            old,
+            new,
+            switched: false,
+            mixed: 0,
+            watched: 0,
+            promoted: false,
+            canary: CanarySpec { steps: vec![5, 50, 100], ..CanarySpec::default() },
+            prepared: false,
+            replicas,
+            old_replicas,
+            units,
+        })
     }
 
     fn input(&self) -> PlanInput<'_> {
@@ -50,6 +67,9 @@ impl Stage {
             old: self.old.as_ref(),
             switched: self.switched,
             mixed: self.mixed,
+            canary: Some(&self.canary),
+            watched: self.watched,
+            promoted: self.promoted,
             prepared: self.prepared,
             replicas: self.replicas,
             old_replicas: self.old_replicas,
@@ -75,6 +95,7 @@ impl Stage {
     fn act(&mut self, step: &Step) {
         match step {
             Step::Prepare(_) => self.prepared = true,
+            Step::Watch { .. } => self.watched = self.mixed,
             Step::Create(unit) | Step::Stop(unit) => self.set(unit, UnitReadiness::Stopped),
             Step::Start(unit) => self.set(unit, UnitReadiness::Running),
             Step::WaitReady(unit) => self.set(unit, UnitReadiness::Ready),
@@ -296,5 +317,39 @@ fn rolling_leaves_the_new_release_in_the_routes_until_an_old_unit_is_back() -> O
         stage.set(&old, UnitReadiness::Stopped);
     }
     assert_snapshot!(walk(&mut stage, |input| Rolling.undo(input), ALL)?);
+    Ok(())
+}
+
+#[test]
+fn a_canary_deploys_for_the_first_time() -> Outcome {
+    let mut stage = Stage::new(0, 1)?;
+    assert_eq!(Canary.plan(&stage.input()), BlueGreen.plan(&stage.input()));
+    walk(&mut stage, |input| Canary.plan(input), ALL)?;
+    assert!(stage.switched);
+    Ok(())
+}
+
+#[test]
+fn a_canary_gets_a_growing_share_of_the_clients_and_then_all() -> Outcome {
+    let mut stage = Stage::new(2, 2)?;
+    assert_snapshot!(walk(&mut stage, |input| Canary.plan(input), ALL)?);
+    Ok(())
+}
+
+#[test]
+fn a_canary_that_is_promoted_skips_what_is_left_of_its_trial() -> Outcome {
+    let mut stage = Stage::new(1, 1)?;
+    // Prepared, created, started, ready, and some of the clients have it.
+    walk(&mut stage, |input| Canary.plan(input), 5)?;
+    stage.promoted = true;
+    assert_snapshot!(walk(&mut stage, |input| Canary.plan(input), ALL)?);
+    Ok(())
+}
+
+#[test]
+fn a_canary_is_undone_by_one_table_since_every_old_unit_serves() -> Outcome {
+    let mut stage = Stage::new(2, 2)?;
+    walk(&mut stage, |input| Canary.plan(input), 7)?;
+    assert_snapshot!(walk(&mut stage, |input| Canary.undo(input), ALL)?);
     Ok(())
 }

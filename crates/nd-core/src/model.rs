@@ -7,6 +7,7 @@
 
 mod absorb;
 mod action;
+mod canary;
 mod crash;
 mod decide;
 pub mod edit;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use nd_supervise::Mono;
 use nd_types::{AppName, Backend, DeploymentId, ReleaseId, Timestamp, UnitId};
 
+pub use canary::CanaryStatus;
 pub use action::{
     Action, ActionEnd, ActionError, CheckReport, Checks, NotReady, ReadyReport, RoutesServing, Started,
     StopReport, UnitAction,
@@ -176,8 +178,9 @@ impl AppModel {
 
     /// Takes over from a daemon whose ingress still leads to these backends.
     pub fn inherit(&mut self, backends: &[Backend]) {
-        let of_active = |backend: &&Backend| Some(backend.unit.release()) == self.record.active.as_ref();
-        let backends = backends.iter().filter(of_active);
+        let mixed = self.record.rollout.as_ref().filter(|rollout| rollout.mixed > 0);
+        let serving = [self.record.active.as_ref(), mixed.map(|rollout| &rollout.release)];
+        let backends = backends.iter().filter(|backend| serving.contains(&Some(backend.unit.release())));
         self.trusted = backends.map(|backend| (backend.unit.clone(), backend.clone())).collect();
     }
 

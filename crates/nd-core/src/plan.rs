@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
-use nd_types::{ReleaseId, UnitId};
+use nd_types::{ReleaseId, Split, UnitId};
 
 /// What is left to do. Stages follow each other; the steps of one stage run side by side.
 ///
@@ -26,6 +27,8 @@ pub struct Mix {
     pub number: u16,
     /// The units it leads to; those that cannot serve at the moment are left out.
     pub units: Vec<UnitId>,
+    /// Which clients get the new release, where that is not left to the load of the units.
+    pub split: Option<Split>,
 }
 
 /// One thing to do.
@@ -43,6 +46,13 @@ pub enum Step {
     Apply(Vec<UnitId>),
     /// Route requests to units of both releases and wait until that serves.
     Mix(Mix),
+    /// Watch how the new release does in the mix that serves.
+    Watch {
+        /// How many of a hundred clients get it.
+        percent: u8,
+        /// For how long.
+        pause: Duration,
+    },
     /// Wait until no request is in flight on a unit that is not routed.
     Drain(UnitId),
     /// Stop a unit and keep it.
@@ -99,7 +109,7 @@ impl Step {
             | Self::Drain(unit)
             | Self::Stop(unit)
             | Self::Remove(unit) => Some(unit),
-            Self::Prepare(_) | Self::Apply(_) | Self::Mix(_) => None,
+            Self::Prepare(_) | Self::Apply(_) | Self::Mix(_) | Self::Watch { .. } => None,
         }
     }
 }
@@ -112,6 +122,10 @@ impl fmt::Display for Step {
             Self::Start(unit) => write!(f, "start {unit}"),
             Self::WaitReady(unit) => write!(f, "wait until {unit} is ready"),
             Self::Apply(units) if units.is_empty() => f.write_str("hold requests"),
+            Self::Mix(Mix { split: Some(split), .. }) => write!(f, "lead {split}"),
+            Self::Watch { percent, pause } => {
+                write!(f, "watch how {percent}% of clients fare for {}", nd_types::format_duration(*pause))
+            }
             Self::Apply(units) | Self::Mix(Mix { units, .. }) => {
                 f.write_str("route to ")?;
                 for (i, unit) in units.iter().enumerate() {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::events::StoredEvent;
 pub(crate) use app::UNDO_LIMIT;
-pub use app::{AppRecord, BakeRecord, BakeReference, RolloutRecord, RolloutStage, RunIntent};
+pub use app::{AppRecord, BakeRecord, BakeReference, CanaryRecord, RolloutRecord, RolloutStage, RunIntent};
 pub use release::ReleaseRecord;
 
 use crate::diagnosis::Diagnosis;

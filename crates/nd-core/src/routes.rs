@@ -58,6 +58,7 @@ impl AppRoutes {
             limits: spec.limits.clone(),
             rules: Arc::clone(&spec.rules),
             gate: Gate::Open,
+            split: None,
         };
         Self { service, routes, host_ports, units: Vec::new(), mix: 0 }
     }

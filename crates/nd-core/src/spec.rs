@@ -24,7 +24,7 @@ use nd_types::{
 pub use depends::{Condition, Dependency};
 pub use health::{HttpProbe, ProbeKind, ReadinessSpec, StatusRange, Statuses};
 pub use policy::{RestartPolicy, RestartSpec, StopSpec};
-pub use rollout::RolloutSpec;
+pub use rollout::{AbortRules, CanarySpec, RolloutSpec};
 pub use schedule::{InvalidSchedule, Schedule};
 pub use workload::{CommandSpec, ImageSpec, Resources, VolumeSource, VolumeSpec, Workload};
 

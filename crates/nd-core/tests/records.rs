@@ -80,6 +80,7 @@ fn the_record_of_an_app_is_kept() -> Outcome {
             from_idle: false,
             deadline: at(60)?,
             mixed: 0,
+            canary: nd_core::records::CanaryRecord::default(),
             before: None,
             stage: RolloutStage::Undoing(diagnosis()),
         }),

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_bluegreen::{BlueGreen, Recreate, Rolling};
+use nd_bluegreen::{BlueGreen, Canary, Recreate, Rolling};
 use nd_core::engine::{DeployRequest, EngineHandle};
 use nd_core::ports::StateStore;
 use nd_core::spec::{AppSpec, ImageSpec, Workload};
@@ -59,6 +59,7 @@ pub(crate) async fn embed(
         .strategy(Arc::new(BlueGreen))
         .strategy(Arc::new(Recreate))
         .strategy(Arc::new(Rolling))
+        .strategy(Arc::new(Canary))
         .build()?;
     let engine = Engine::builder(registry).store(store).build().await?;
 

@@ -23,6 +23,6 @@ fn of_release(traffic: &nd_proxy::ReleaseTraffic) -> ReleaseTraffic {
     ReleaseTraffic {
         answers: traffic.codes.values().sum(),
         failed: traffic.class(5),
-        latency_us: buckets.filter(|(_, count)| *count > 0).collect(),
+        latency_us: buckets.collect(),
     }
 }

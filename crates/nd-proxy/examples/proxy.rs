@@ -60,6 +60,7 @@ fn service(app: AppName, release: ReleaseId, upstreams: &[SocketAddr]) -> Servic
         limits: ServiceLimits::default(),
         rules: Arc::default(),
         gate: nd_types::Gate::Open,
+        split: None,
         app,
     }
 }

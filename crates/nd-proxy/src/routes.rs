@@ -117,6 +117,7 @@ mod tests {
             limits: ServiceLimits::default(),
             rules: Arc::default(),
             gate: nd_types::Gate::Open,
+            split: None,
         };
         EdgeState {
             services: ["a", "b", "c"].map(service).to_vec(),

@@ -122,7 +122,7 @@ impl From<EngineError> for Refusal {
                 plain(StatusCode::CONFLICT, "ND1103").fix(format!("nextdeploy status {by}"))
             }
             EngineError::NoRuntime(_) => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1104"),
-            EngineError::Strategy(_) => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1105"),
+            EngineError::Strategy(..) => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1105"),
             EngineError::NothingToRollBackTo(_) => {
                 plain(StatusCode::CONFLICT, "ND1106").fix("nextdeploy deployments")
             }

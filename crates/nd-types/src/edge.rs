@@ -13,6 +13,7 @@ mod rate;
 mod redirect;
 mod route;
 mod rules;
+mod split;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -38,6 +39,7 @@ pub use rate::{InvalidRate, LimitedBy, Rate, RateLimit, RateUnit};
 pub use redirect::{InvalidRedirect, Redirect, RedirectCode};
 pub use route::{Route, RouteOptions};
 pub use rules::{AccessRules, HeaderRules, TrafficRules};
+pub use split::Split;
 
 /// Everything the data plane needs to answer requests, and nothing else.
 ///
@@ -77,6 +79,9 @@ pub struct Service {
     /// What the user has put in front of it.
     #[serde(default, skip_serializing_if = "Gate::is_open")]
     pub gate: Gate,
+    /// The release that some of the clients get instead, while one is tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
 }
 
 /// What a request to a service may expect.

@@ -11,6 +11,7 @@ mod exit;
 mod id;
 mod measure;
 mod name;
+mod percent;
 
 pub use access::{AccessEnd, AccessRecord};
 pub use edge::{
@@ -21,9 +22,10 @@ pub use edge::{
 };
 pub use edge::{BasicAuth, BasicUser, InvalidHash, PasswordHash};
 pub use edge::{ErrorPages, InvalidPages};
-pub use edge::{InvalidRate, LimitedBy, Rate, RateLimit, RateUnit};
+pub use edge::{InvalidRate, LimitedBy, Rate, RateLimit, RateUnit, Split};
 pub use exit::ExitStatus;
 pub use id::{DaemonId, DeploymentId, Generation, InvalidId, ReleaseId, RequestId, UnitId};
 pub use jiff::Timestamp;
 pub use measure::{ByteSize, InvalidMeasure, format_duration, parse_duration};
 pub use name::{AppName, InvalidName, RuntimeKind, StrategyName};
+pub use percent::{InvalidPercent, Percent};

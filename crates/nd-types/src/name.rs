@@ -135,6 +135,8 @@ pub enum StrategyName {
     Recreate,
     /// One instance after the other: each new one takes over from one of the old release.
     Rolling,
+    /// A growing share of clients gets the new release, which is watched meanwhile.
+    Canary,
 }
 
 impl fmt::Display for StrategyName {
@@ -143,6 +145,7 @@ impl fmt::Display for StrategyName {
             Self::BlueGreen => "bluegreen",
             Self::Recreate => "recreate",
             Self::Rolling => "rolling",
+            Self::Canary => "canary",
         })
     }
 }

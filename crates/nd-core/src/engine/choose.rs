@@ -14,6 +14,9 @@ use crate::spec::AppSpec;
 /// Pulling the image comes on top of becoming ready; this is the time for it.
 const PREPARE_ALLOWANCE: Duration = Duration::from_secs(600);
 
+/// Readings of the counters that end a step of a trial, and a daemon that is started anew meanwhile, may take so long.
+const STEP_ALLOWANCE: Duration = Duration::from_secs(60);
+
 /// How long a deployment may take unless the user says otherwise: the time to pull, and for every unit that is waited
 /// for in turn the time to become ready and, where another one leaves before the next comes, to end.
 pub(super) fn time_limit(strategy: StrategyName, spec: &AppSpec, replicas: u16) -> Duration {
@@ -22,6 +25,10 @@ pub(super) fn time_limit(strategy: StrategyName, spec: &AppSpec, replicas: u16) 
         StrategyName::BlueGreen | StrategyName::Recreate => PREPARE_ALLOWANCE + ready,
         StrategyName::Rolling => {
             PREPARE_ALLOWANCE + (ready + spec.drain + spec.stop.grace) * u32::from(replicas)
+        }
+        StrategyName::Canary => {
+            let canary = &spec.rollout.canary;
+            PREPARE_ALLOWANCE + ready + (canary.pause + STEP_ALLOWANCE) * u32::from(canary.count())
         }
     }
 }
@@ -48,7 +55,7 @@ pub(super) fn choose_strategy(
     });
     match (spec.strategy, checked) {
         (Some(StrategyName::Recreate), _) => Ok((StrategyName::Recreate, None)),
-        (Some(_), Err(reason)) => Err(EngineError::Strategy(reason)),
+        (Some(asked), Err(reason)) => Err(EngineError::Strategy(asked, reason)),
         (Some(asked), Ok(())) => Ok((asked, None)),
         (None, Err(reason)) => {
             let gap = if status.is_some_and(|status| status.release.is_some()) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
 
+use super::actions::within;
 use super::choose::{choose_strategy, time_limit};
 use super::error::EngineError;
 use super::reconciler::ask;
@@ -12,12 +13,15 @@ use super::shared::{AppEntry, Message, Shared};
 use crate::model::edit::{DeployEdit, Edit};
 use crate::model::{AppModel, AppStatus};
 use crate::plan::Plan;
-use crate::ports::{PlanInput, RegistryAuth, UnitInput, UnitReadiness};
-use crate::records::{AppRecord, DeploymentRecord, DeploymentStatus, ReleaseRecord};
+use crate::ports::{PlanInput, PortResult, RegistryAuth, UnitInput, UnitReadiness};
+use crate::records::{AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord};
 use crate::spec::AppSpec;
 
 /// How often a queued deployment looks whether it is its turn, beside being woken.
 const QUEUE_CHECK: Duration = Duration::from_secs(1);
+
+/// How long reading the store may take.
+const LOAD: Duration = Duration::from_secs(10);
 
 /// A wish to make a new release serve.
 #[derive(Clone, Debug)]
@@ -162,8 +166,12 @@ impl Shared {
         let entry = self.entry(&app).ok_or_else(|| EngineError::UnknownApp(app.clone()))?;
         let status = Arc::clone(&entry.status.borrow());
         let release = self.rollback_release(&app, &to, &status)?;
-        let spec =
-            self.stored_spec(&release).await.ok_or_else(|| EngineError::NothingToRollBackTo(app.clone()))?;
+        let stored = self.stored_spec(&release).await.map_err(EngineError::Store)?;
+        let mut spec = stored.ok_or_else(|| EngineError::NothingToRollBackTo(app.clone()))?;
+        if spec.strategy == Some(StrategyName::Canary) {
+            // What has served before need not be tried, and whoever goes back is in a hurry.
+            spec.strategy = None;
+        }
         let wish = DeployRequest { message, request, lock_wait, ..DeployRequest::new(&app, spec, &actor) };
         self.begin(&entry, &wish, release, None).await
     }
@@ -294,6 +302,9 @@ impl Shared {
             old,
             switched: false,
             mixed: 0,
+            canary: Some(&spec.rollout.canary),
+            watched: 0,
+            promoted: false,
             prepared: false,
             replicas,
             old_replicas: known,
@@ -320,14 +331,12 @@ impl Shared {
         }
     }
 
-    async fn stored_spec(&self, release: &ReleaseId) -> Option<AppSpec> {
-        let snapshot = self.store.load().await.ok()?;
-        snapshot.records.iter().find_map(|record| match record {
-            crate::records::Record::Release(stored) if stored.id == *release => {
-                Some(AppSpec::from(&stored.spec))
-            }
+    async fn stored_spec(&self, release: &ReleaseId) -> PortResult<Option<AppSpec>> {
+        let snapshot = within("read the stored releases", LOAD, self.store.load()).await?;
+        Ok(snapshot.records.iter().find_map(|record| match record {
+            Record::Release(stored) if stored.id == *release => Some(AppSpec::from(&stored.spec)),
             _ => None,
-        })
+        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use nd_types::{AppName, DeploymentId, RuntimeKind, Timestamp};
+use nd_types::{AppName, DeploymentId, RuntimeKind, StrategyName, Timestamp};
 
 use crate::model::edit::EditError;
 use crate::ports::PortError;
@@ -56,8 +56,8 @@ pub enum EngineError {
     #[error("runtime {0} is not available in this daemon")]
     NoRuntime(RuntimeKind),
     /// The strategy that was asked for cannot be used.
-    #[error("strategy bluegreen cannot be used: {0}; use `strategy: recreate`")]
-    Strategy(String),
+    #[error("strategy {0} cannot be used: {1}; use `strategy: recreate`")]
+    Strategy(StrategyName, String),
     /// There is no earlier release.
     #[error("app `{0}` has no earlier release to go back to")]
     NothingToRollBackTo(AppName),

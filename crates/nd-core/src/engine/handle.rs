@@ -82,6 +82,15 @@ impl EngineHandle {
         self.edit(&deployment.app, Edit::Cancel(id.clone()), actor).await
     }
 
+    /// Lets the release that a deployment tries with some of the clients take over at once.
+    ///
+    /// # Errors
+    /// When it is not under way, or tries nothing.
+    pub async fn promote(&self, id: &DeploymentId, actor: &str) -> Result<u64, EngineError> {
+        let deployment = self.deployment(id).ok_or_else(|| EngineError::UnknownDeployment(id.clone()))?;
+        self.edit(&deployment.app, Edit::Promote(id.clone()), actor).await
+    }
+
     /// Runs a stopped app. Answers the number of the wish, for [`settled`](Self::settled).
     ///
     /// # Errors

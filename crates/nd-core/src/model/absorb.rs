@@ -1,6 +1,6 @@
 //! Taking in what came of actions.
 
-use nd_types::{ExitStatus, ReleaseId, UnitId};
+use nd_types::{ExitStatus, ReleaseId, StrategyName, UnitId};
 
 use super::action::{
     ActionEnd, ActionError, NotReady, ReadyReport, RoutesServing, Started, StopReport, UnitAction,
@@ -286,6 +286,7 @@ impl AppModel {
             && rollout.mixed < mix
         {
             rollout.mixed = mix;
+            rollout.canary.since = (rollout.strategy == StrategyName::Canary).then_some(now.wall);
             self.touch(now);
         }
     }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{DeploymentId, Gate, Timestamp};
+use nd_types::{DeploymentId, Gate, StrategyName, Timestamp};
 
 use super::steps::StepTracker;
 use super::{AppModel, Fact, Now, Release};
 use crate::diagnosis::Diagnosis;
 use crate::events::Event;
 use crate::records::{
-    AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord, RolloutRecord, RolloutStage,
+    AppRecord, CanaryRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord, RolloutRecord, RolloutStage,
     RunIntent,
 };
 use crate::spec::AppSpec;
@@ -22,6 +22,8 @@ pub enum Edit {
     Deploy(Box<DeployEdit>),
     /// End the deployment under way and go back.
     Cancel(DeploymentId),
+    /// Let the release that is tried take over at once.
+    Promote(DeploymentId),
     /// Run.
     Start,
     /// Do not run.
@@ -74,6 +76,9 @@ pub enum EditError {
     /// The deployment to cancel is not under way.
     #[error("deployment {0} is not under way")]
     NotUnderWay(DeploymentId),
+    /// The deployment to promote goes through no steps.
+    #[error("deployment {0} is no canary: it takes over by itself")]
+    NoCanary(DeploymentId),
     /// Fewer than one instance.
     #[error("an app has at least one instance; `stop` stops it")]
     NoInstances,
@@ -147,6 +152,7 @@ impl AppModel {
         match edit {
             Edit::Deploy(deploy) => self.edit_deploy(*deploy, &mut edited)?,
             Edit::Cancel(id) => self.edit_cancel(&id, &mut edited)?,
+            Edit::Promote(id) => Self::edit_promote(&id, &mut edited)?,
             Edit::Start => self.edit_start(now, &mut edited)?,
             Edit::Stop => self.edit_stop(RunIntent::Stopped, "stop", now, &mut edited),
             Edit::Remove { force: false } if self.record.protected => return Err(EditError::Protected),
@@ -240,6 +246,7 @@ impl AppModel {
             from_idle: self.serves_nothing(),
             deadline,
             mixed: 0,
+            canary: CanaryRecord::default(),
             before: None,
             stage: RolloutStage::Advancing,
         });
@@ -260,6 +267,19 @@ impl AppModel {
             error: Some(Diagnosis::new("cancelled by the user")),
             ..deployment
         });
+        Ok(())
+    }
+
+    fn edit_promote(id: &DeploymentId, edited: &mut Edited) -> Result<(), EditError> {
+        let advances =
+            |rollout: &&mut RolloutRecord| rollout.deployment == *id && rollout.stage == RolloutStage::Advancing;
+        let under_way = edited.record.rollout.as_mut().filter(advances);
+        let Some(rollout) = under_way else { return Err(EditError::NotUnderWay(id.clone())) };
+        if rollout.strategy != StrategyName::Canary {
+            return Err(EditError::NoCanary(id.clone()));
+        }
+        rollout.canary.promoted = true;
+        edited.change = Some("promote".to_owned());
         Ok(())
     }
 

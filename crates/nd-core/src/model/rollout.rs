@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nd_types::{ReleaseId, UnitId};
+use nd_types::{ReleaseId, StrategyName, UnitId};
 
 use super::decide::{Decision, Strategies};
 use super::unit::UnitState;
@@ -12,7 +12,7 @@ use crate::events::Event;
 use crate::plan::Plan;
 use crate::ports::{PlanInput, UnitInput, UnitReadiness};
 use crate::records::{
-    BakeRecord, DeploymentStatus, Record, RolloutRecord, RolloutStage, RunIntent, UNDO_LIMIT,
+    BakeRecord, CanaryRecord, DeploymentStatus, Record, RolloutRecord, RolloutStage, RunIntent, UNDO_LIMIT,
 };
 
 impl AppModel {
@@ -50,6 +50,9 @@ impl AppModel {
             old: old.as_ref(),
             switched: self.record.active.as_ref() == Some(&rollout.release),
             mixed: rollout.mixed,
+            canary: self.spec_of(&rollout.release).map(|spec| &spec.rollout.canary).filter(|_| !rollout.from_idle),
+            watched: rollout.canary.watched,
+            promoted: rollout.canary.promoted,
             prepared: self.is_prepared(&rollout.release),
             replicas: rollout.replicas,
             old_replicas: rollout.old_replicas,
@@ -248,7 +251,11 @@ impl AppModel {
         };
         deployment.status = DeploymentStatus::RolledBack;
         deployment.error = Some(Diagnosis::new(reason));
-        let strategy = deployment.strategy;
+        // What has served before need not be tried.
+        let strategy = match deployment.strategy {
+            StrategyName::Canary => StrategyName::BlueGreen,
+            strategy => strategy,
+        };
         deployment.previous = Some(release.clone());
         self.dirty.push(Record::Deployment(Box::new(deployment.clone())));
         self.fact(None, Event::DeployRolledBack { to: bake.previous.clone(), reason: reason.to_owned() });
@@ -262,6 +269,7 @@ impl AppModel {
             from_idle: false,
             deadline: now.wall.saturating_add(UNDO_LIMIT).unwrap_or(now.wall),
             mixed: 0,
+            canary: CanaryRecord::default(),
             before: None,
             stage: RolloutStage::Advancing,
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nd_types::{Availability, ReleaseId, ServiceLimits, UnitId};
+use nd_types::{Availability, ReleaseId, ServiceLimits, Split, UnitId};
 
 use super::action::Action;
 use super::decide::Decision;
@@ -105,7 +105,9 @@ impl AppModel {
             let surplus = unit.release() == active && unit.slot() > self.slots();
             !surplus && self.can_serve(unit) && !self.must_restart(unit)
         };
-        let routes = self.routes_to(active, mix.units.iter().filter(serves), Availability::Serving)?;
+        let mut routes = self.routes_to(active, mix.units.iter().filter(serves), Availability::Serving)?;
+        let tried = |split: &&Split| routes.units.iter().any(|unit| *unit.release() == split.release);
+        routes.service.split = mix.split.as_ref().filter(tried).cloned();
         Some(AppRoutes { mix: mix.number, ..routes })
     }
 

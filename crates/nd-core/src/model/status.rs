@@ -8,6 +8,7 @@ use std::sync::Arc;
 use nd_types::{AppName, DeploymentId, ExitStatus, Gate, ReleaseId, Timestamp, UnitId};
 
 use super::AppModel;
+use super::canary::CanaryStatus;
 use super::crash::Verdict;
 use super::unit::{Unit, UnitState};
 use crate::plan::Plan;
@@ -77,6 +78,8 @@ pub struct AppStatus {
     pub spec: Option<Arc<AppSpec>>,
     /// The deployment under way.
     pub rollout: Option<DeploymentId>,
+    /// The release that is tried with some of the clients.
+    pub canary: Option<CanaryStatus>,
     /// The deployment under way, or the last one.
     pub deployment: Option<DeploymentRecord>,
     /// Releases that can be rolled back to, newest first.
@@ -140,6 +143,7 @@ impl AppModel {
             release: record.active.clone(),
             spec: shown.or(last).and_then(|release| self.spec_of(release)).cloned(),
             rollout: rollout.map(|rollout| rollout.deployment.clone()),
+            canary: self.canary_status(),
             deployment: self.deployment.clone(),
             kept: record.kept.clone(),
             fixed_port: record.fixed_port,

@@ -118,6 +118,7 @@ fn name_of(step: &Step) -> &'static str {
         Step::WaitReady(_) => "health",
         Step::Apply(units) if units.is_empty() => "hold",
         Step::Apply(_) | Step::Mix(_) => "swap",
+        Step::Watch { .. } => "canary",
         Step::Drain(_) => "drain",
         Step::Stop(_) => "stop",
         Step::Remove(_) => "remove",

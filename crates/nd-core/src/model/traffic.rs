@@ -38,6 +38,8 @@ pub(super) struct Gauge {
     /// The last reading of a deployment that is about to end.
     last: Closing,
     since: Mono,
+    /// The reading at the end of a trial's step was in vain: the next one comes in due time.
+    in_vain: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -90,15 +92,17 @@ impl AppModel {
         let on_probation = self.record.bake.as_ref().is_some_and(|bake| {
             bake.reference.is_some() && now.wall <= bake.until && self.record.rollout.is_none()
         });
-        if !on_probation || !self.runs_active() || self.suspended {
+        if !(on_probation || self.is_trial()) || !self.runs_active() || self.suspended {
             self.gauge.next = None;
             return false;
         }
         let next = *self.gauge.next.get_or_insert_with(|| tick_after(now.mono + EVERY));
-        if next > now.mono {
-            decision.wake(next);
+        let step_is_over = self.is_step_over(now) && !self.gauge.in_vain;
+        if next <= now.mono || step_is_over {
+            return true;
         }
-        next <= now.mono
+        decision.wake(self.step_to_end(now).map_or(next, |end| next.min(end)));
+        false
     }
 
     /// Takes in a reading.
@@ -106,6 +110,7 @@ impl AppModel {
         self.gauge.asking = false;
         self.gauge.next = self.gauge.next.filter(|at| *at > now.mono);
         let begins = self.record.rollout.as_ref().is_some_and(|rollout| rollout.before.is_none());
+        let begun = begins && result.is_ok();
         match result {
             Ok(traffic) if begins => self.begin_receipt(traffic, now),
             Err(_) if begins => self.gauge.unread = true,
@@ -117,10 +122,14 @@ impl AppModel {
                 }
                 self.gauge.last = Closing::Done(traffic.map(Box::new));
             }
-            Ok(traffic) => self.judge_probation(&traffic, now),
+            Ok(traffic) => {
+                self.judge_trial(&traffic, now);
+                self.judge_probation(&traffic, now);
+            }
             // The next reading will do.
             Err(_) => {}
         }
+        self.gauge.in_vain = !begun && self.is_step_over(now);
     }
 
     fn begin_receipt(&mut self, traffic: AppTraffic, now: Now) {
@@ -191,19 +200,39 @@ impl AppModel {
             return;
         };
         let new = traffic.of(&active).since(&reference.began_at);
-        if let Some(why) = is_worse(&reference.previous, &new) {
+        if let Some(why) = is_worse(&reference.previous, &new, Compared::After) {
             self.end_probation(&active, &why, now);
         }
     }
 }
 
+/// When the release before answered what another one is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// Before the new one took over.
+    After,
+    /// In the same time.
+    Beside,
+}
+
+impl Compared {
+    /// What is said about the new release, and about the one before.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::After => (" since it took over", "before"),
+            Self::Beside => ("", "beside it"),
+        }
+    }
+}
+
 /// Why a release does so much worse than the one before that it must go.
-fn is_worse(old: &ReleaseTraffic, new: &ReleaseTraffic) -> Option<String> {
+pub(super) fn is_worse(old: &ReleaseTraffic, new: &ReleaseTraffic, compared: Compared) -> Option<String> {
+    let (since, then) = compared.words();
     let (before, after) = (old.error_rate() * 100.0, new.error_rate() * 100.0);
     if is_much_more((old.failed, old.answers), (new.failed, new.answers)) {
         let answers = new.answers;
         return Some(format!(
-            "{after:.1}% of {answers} requests failed (5xx) since it took over, {before:.1}% before"
+            "{after:.1}% of {answers} requests failed (5xx){since}, {before:.1}% {then}"
         ));
     }
     let usual = old.p95()?;
@@ -211,7 +240,8 @@ fn is_worse(old: &ReleaseTraffic, new: &ReleaseTraffic) -> Option<String> {
     let (many, before) = (new.slower_than(slow), old.slower_than(slow));
     is_much_more((before, old.answers), (many, new.answers)).then(|| {
         let (answers, slow) = (new.answers, nd_types::format_duration(slow));
-        format!("{many} of {answers} requests took about {slow} or longer since it took over, {before} of {} before", old.answers)
+        let all = old.answers;
+        format!("{many} of {answers} requests took about {slow} or longer{since}, {before} of {all} {then}")
     })
 }
 
@@ -234,17 +264,21 @@ mod tests {
         ReleaseTraffic { answers, failed, latency_us: [(bucket, answers)].into() }
     }
 
+    fn worse(old: &ReleaseTraffic, new: &ReleaseTraffic) -> Option<String> {
+        is_worse(old, new, Compared::After)
+    }
+
     #[test]
     fn a_release_is_worse_when_many_more_of_its_answers_fail() {
         let old = traffic(1000, 10, 5_000);
-        assert_eq!(is_worse(&old, &traffic(100, 6, 5_000)), None);
-        let why = is_worse(&old, &traffic(100, 20, 5_000));
+        assert_eq!(worse(&old, &traffic(100, 6, 5_000)), None);
+        let why = worse(&old, &traffic(100, 20, 5_000));
         assert_eq!(
             why.as_deref(),
             Some("20.0% of 100 requests failed (5xx) since it took over, 1.0% before")
         );
         assert_eq!(
-            is_worse(&traffic(100, 50, 5_000), &traffic(100, 60, 5_000)),
+            worse(&traffic(100, 50, 5_000), &traffic(100, 60, 5_000)),
             None,
             "it was no better before"
         );
@@ -252,17 +286,17 @@ mod tests {
 
     #[test]
     fn a_handful_of_failures_says_nothing() {
-        assert_eq!(is_worse(&traffic(1000, 0, 5_000), &traffic(9, 9, 5_000)), None);
+        assert_eq!(worse(&traffic(1000, 0, 5_000), &traffic(9, 9, 5_000)), None);
     }
 
     #[test]
     fn a_release_is_worse_when_many_more_of_its_answers_are_slow() {
         let old = traffic(1000, 0, 100_000);
-        assert_eq!(is_worse(&old, &traffic(100, 0, 250_000)), None);
-        let why = is_worse(&old, &traffic(100, 0, 500_000));
+        assert_eq!(worse(&old, &traffic(100, 0, 250_000)), None);
+        let why = worse(&old, &traffic(100, 0, 500_000));
         let expected = "100 of 100 requests took about 350ms or longer since it took over, 0 of 1000 before";
         assert_eq!(why.as_deref(), Some(expected));
-        assert_eq!(is_worse(&old, &traffic(9, 0, 500_000)), None, "too few to say");
+        assert_eq!(worse(&old, &traffic(9, 0, 500_000)), None, "too few to say");
     }
 
     #[test]
@@ -272,7 +306,7 @@ mod tests {
             failed: 0,
             latency_us: [(5_000, quick), (2_500_000, long)].into(),
         };
-        assert_eq!(is_worse(&mixed(1000, 40), &mixed(180, 20)), None);
-        assert_eq!(is_worse(&mixed(1000, 100), &mixed(160, 40)), None);
+        assert_eq!(worse(&mixed(1000, 40), &mixed(180, 20)), None);
+        assert_eq!(worse(&mixed(1000, 100), &mixed(160, 40)), None);
     }
 }

@@ -6,7 +6,7 @@ use nd_types::{ReleaseId, StrategyName, UnitId};
 
 use super::runtime::RuntimeCaps;
 use crate::plan::Plan;
-use crate::spec::AppSpec;
+use crate::spec::{AppSpec, CanarySpec};
 
 /// Plans the way from what is to what should be. Pure: the same input gives the same plan, so a plan can be tested
 /// without an engine, shown to the user, and is exactly what runs.
@@ -38,6 +38,12 @@ pub struct PlanInput<'a> {
     pub switched: bool,
     /// The number of the last [`Mix`](crate::plan::Mix) of both releases that has served; 0 before the first.
     pub mixed: u16,
+    /// How the new release is to be tried; absent where there is nothing to try it beside.
+    pub canary: Option<&'a CanarySpec>,
+    /// The number of the last mix in which it has done well for as long as it had to.
+    pub watched: u16,
+    /// Whether the user has seen enough of the trial: the new release takes over now.
+    pub promoted: bool,
     /// Whether the new release has been prepared.
     pub prepared: bool,
     /// How many instances the new release is to have.

@@ -89,6 +89,27 @@ impl ReleaseTraffic {
     }
 }
 
+impl ReleaseTraffic {
+    /// As [`Self::p95`], with the answers of its bucket spread evenly within it; of those above all bounds only that is
+    /// known.
+    #[must_use]
+    pub fn p95_about(&self) -> Option<Duration> {
+        let measured: u64 = self.latency_us.values().sum();
+        let rank = measured as f64 * 0.95;
+        let (mut below, mut from) = (0.0, Duration::ZERO);
+        for (bound, count) in &self.latency_us {
+            let (count, to) = (*count as f64, Duration::from_micros(*bound));
+            if count > 0.0 && below + count >= rank {
+                let known = *bound != u64::MAX;
+                return Some(if known { from + (to - from).mul_f64((rank - below) / count) } else { from });
+            }
+            below += count;
+            from = to;
+        }
+        None
+    }
+}
+
 /// A map of numbers as a list of pairs: as keys of JSON, numbers would become text.
 mod pairs {
     use std::collections::BTreeMap;

@@ -108,11 +108,34 @@ pub struct RolloutRecord {
     /// The number of the last mix of both releases that has served, where the strategy goes through such.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub mixed: u16,
+    /// How a release that is tried stands.
+    #[serde(default, skip_serializing_if = "CanaryRecord::is_new")]
+    pub canary: CanaryRecord,
     /// What the counters of the app stood at before the first table changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Box<AppTraffic>>,
     /// Forward or back.
     pub stage: RolloutStage,
+}
+
+/// How the trial of a release stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryRecord {
+    /// Since when the last mix serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// The number of the last mix in which it has done well for as long as it had to.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub watched: u16,
+    /// The user has seen enough: it takes over now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub promoted: bool,
+}
+
+impl CanaryRecord {
+    fn is_new(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]

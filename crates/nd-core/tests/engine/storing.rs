@@ -1,15 +1,15 @@
 //! A store that is full, broken or slow.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use nd_core::engine::EngineError;
+use nd_core::engine::{EngineError, RollbackRequest, RollbackTarget};
 use nd_core::events::StoredEvent;
 use nd_core::model::AppPhase;
-use nd_core::ports::{HistoryQuery, PortErrorKind, PortResult, Seq, Snapshot, StateStore};
+use nd_core::ports::{HistoryQuery, PortError, PortErrorKind, PortResult, Seq, Snapshot, StateStore};
 use nd_core::records::Record;
 use nd_testkit::MemoryStore;
 use nd_testkit::fake::Cable;
@@ -155,4 +155,51 @@ impl StateStore for Panicking {
     async fn compact(&self, before: Timestamp) -> PortResult<()> {
         self.store.compact(before).await
     }
+}
+
+/// A store that cannot be read for a while.
+struct Unreadable {
+    store: MemoryStore,
+    broken: AtomicBool,
+}
+
+#[async_trait]
+impl StateStore for Unreadable {
+    async fn load(&self) -> PortResult<Snapshot> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(PortError::new(PortErrorKind::Unavailable, "read state: the disk does not answer"));
+        }
+        self.store.load().await
+    }
+
+    async fn append(&self, records: Vec<Record>) -> PortResult<Seq> {
+        self.store.append(records).await
+    }
+
+    async fn events(&self, query: &HistoryQuery) -> PortResult<Vec<StoredEvent>> {
+        self.store.events(query).await
+    }
+
+    async fn compact(&self, before: Timestamp) -> PortResult<()> {
+        self.store.compact(before).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_says_that_the_store_cannot_be_read_and_not_that_there_is_nothing() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let store = Arc::new(Unreadable { store: world.store.clone(), broken: AtomicBool::new(false) });
+    let daemon = world.daemon_with(store.clone(), Arc::new(|_: &str| {}), Cable::new()).await?;
+    let first = daemon.serve(&shop, web("")).await?;
+    daemon.serve(&shop, web("")).await?;
+    let back = RollbackRequest::new(&shop, RollbackTarget::Previous, "tester");
+    store.broken.store(true, Ordering::SeqCst);
+    let EngineError::Store(error) = refusal(daemon.engine.rollback(back.clone()).await) else {
+        return Err("another refusal".into());
+    };
+    assert_eq!(error.kind, PortErrorKind::Unavailable);
+    store.broken.store(false, Ordering::SeqCst);
+    let accepted = daemon.engine.rollback(back).await?;
+    assert_eq!(daemon.ended(&shop, &accepted).await?.release, first);
+    Ok(())
 }

@@ -73,6 +73,12 @@ fn no_history_of_rolling_deployments_breaks_a_law() -> Result<(), String> {
 }
 
 #[test]
+fn no_history_of_canary_deployments_breaks_a_law() -> Result<(), String> {
+    every_history(&[StrategyName::Canary])
+}
+
+#[test]
 fn no_history_of_mixed_deployments_breaks_a_law() -> Result<(), String> {
-    every_history(&[StrategyName::BlueGreen, StrategyName::Recreate, StrategyName::Rolling])
+    let all = [StrategyName::BlueGreen, StrategyName::Recreate, StrategyName::Rolling, StrategyName::Canary];
+    every_history(&all)
 }

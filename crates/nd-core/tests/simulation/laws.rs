@@ -64,7 +64,7 @@ fn owned(sim: &Sim) -> BTreeSet<UnitId> {
 
 /// Whether both releases may be in one table while a deployment of this strategy is under way.
 pub(crate) fn mixes(strategy: StrategyName) -> bool {
-    matches!(strategy, StrategyName::Rolling)
+    matches!(strategy, StrategyName::Rolling | StrategyName::Canary)
 }
 
 pub(crate) fn check_owed(owed: &BTreeSet<UnitId>, actions: &[Action]) -> Law {

@@ -5,6 +5,7 @@
 //! hold after every step and at the end. [`histories`] drives random histories and shrinks those that break a law; the
 //! other files prove one sentence of the architecture each.
 
+mod canary;
 mod deploys;
 mod histories;
 mod keeping;

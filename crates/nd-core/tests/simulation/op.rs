@@ -59,6 +59,7 @@ pub(crate) enum Wish {
     Deploy(Recipe, StrategyName, Option<u16>),
     Rollback(usize, StrategyName),
     Cancel,
+    Promote,
     Start,
     Stop,
     Restart,
@@ -154,6 +155,9 @@ impl Wish {
             Self::Cancel => {
                 sim.model.record().rollout.as_ref().map(|rollout| Edit::Cancel(rollout.deployment.clone()))
             }
+            Self::Promote => {
+                sim.model.record().rollout.as_ref().map(|rollout| Edit::Promote(rollout.deployment.clone()))
+            }
             Self::Start => Some(Edit::Start),
             Self::Stop => Some(Edit::Stop),
             Self::Restart => Some(Edit::Restart),
@@ -242,6 +246,7 @@ fn wish(strategies: Vec<StrategyName>) -> impl Strategy<Value = Wish> {
         6 => deploy.prop_map(|(recipe, strategy, replicas)| Wish::Deploy(recipe, strategy, replicas)),
         2 => (0usize..4, strategy).prop_map(|(pick, strategy)| Wish::Rollback(pick, strategy)),
         2 => Just(Wish::Cancel),
+        1 => Just(Wish::Promote),
         2 => Just(Wish::Start),
         1 => Just(Wish::Stop),
         2 => Just(Wish::Restart),

@@ -13,7 +13,8 @@ use crate::recipe::Nature;
 use crate::sim::{Outcome, Sim};
 use crate::story::running;
 
-const ALL: [StrategyName; 3] = [StrategyName::BlueGreen, StrategyName::Recreate, StrategyName::Rolling];
+const ALL: [StrategyName; 4] =
+    [StrategyName::BlueGreen, StrategyName::Recreate, StrategyName::Rolling, StrategyName::Canary];
 
 /// A release that has replaced another one, which answered a thousand requests well.
 fn replaced(strategy: StrategyName) -> Result<(Sim, ReleaseId, ReleaseId), String> {

@@ -3,9 +3,13 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use nd_core::spec::{AppSpec, CommandSpec, HostPortSpec, RestartPolicy, Workload};
+use nd_core::spec::{AppSpec, CanarySpec, CommandSpec, HostPortSpec, RestartPolicy, Workload};
 use nd_types::{ByteSize, HostPortProtocol};
+
+/// For how long a release is tried at each step.
+pub(crate) const PAUSE: Duration = Duration::from_secs(12);
 
 /// How the units of a release behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,7 @@ impl Recipe {
         let mut spec = AppSpec::new(Workload::Command(command));
         spec.port = NonZeroU16::new(3000);
         spec.keep_releases = self.keep;
+        spec.rollout.canary = CanarySpec { steps: vec![10, 50], pause: PAUSE, ..CanarySpec::default() };
         spec.restart.policy = self.policy;
         spec.restart.max_memory = Some(ByteSize(1 << 30));
         spec.restart.cron = (self.nature == Nature::Scheduled).then(|| "* * * * *".parse().ok()).flatten();

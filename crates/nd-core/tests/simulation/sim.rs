@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_bluegreen::{BlueGreen, Recreate, Rolling};
+use nd_bluegreen::{BlueGreen, Canary, Recreate, Rolling};
 use nd_core::events::Event;
 use nd_core::model::edit::{DeployEdit, Edit, EditError};
 use nd_core::model::{Action, ActionEnd, AppModel, CheckReport, Fact, NotReady, Strategies, UnitAction};
@@ -66,8 +66,8 @@ impl Sim {
         let app = AppName::new("shop").map_err(|error| error.to_string())?;
         let world = World::new(app.clone());
         let model = AppModel::new(AppRecord::new(app, world.wall()), Vec::new(), None);
-        let strategies: [Arc<dyn DeployStrategy>; 3] =
-            [Arc::new(BlueGreen), Arc::new(Recreate), Arc::new(Rolling)];
+        let strategies: [Arc<dyn DeployStrategy>; 4] =
+            [Arc::new(BlueGreen), Arc::new(Recreate), Arc::new(Rolling), Arc::new(Canary)];
         let strategies = strategies.into_iter().map(|strategy| (strategy.name(), strategy)).collect();
         let mut sim = Self {
             model,
@@ -254,6 +254,7 @@ impl Sim {
                 | EditError::ReleaseGone(_)
                 | EditError::ServesAlready(_)
                 | EditError::NotUnderWay(_)
+                | EditError::NoCanary(_)
                 | EditError::NoInstances
                 | EditError::OnlyOne(_)
                 | EditError::Protected

@@ -66,6 +66,7 @@ pub(crate) fn state(generation: u64, address: SocketAddr) -> Result<Arc<EdgeStat
             limits: ServiceLimits::default(),
             rules: Arc::default(),
             gate: nd_types::Gate::Open,
+            split: None,
         }],
         routes: vec![Route {
             host: HostPattern::new("app.test")?,

@@ -87,6 +87,7 @@ impl State {
                 limits: ServiceLimits::default(),
                 rules: Arc::default(),
                 gate: nd_types::Gate::Open,
+                split: None,
             });
             Ok(())
         });

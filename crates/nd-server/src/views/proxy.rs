@@ -232,6 +232,7 @@ mod tests {
             limits: ServiceLimits::default(),
             rules: std::sync::Arc::default(),
             gate: Gate::Open,
+            split: None,
         };
         let route = |host: &str, path: &str, app: &str| Route {
             host: HostPattern::pattern(host).unwrap(),

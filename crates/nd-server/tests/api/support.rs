@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use nd_api::v1::RequestFrame;
-use nd_bluegreen::{BlueGreen, Recreate, Rolling};
+use nd_bluegreen::{BlueGreen, Canary, Recreate, Rolling};
 use nd_core::engine::EngineHandle;
 use nd_core::{Engine, Registry};
 use nd_logs::SegmentLog;
@@ -315,6 +315,7 @@ async fn engine(store: MemoryStore, clock: Arc<SystemClock>) -> TestResult<Engin
         .strategy(Arc::new(BlueGreen))
         .strategy(Arc::new(Recreate))
         .strategy(Arc::new(Rolling))
+        .strategy(Arc::new(Canary))
         .build()?;
     Ok(Engine::builder(registry).store(Arc::new(store)).clock(clock).build().await?)
 }

@@ -100,6 +100,7 @@ fn service(app: &AppName, backends: Vec<Backend>) -> Result<Service> {
         limits: ServiceLimits::default(),
         rules: Arc::default(),
         gate: nd_types::Gate::Open,
+        split: None,
     })
 }
 

@@ -1,0 +1,69 @@
+//! What a trial and its rules look like in the store: golden files, as in `records.rs`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nd_core::records::{AppRecord, CanaryRecord, Record, ReleaseRecord, RolloutRecord, RolloutStage};
+use nd_core::spec::{AbortRules, AppSpec, CanarySpec, CommandSpec, RolloutSpec, Workload};
+use nd_types::{StrategyName, Timestamp};
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn keeps(file: &str, record: &Record) -> Outcome {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/records/v1").join(file);
+    let stored = record.encode()?;
+    let written: serde_json::Value = serde_json::from_str(&stored.body.unwrap_or_default())?;
+    let kept = std::fs::read_to_string(&path)
+        .map_err(|error| format!("{}: {error}; it would be {written:#}", path.display()))?;
+    assert_eq!(written, serde_json::from_str::<serde_json::Value>(&kept)?, "{file}: it is written otherwise");
+    assert_eq!(Record::decode(stored.kind, &stored.key, &kept)?, *record, "{file}: it means something else");
+    Ok(())
+}
+
+fn at(second: i64) -> Outcome<Timestamp> {
+    Ok(Timestamp::from_second(1_800_000_000 + second)?)
+}
+
+#[test]
+fn the_record_of_a_trial_is_kept() -> Outcome {
+    let rollout = RolloutRecord {
+        deployment: "dpl_8f3k2a1".parse()?,
+        release: "9g4m3b".parse()?,
+        strategy: StrategyName::Canary,
+        replicas: 2,
+        old_replicas: 2,
+        from_stopped: false,
+        from_idle: false,
+        deadline: at(900)?,
+        mixed: 2,
+        canary: CanaryRecord { since: Some(at(70)?), watched: 1, promoted: true },
+        before: None,
+        stage: RolloutStage::Advancing,
+    };
+    let app = AppRecord { rollout: Some(rollout), ..AppRecord::new("shop".parse()?, at(0)?) };
+    keeps("app-canary.json", &Record::App(Box::new(app)))
+}
+
+#[test]
+fn the_record_of_a_release_that_is_to_be_tried_is_kept() -> Outcome {
+    let command =
+        CommandSpec { argv: vec!["app".to_owned()], cwd: PathBuf::from("/srv"), user: None, path: None };
+    let abort_if = AbortRules { error_rate: "2%".parse().ok(), p95: Some(Duration::from_millis(800)) };
+    let canary = CanarySpec { steps: vec![10, 100], pause: Duration::from_secs(120), abort_if };
+    let spec = AppSpec {
+        strategy: Some(StrategyName::Canary),
+        rollout: RolloutSpec { canary, ..RolloutSpec::default() },
+        ..AppSpec::new(Workload::Command(command))
+    };
+    let record = ReleaseRecord {
+        id: "8f3k2a".parse()?,
+        app: "shop".parse()?,
+        deployment: None,
+        created_at: at(0)?,
+        adopted: None,
+        prepared: None,
+        spec: (&spec).into(),
+    };
+    assert_eq!(AppSpec::from(&record.spec), spec, "something of the spec is not stored");
+    keeps("release-canary.json", &Record::Release(Box::new(record)))
+}
