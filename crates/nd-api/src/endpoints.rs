@@ -101,6 +101,7 @@ endpoints! {
     DEPLOYMENT_LOG = Get "/api/v1/deployments/{deployment}/log", "The steps so far: a list of `StepRecord`.";
     DEPLOYMENT_STREAM = Get "/api/v1/deployments/{deployment}/stream", "The steps from the start to the end, as NDJSON of `StepRecord` or server-sent events.";
     DEPLOYMENT_CANCEL = Post "/api/v1/deployments/{deployment}/cancel", "Ends a deployment that is under way: `DeploymentView`.";
+    DEPLOYMENT_PROMOTE = Post "/api/v1/deployments/{deployment}/promote", "Lets the release that a canary tries take over at once: `DeploymentView`.";
     PLAN = Post "/api/v1/plan", "What a deployment would do (`DeployBody`): `PlanView`.";
     LOGS = Get "/api/v1/logs", "Log lines (`LogQuery`), as NDJSON of `LogFrame`.";
     EVENTS = Get "/api/v1/events", "Events (`EventQuery`): a page of `EventView`, or server-sent events.";

@@ -15,13 +15,14 @@ mod password;
 mod policy;
 mod port;
 mod proxy;
+mod rollout;
 mod schedule;
 mod statuses;
 mod volume;
 
 use std::time::Duration;
 
-use nd_types::{AppName, ByteSize, HostPattern, RuntimeKind, StrategyName};
+use nd_types::{AppName, ByteSize, HostPattern, RuntimeKind};
 use serde::{Deserialize, Serialize};
 
 pub use self::command::CommandLine;
@@ -35,6 +36,7 @@ pub use self::password::Password;
 pub use self::policy::{Condition, Environment, InvalidWord, Protocol, RestartPolicy, Sticky, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
 pub use self::proxy::{Access, BasicAuth, HeaderChanges, PageSource, Proxy, ProxyRateLimit, ProxyRoute};
+pub use self::rollout::{AbortIf, Canary, Rollout};
 pub use self::schedule::{CronSchedule, InvalidCron};
 pub use self::statuses::{InvalidStatus, StatusRange, Statuses};
 pub use self::volume::{InvalidVolume, VolumeMount, VolumeSource};
@@ -211,24 +213,6 @@ pub struct Deployment {
     /// How an instance is stopped.
     #[serde(default, skip_serializing_if = "is_default")]
     pub stop: Stop,
-}
-
-/// How one release replaces another (`deployment.rollout:`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rollout {
-    /// The strategy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strategy: Option<StrategyName>,
-    /// How many releases are kept for a rollback, the serving one included.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keep: Option<u16>,
-    /// How long requests in flight may take to finish.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
-    pub drain: Option<Duration>,
-    /// For how long a release that has taken over is on probation; zero is no probation.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
-    pub bake: Option<Duration>,
 }
 
 /// How an instance is stopped (`deployment.stop:`).

@@ -19,8 +19,8 @@ mod timeline;
 
 pub use self::access::{RequestFrame, RequestQuery};
 pub use self::app::{
-    AppView, CpuView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView, MemoryView, Phase,
-    RestartView,
+    AppView, CanaryView, CpuView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView,
+    MemoryView, Phase, RestartView,
 };
 pub use self::config::{AppConfigView, HealthCheckView, LimitsView, RestartRulesView, StopView};
 pub use self::deployment::{DeploymentStatus, DeploymentView, Diagnosis, Receipt, StepRecord, StepState};

@@ -179,6 +179,12 @@ pub(crate) enum Command {
         #[arg(value_name = "DPL", add = ArgValueCandidates::new(candidates::deployments))]
         deployment: String,
     },
+    /// Let the release that a canary tries take over at once
+    Promote {
+        /// The deployment, or the beginning of its id
+        #[arg(value_name = "DPL", add = ArgValueCandidates::new(candidates::deployments))]
+        deployment: String,
+    },
     /// Show what happened
     Events(EventsArgs),
     /// Watch apps, their lines and the host, full screen; without a terminal as plain rows

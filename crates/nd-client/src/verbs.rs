@@ -182,6 +182,11 @@ impl Client {
         self.call(Call::new(endpoints::DEPLOYMENT_CANCEL, &[id.as_str()])).await
     }
 
+    /// Lets the release that a canary tries take over at once.
+    pub async fn promote(&self, id: &DeploymentId) -> Answer<DeploymentView> {
+        self.call(Call::new(endpoints::DEPLOYMENT_PROMOTE, &[id.as_str()])).await
+    }
+
     /// Log lines: the last ones, and with `follow` what is written.
     pub async fn logs(&self, query: &LogQuery) -> Answer<Lines<LogFrame>> {
         self.stream(Call::new(endpoints::LOGS, &[]).query(query)).await

@@ -6,6 +6,7 @@ mod apps;
 mod container;
 mod health;
 mod proxy;
+mod rollout;
 mod sections;
 mod whole;
 

@@ -124,9 +124,19 @@ mistakes! {
     a_secret_is_a_feature_of_a_later_version:
         with("env: {DATABASE_URL: secret:DATABASE_URL}\n") =>
         "error[ND0202] nextdeploy.yml:4:21: `secret:DATABASE_URL` is not supported yet by this version; help: write `${DATABASE_URL}` and export it";
-    a_strategy_of_a_later_version_is_named:
-        with("deployment: {rollout: {strategy: canary}}\n") =>
-        "error[ND0202] nextdeploy.yml:4:34: strategy `canary` is not supported yet by this version; help: write `bluegreen`, `rolling` or `recreate`";
+    a_strategy_has_one_of_four_names:
+        with("deployment: {rollout: {strategy: canery}}\n") =>
+        "error[ND0121] nextdeploy.yml:4:34: `canery` is not one of bluegreen, rolling, recreate, canary; help: `canary`";
+    the_steps_of_a_canary_are_whole_and_rise:
+        with("deployment: {rollout: {canary: {steps: [5, 0.5%, 5%, 101]}}}\n") =>
+        "error[ND0121] nextdeploy.yml:4:44: a step must be a whole percent, 1–100, found 0.5%"
+        "error[ND0121] nextdeploy.yml:4:50: steps must rise, and 5% comes after 5%; help: write `[5, 25, 50]`"
+        "error[ND0121] nextdeploy.yml:4:54: `101` is not a share of 0 to 100; write it as `5%` or `0.5%`";
+    a_bound_of_a_canary_is_a_share_or_a_time:
+        with("deployment: {rollout: {canary: {pause: 10ms, abort_if: {error_rate: few, p95: 2m}}}}\n") =>
+        "error[ND0121] nextdeploy.yml:4:40: pause must be 1s–1d, found 10ms"
+        "error[ND0121] nextdeploy.yml:4:69: `few` is not a share of 0 to 100; write it as `5%` or `0.5%`"
+        "error[ND0121] nextdeploy.yml:4:79: p95 must be 1ms–30s, found 2m";
     serverless_belongs_to_the_original_tool:
         with("target_type: serverless\n") =>
         "error[ND0201] nextdeploy.yml:4:14: target_type serverless is a target of the original Go tool `nextdeploy` only; help: write `vps` to deploy to a server of your own";

@@ -108,7 +108,8 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         of(prop_oneof![
             Just(StrategyName::BlueGreen),
             Just(StrategyName::Recreate),
-            Just(StrategyName::Rolling)
+            Just(StrategyName::Rolling),
+            Just(StrategyName::Canary)
         ]),
         of(prop_oneof![Just(Instances::Max), (1u16..=1000).prop_filter_map("in range", Instances::count)]),
         vec("/[a-z]{1,6}", 0..3),
@@ -134,6 +135,8 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         m.restart.cron = restart.5.map(str::parse).transpose().ok()?;
         m.deployment.container.healthcheck = rest.0;
         m.deployment.rollout.strategy = rest.1;
+        m.deployment.rollout.canary.steps = vec![5, 100];
+        m.deployment.rollout.canary.abort_if.error_rate = "0.5%".parse().ok();
         m.deployment.stop.signal = Some(StopSignal::Int);
         m.scale.instances = rest.2;
         let mut paths = rest.3;

@@ -29,11 +29,11 @@ use std::time::Duration;
 use nd_supervise::Mono;
 use nd_types::{AppName, Backend, DeploymentId, ReleaseId, Timestamp, UnitId};
 
-pub use canary::CanaryStatus;
 pub use action::{
     Action, ActionEnd, ActionError, CheckReport, Checks, NotReady, ReadyReport, RoutesServing, Started,
     StopReport, UnitAction,
 };
+pub use canary::CanaryStatus;
 pub use crash::{CrashHistory, Verdict};
 pub use decide::{Decision, Strategies};
 pub use status::{AppPhase, AppStatus, UnitView};

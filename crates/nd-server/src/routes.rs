@@ -71,7 +71,7 @@ fn flat_routes(router: Routes) -> Routes {
 }
 
 fn v1_routes(router: Routes) -> Routes {
-    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 33] = [
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 34] = [
         row(api::VERSION, |filter| on(filter, system::version)),
         row(api::DAEMON, |filter| on(filter, system::daemon)),
         row(api::WORKERS, |filter| on(filter, system::workers)),
@@ -102,6 +102,7 @@ fn v1_routes(router: Routes) -> Routes {
         row(api::DEPLOYMENT_LOG, |filter| on(filter, deployments::log)),
         row(api::DEPLOYMENT_STREAM, |filter| on(filter, deployments::follow)),
         row(api::DEPLOYMENT_CANCEL, |filter| on(filter, deployments::cancel)),
+        row(api::DEPLOYMENT_PROMOTE, |filter| on(filter, deployments::promote)),
         row(api::PLAN, |filter| on(filter, deployments::plan)),
         row(api::LOGS, |filter| on(filter, logs::logs)),
         row(api::EVENTS, |filter| on(filter, events::events)),

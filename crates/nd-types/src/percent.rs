@@ -84,7 +84,9 @@ mod tests {
 
     #[test]
     fn a_share_reads_back_as_it_is_written() {
-        for (text, shown) in [("5%", "5%"), ("5", "5%"), ("0.5%", "0.5%"), ("2.25 %", "2.25%"), ("100%", "100%")] {
+        for (text, shown) in
+            [("5%", "5%"), ("5", "5%"), ("0.5%", "0.5%"), ("2.25 %", "2.25%"), ("100%", "100%")]
+        {
             let share: Percent = text.parse().unwrap();
             assert_eq!((share.to_string().as_str(), share.to_string().parse()), (shown, Ok(share)), "{text}");
         }

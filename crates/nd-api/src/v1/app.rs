@@ -77,6 +77,9 @@ pub struct AppView {
     /// The release that serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseId>,
+    /// The release that is tried with some of the clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryView>,
     /// What runs it.
     pub runtime: RuntimeKind,
     /// The image, for a container.
@@ -138,6 +141,22 @@ pub struct AppView {
     /// What the user should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// A release that is tried with some of the clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryView {
+    /// The release.
+    pub release: ReleaseId,
+    /// How many of a hundred clients get it.
+    pub percent: u8,
+    /// Which step that is, from 1.
+    pub step: u16,
+    /// How many steps there are before it takes over.
+    pub steps: u16,
+    /// When the step ends, unless the release does badly; absent where nothing is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// How many instances of an app there are.

@@ -28,6 +28,9 @@ pub struct DeployBody<M = Manifest> {
     /// How the release replaces the one before, this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategyName>,
+    /// How many of a hundred clients get the release at each step of a canary, this time; rising, 1 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary_steps: Option<Vec<u8>>,
     /// How long to wait for a deployment of the same app that is under way, in milliseconds; without it the
     /// deployment is queued, with 0 it is refused at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +59,7 @@ impl<M> DeployBody<M> {
             registry_auth: None,
             message: None,
             strategy: None,
+            canary_steps: None,
             lock_wait_ms: None,
             force: false,
             dry_run: false,
@@ -72,6 +76,7 @@ impl<M> DeployBody<M> {
             registry_auth: self.registry_auth,
             message: self.message,
             strategy: self.strategy,
+            canary_steps: self.canary_steps,
             lock_wait_ms: self.lock_wait_ms,
             force: self.force,
             dry_run: self.dry_run,

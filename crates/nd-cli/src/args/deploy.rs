@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap_complete::ArgValueCandidates;
 use nd_api::manifest::{ImageRef, Instances, Port, PortMapping, RestartMax, RestartPolicy, VolumeMount};
-use nd_types::{AppName, ByteSize, HostPattern, StrategyName};
+use nd_types::{AppName, ByteSize, HostPattern, InvalidPercent, Percent, StrategyName};
 
 use super::duration;
 use super::verbs::WaitFlags;
@@ -25,9 +25,9 @@ pub(crate) struct DeployArgs {
     /// The same as --env prod
     #[arg(long)]
     pub(crate) prod: bool,
-    /// How the release replaces the one before: bluegreen, rolling or recreate
+    /// How the release replaces the one before: bluegreen, rolling, recreate or canary; canary=10% and canary=5,25 say which share of the clients gets it first
     #[arg(long, value_name = "NAME", value_parser = strategy)]
-    pub(crate) strategy: Option<StrategyName>,
+    pub(crate) strategy: Option<Strategy>,
     /// What this deployment is about
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) message: Option<String>,
@@ -182,12 +182,41 @@ fn host(text: &str) -> Result<HostPattern, nd_types::InvalidHost> {
     HostPattern::new(text)
 }
 
-fn strategy(text: &str) -> Result<StrategyName, String> {
-    match text {
-        "bluegreen" => Ok(StrategyName::BlueGreen),
-        "recreate" => Ok(StrategyName::Recreate),
-        "rolling" => Ok(StrategyName::Rolling),
-        "canary" => Err(format!("strategy {text} is not supported yet by this version")),
-        _ => Err(format!("`{text}` is not one of bluegreen, rolling, recreate")),
+/// How a release takes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Strategy {
+    pub(crate) name: StrategyName,
+    /// Shares of the clients, for a canary.
+    pub(crate) steps: Option<Vec<u8>>,
+}
+
+fn strategy(text: &str) -> Result<Strategy, String> {
+    let name = match text {
+        "bluegreen" => StrategyName::BlueGreen,
+        "recreate" => StrategyName::Recreate,
+        "rolling" => StrategyName::Rolling,
+        "canary" => StrategyName::Canary,
+        _ => {
+            let unknown = || format!("`{text}` is not one of bluegreen, rolling, recreate, canary");
+            let steps = text.strip_prefix("canary=").ok_or_else(unknown)?;
+            return Ok(Strategy { name: StrategyName::Canary, steps: Some(shares(steps)?) });
+        }
+    };
+    Ok(Strategy { name, steps: None })
+}
+
+fn shares(text: &str) -> Result<Vec<u8>, String> {
+    let share = |part: &str| {
+        let share: Percent = part.parse().map_err(|error: InvalidPercent| error.to_string())?;
+        share
+            .as_whole()
+            .filter(|percent| *percent > 0)
+            .ok_or_else(|| format!("`{part}` is not a whole percent"))
+    };
+    let steps = text.split(',').map(share).collect::<Result<Vec<u8>, String>>()?;
+    if steps.is_sorted_by(|one, next| one < next) {
+        Ok(steps)
+    } else {
+        Err("the shares must rise".to_owned())
     }
 }

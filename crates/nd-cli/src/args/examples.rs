@@ -72,6 +72,7 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("deployments show", &["deployments show dpl_8f3k2a1"]),
     ("deployments logs", &["deployments logs dpl_8f3k2a1", "deployments logs --follow dpl_8f3k2a1"]),
     ("cancel", &["cancel dpl_8f3k2a1"]),
+    ("promote", &["promote dpl_8f3k2a1"]),
     ("events", &["events shop --follow", "events --type deploy.failed -n 5"]),
     ("monit", &["monit", "monit shop", "monit --once", "monit --interval 60"]),
     ("proxy", &["proxy show", "proxy test https://shop.example.com/cart"]),

@@ -80,7 +80,9 @@ fn a_wrong_value_is_told_how_to_be_written() {
         ("start --name=a --restart=alway", "`alway` is not one of always"),
         ("start --name=a --health-timeout=30", "needs a unit"),
         ("scale --name=a --instances=0", "instances must be 1–1000"),
-        ("deploy --strategy=canary", "not supported yet"),
+        ("deploy --strategy=canery", "is not one of bluegreen, rolling, recreate, canary"),
+        ("deploy --strategy=canary=0%", "`0%` is not a whole percent"),
+        ("deploy --strategy=canary=25,5", "the shares must rise"),
     ] {
         let error = typed(&format!("nextdeploy {line}")).unwrap_err().to_string();
         assert!(error.contains(message), "{line}: {error}");

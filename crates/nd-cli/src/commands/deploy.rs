@@ -20,7 +20,8 @@ pub(super) async fn run(args: &DeployArgs, context: &Context<'_>) -> Outcome {
     let asked = Asked::of_deploy(args, context.global);
     let bodies = requests(&asked, context.global, context.client.host(), context.output).await?;
     let bodies = bodies.into_iter().map(|body| DeployBody {
-        strategy: args.strategy,
+        strategy: args.strategy.as_ref().map(|strategy| strategy.name),
+        canary_steps: args.strategy.as_ref().and_then(|strategy| strategy.steps.clone()),
         message: args.message.clone(),
         force: args.force,
         ..body

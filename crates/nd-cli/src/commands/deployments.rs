@@ -1,4 +1,4 @@
-//! `deployments` and `cancel`.
+//! `deployments`, `cancel` and `promote`.
 
 use nd_api::v1::{DeploymentStatus, DeploymentView, PageQuery};
 
@@ -78,6 +78,17 @@ pub(super) async fn cancel(word: &str, context: &Context<'_>) -> Outcome {
         context
             .output
             .result(&format!("{} is being cancelled; {} goes back to what served before", view.id, view.app));
+    }
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn promote(word: &str, context: &Context<'_>) -> Outcome {
+    let id = targets::deployment(word, &context.client).await?;
+    let view = context.client.promote(&id).await?;
+    if context.output.json {
+        context.output.object(&view);
+    } else {
+        context.output.result(&format!("{} is being promoted; {} goes over to it", view.id, view.app));
     }
     Ok(Exit::Ok)
 }

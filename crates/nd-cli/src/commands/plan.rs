@@ -14,7 +14,13 @@ pub(super) async fn run(args: &DeployArgs, context: &Context<'_>, changed: Exit)
     let bodies = requests(&asked, context.global, context.client.host(), context.output).await?;
     let mut plans = Vec::with_capacity(bodies.len());
     for body in bodies {
-        let body = DeployBody { strategy: args.strategy, dry_run: true, ..body };
+        let asked = args.strategy.as_ref();
+        let body = DeployBody {
+            strategy: asked.map(|strategy| strategy.name),
+            canary_steps: asked.and_then(|strategy| strategy.steps.clone()),
+            dry_run: true,
+            ..body
+        };
         plans.push(context.client.plan(&body).await?);
     }
     if context.output.json {

@@ -1,7 +1,10 @@
 //! Apps: the table of all, and one with all there is to know.
 
+use std::time::Duration;
+
 use nd_api::flat::Status;
-use nd_api::v1::{AppView, Phase};
+use nd_api::v1::{AppView, CanaryView, Phase};
+use nd_types::Timestamp;
 
 use super::rows::Rows;
 use super::table::{self, Column, Layouts, Text, Tone, cut};
@@ -45,6 +48,7 @@ pub(crate) fn one(app: &AppView, output: &Output) -> String {
     rows.row("command", app.command.clone());
     app.urls.iter().for_each(|url| rows.row("url", url.clone()));
     rows.row("release", app.release.as_ref().map(ToString::to_string));
+    rows.row("canary", app.canary.as_ref().map(|canary| tried(canary, Timestamp::now())));
     rows.row("instances", format!("{} ready", instances(app)));
     rows.row("restart", format!("{}, {}", app.policy, restarts(app)));
     rows.row("usage", usage(app));
@@ -72,6 +76,17 @@ pub(super) fn usage(app: &AppView) -> String {
         app.memory.map(|used| format!("memory {}", unit::memory(used))),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// `25% of clients get 8f3k2a, step 2 of 3, the next one in 41s`.
+pub(super) fn tried(canary: &CanaryView, now: Timestamp) -> String {
+    let CanaryView { release, percent, step, steps, until } = canary;
+    let left = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+    let next = if step < steps { "the next one" } else { "all of them" };
+    let next = left.map(|left| {
+        format!(", {next} in {}", nd_types::format_duration(Duration::from_secs(left.as_secs())))
+    });
+    format!("{percent}% of clients get {release}, step {step} of {steps}{}", next.unwrap_or_default())
 }
 
 /// The table of its instances, and a word about those that are kept for a rollback.
@@ -171,6 +186,19 @@ mod tests {
             assert!(table.lines().all(|line| line.chars().count() <= width), "{width}\n{table}");
             insta::assert_snapshot!(format!("apps_at_{width}_columns"), table);
         }
+    }
+
+    #[test]
+    fn a_trial_says_who_gets_what_and_for_how_long() {
+        let mut canary: CanaryView = serde_json::from_str(
+            r#"{"release":"8f3k2a","percent":25,"step":2,"steps":3,"until":"2026-01-01T00:01:00Z"}"#,
+        )
+        .unwrap();
+        let now = "2026-01-01T00:00:19Z".parse().unwrap();
+        let said = tried(&canary, now);
+        assert_eq!(said, "25% of clients get 8f3k2a, step 2 of 3, the next one in 41s");
+        canary.until = None;
+        assert_eq!(tried(&canary, now), "25% of clients get 8f3k2a, step 2 of 3");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use nd_api::manifest::{Container, Deployment, InvalidVolume, PortMapping, VolumeMount};
 
 use super::health::healthcheck;
-use super::sections::{rollout, stop};
+use super::rollout;
+use super::sections::stop;
 use crate::decode::{Decoder, Field};
 use crate::report::Code;
 
@@ -11,7 +12,7 @@ pub(super) fn deployment(field: &Field<'_>, d: &mut Decoder) -> Deployment {
     let Some(mut keys) = field.keys(d) else { return Deployment::default() };
     let deployment = Deployment {
         container: keys.get("container").map(|field| container(&field, d)).unwrap_or_default(),
-        rollout: keys.get("rollout").map(|field| rollout(&field, d)).unwrap_or_default(),
+        rollout: keys.get("rollout").map(|field| rollout::decode(&field, d)).unwrap_or_default(),
         stop: keys.get("stop").map(|field| stop(&field, d)).unwrap_or_default(),
     };
     keys.finish(d);

@@ -1,57 +1,21 @@
-//! `deployment.rollout:`, `deployment.stop:`, `restart:` and `scale:`
+//! `deployment.stop:`, `restart:` and `scale:`
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use nd_api::manifest::{RestartLimits, RestartPolicy, Rollout, Scale, Stop};
-use nd_types::StrategyName;
+use nd_api::manifest::{RestartLimits, RestartPolicy, Scale, Stop};
 
 use super::app::LEAST_MEMORY;
 use crate::decode::{Decoder, Field, Keys};
 use crate::node::Value;
 use crate::report::Code;
-use crate::suggest::closest;
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
-const UP_TO_HOUR: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
-const UP_TO_DAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+pub(super) const UP_TO_HOUR: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
+pub(super) const UP_TO_DAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 /// The range that Coolify has for the same setting.
 const GRACE: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
-
-pub(super) fn rollout(field: &Field<'_>, d: &mut Decoder) -> Rollout {
-    let Some(mut keys) = field.keys(d) else { return Rollout::default() };
-    let rollout = Rollout {
-        strategy: keys.get("strategy").and_then(|field| strategy(&field, d)),
-        keep: keys.get("keep").and_then(|field| field.whole(&(1..=100), d)),
-        drain: keys.get("drain").and_then(|field| field.duration(&UP_TO_HOUR, d)),
-        bake: keys.get("bake").and_then(|field| field.duration(&UP_TO_DAY, d)),
-    };
-    keys.finish(d);
-    rollout
-}
-
-fn strategy(field: &Field<'_>, d: &mut Decoder) -> Option<StrategyName> {
-    let text = &field.scalar("a word", d)?.text;
-    match text.as_str() {
-        "bluegreen" => return Some(StrategyName::BlueGreen),
-        "recreate" => return Some(StrategyName::Recreate),
-        "rolling" => return Some(StrategyName::Rolling),
-        "canary" => {
-            let message = format!("strategy `{text}` is not supported yet by this version");
-            d.say(field.mistake(Code::NotYet, message).help("write `bluegreen`, `rolling` or `recreate`"));
-        }
-        _ => {
-            let mistake =
-                field.mistake(Code::BadValue, format!("`{text}` is not one of bluegreen, rolling, recreate"));
-            d.say(match closest(text, ["bluegreen", "rolling", "recreate"]) {
-                Some(word) => mistake.help(format!("`{word}`")),
-                None => mistake,
-            });
-        }
-    }
-    None
-}
 
 pub(super) fn stop(field: &Field<'_>, d: &mut Decoder) -> Stop {
     let Some(mut keys) = field.keys(d) else { return Stop::default() };

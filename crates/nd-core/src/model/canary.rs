@@ -55,9 +55,9 @@ impl AppModel {
 
     /// When the step under way ends.
     fn step_ends(&self) -> Option<Timestamp> {
-        let rollout = self.trial().filter(|rollout| {
-            rollout.canary.watched < rollout.mixed && !rollout.canary.promoted
-        })?;
+        let rollout = self
+            .trial()
+            .filter(|rollout| rollout.canary.watched < rollout.mixed && !rollout.canary.promoted)?;
         rollout.canary.since?.saturating_add(self.trial_spec()?.pause).ok()
     }
 

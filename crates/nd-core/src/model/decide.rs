@@ -138,11 +138,9 @@ impl AppModel {
                 Step::Drain(_) => UnitAction::Drain,
                 Step::Stop(_) => UnitAction::Stop,
                 Step::Remove(_) => UnitAction::Remove,
-                Step::Create(_)
-                | Step::Prepare(_)
-                | Step::Apply(_)
-                | Step::Mix(_)
-                | Step::Watch { .. } => continue,
+                Step::Create(_) | Step::Prepare(_) | Step::Apply(_) | Step::Mix(_) | Step::Watch { .. } => {
+                    continue;
+                }
             };
             let ends = matches!(action, UnitAction::Drain | UnitAction::Stop | UnitAction::Remove);
             if let Some(unit) = step.unit().filter(|unit| !ends || !self.may_be_routed(unit)) {

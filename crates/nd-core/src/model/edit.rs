@@ -10,8 +10,8 @@ use super::{AppModel, Fact, Now, Release};
 use crate::diagnosis::Diagnosis;
 use crate::events::Event;
 use crate::records::{
-    AppRecord, CanaryRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord, RolloutRecord, RolloutStage,
-    RunIntent,
+    AppRecord, CanaryRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord, RolloutRecord,
+    RolloutStage, RunIntent,
 };
 use crate::spec::AppSpec;
 
@@ -271,8 +271,9 @@ impl AppModel {
     }
 
     fn edit_promote(id: &DeploymentId, edited: &mut Edited) -> Result<(), EditError> {
-        let advances =
-            |rollout: &&mut RolloutRecord| rollout.deployment == *id && rollout.stage == RolloutStage::Advancing;
+        let advances = |rollout: &&mut RolloutRecord| {
+            rollout.deployment == *id && rollout.stage == RolloutStage::Advancing
+        };
         let under_way = edited.record.rollout.as_mut().filter(advances);
         let Some(rollout) = under_way else { return Err(EditError::NotUnderWay(id.clone())) };
         if rollout.strategy != StrategyName::Canary {

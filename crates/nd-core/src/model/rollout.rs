@@ -50,7 +50,10 @@ impl AppModel {
             old: old.as_ref(),
             switched: self.record.active.as_ref() == Some(&rollout.release),
             mixed: rollout.mixed,
-            canary: self.spec_of(&rollout.release).map(|spec| &spec.rollout.canary).filter(|_| !rollout.from_idle),
+            canary: self
+                .spec_of(&rollout.release)
+                .map(|spec| &spec.rollout.canary)
+                .filter(|_| !rollout.from_idle),
             watched: rollout.canary.watched,
             promoted: rollout.canary.promoted,
             prepared: self.is_prepared(&rollout.release),

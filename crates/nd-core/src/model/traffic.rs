@@ -231,9 +231,7 @@ pub(super) fn is_worse(old: &ReleaseTraffic, new: &ReleaseTraffic, compared: Com
     let (before, after) = (old.error_rate() * 100.0, new.error_rate() * 100.0);
     if is_much_more((old.failed, old.answers), (new.failed, new.answers)) {
         let answers = new.answers;
-        return Some(format!(
-            "{after:.1}% of {answers} requests failed (5xx){since}, {before:.1}% {then}"
-        ));
+        return Some(format!("{after:.1}% of {answers} requests failed (5xx){since}, {before:.1}% {then}"));
     }
     let usual = old.p95()?;
     let slow = usual.saturating_mul(SLOWER).max(usual.saturating_add(SLOWER_BY));

@@ -44,11 +44,7 @@ impl Default for RolloutSpec {
 impl Default for CanarySpec {
     /// 5, 25 and 50 of a hundred clients, a minute each.
     fn default() -> Self {
-        Self {
-            steps: vec![5, 25, 50],
-            pause: Duration::from_secs(60),
-            abort_if: AbortRules::default(),
-        }
+        Self { steps: vec![5, 25, 50], pause: Duration::from_secs(60), abort_if: AbortRules::default() }
     }
 }
 

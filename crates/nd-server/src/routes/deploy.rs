@@ -73,6 +73,13 @@ pub(super) fn built(api: &Api, caller: &Caller, body: &DeployBody<Manifest>) -> 
     if let Some(strategy) = body.strategy {
         built.spec.strategy = Some(strategy);
     }
+    if let Some(steps) = &body.canary_steps {
+        let rise = steps.is_sorted_by(|one, next| one < next);
+        if steps.is_empty() || !rise || !steps.iter().all(|percent| (1..=100).contains(percent)) {
+            return Err(Refusal::unprocessable("canary_steps must rise from 1 to 100"));
+        }
+        built.spec.rollout.canary.steps.clone_from(steps);
+    }
     Ok(built)
 }
 
@@ -86,8 +93,8 @@ pub(super) fn unchanged(api: &Api, body: &DeployBody<Manifest>, built: &Built) -
     let pinned = matches!(&spec.workload, Workload::Image(image) if image.reference.contains("@sha256:"));
     let runs = status.settled && status.phase == AppPhase::Running && status.rollout.is_none();
     // How a release takes over is not part of what it is.
-    let same = AppSpec { strategy: spec.strategy, ..built.spec.clone() } == *spec
-        && built.replicas.is_none_or(|replicas| replicas == status.replicas);
+    let asked = AppSpec { strategy: spec.strategy, rollout: spec.rollout.clone(), ..built.spec.clone() };
+    let same = asked == *spec && built.replicas.is_none_or(|replicas| replicas == status.replicas);
     if !(pinned && runs && same) {
         return None;
     }

@@ -165,6 +165,16 @@ pub(super) async fn cancel(
     view(&api, &id).map(Json)
 }
 
+pub(super) async fn promote(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<DeploymentView>, Refusal> {
+    let id = deployment_id(&id)?;
+    api.engine().promote(&id, &caller.actor()).await?;
+    view(&api, &id).map(Json)
+}
+
 fn planned(
     api: &Api,
     caller: &Caller,

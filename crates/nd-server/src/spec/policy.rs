@@ -118,6 +118,14 @@ pub(super) fn rollout(manifest: &Manifest, spec: &mut AppSpec) {
     spec.keep_releases = rollout.keep.unwrap_or(spec.keep_releases);
     spec.drain = rollout.drain.unwrap_or(spec.drain);
     spec.rollout.bake = rollout.bake.unwrap_or(spec.rollout.bake);
+    let (written, canary) = (&rollout.canary, &mut spec.rollout.canary);
+    if !written.steps.is_empty() {
+        canary.steps.clone_from(&written.steps);
+    }
+    canary.pause = written.pause.unwrap_or(canary.pause);
+    let (rules, abort_if) = (&written.abort_if, &mut canary.abort_if);
+    abort_if.error_rate = rules.error_rate.or(abort_if.error_rate);
+    abort_if.p95 = rules.p95.or(abort_if.p95);
     spec.stop.signal = stop.signal.map(nd_api::manifest::StopSignal::number).or(spec.stop.signal);
     spec.stop.grace = stop.grace.unwrap_or(spec.stop.grace);
     if !manifest.depends_on.is_empty() {

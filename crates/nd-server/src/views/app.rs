@@ -2,10 +2,11 @@
 
 use nd_api::flat::{AppStatus as FlatStatus, Status};
 use nd_api::v1::{
-    AppView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView, Phase, RestartView,
+    AppView, CanaryView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView, Phase,
+    RestartView,
 };
 use nd_core::events::RestartReason;
-use nd_core::model::{AppPhase, AppStatus, UnitView};
+use nd_core::model::{AppPhase, AppStatus, CanaryStatus, UnitView};
 use nd_core::records::RunIntent;
 use nd_core::spec::{AppSpec, HostPortSpec, RestartPolicy, Workload};
 use nd_types::{ExitStatus, RuntimeKind, Timestamp, format_duration};
@@ -37,6 +38,7 @@ pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
         policy: written_policy(spec.map_or(RestartPolicy::Always, |spec| spec.restart.policy)),
         instances: InstancesView { ready: status.ready.into(), desired: status.replicas.into() },
         release: status.release.clone(),
+        canary: status.canary.as_ref().map(canary_view),
         runtime: spec.map_or(RuntimeKind::Process, AppSpec::runtime),
         image: spec.and_then(image),
         command: spec.and_then(command),
@@ -60,6 +62,11 @@ pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
         logs: Vec::new(),
         notes,
     }
+}
+
+fn canary_view(canary: &CanaryStatus) -> CanaryView {
+    let CanaryStatus { release, percent, step, steps, until } = canary.clone();
+    CanaryView { release, percent, step, steps, until }
 }
 
 /// An app as the flat paths show it.

@@ -170,6 +170,9 @@ fn served(service: &Service, why: &mut Vec<String>) -> String {
         why.push(format!("no instance is ready; a request waits up to {hold}"));
         return "wait".to_owned();
     }
+    if let Some(split) = &service.split {
+        why.push(format!("a release is tried: {split}"));
+    }
     why.push(match count {
         1 => "one instance is ready".to_owned(),
         _ => format!("of {count} ready instances the one with the fewest requests in flight is asked"),
