@@ -76,7 +76,7 @@ pub fn response_head(bytes: &[u8]) {
             coding,
             request_id: ID,
             headers: None,
-            added: [""; 2],
+            added: [""; 3],
             recoding: crate::compress::Recoding::Nothing,
         },
     );

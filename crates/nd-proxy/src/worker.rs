@@ -22,6 +22,7 @@ mod raw;
 mod retry_budget;
 mod signal;
 mod sticky;
+mod trial;
 mod tunnel;
 mod upstream;
 

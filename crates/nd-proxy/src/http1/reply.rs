@@ -41,7 +41,7 @@ pub(crate) struct Reply<'a> {
     /// What is done with the app's fields, if anything.
     pub(crate) headers: Option<&'a HeaderRules>,
     /// Whole field lines of our own.
-    pub(crate) added: [&'a str; 2],
+    pub(crate) added: [&'a str; 3],
     pub(crate) recoding: Recoding,
 }
 
@@ -171,7 +171,7 @@ mod tests {
                 coding,
                 request_id: "r1",
                 headers: None,
-                added: [""; 2],
+                added: [""; 3],
                 recoding: Recoding::Nothing,
             },
         );

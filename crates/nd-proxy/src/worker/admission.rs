@@ -49,6 +49,8 @@ pub(crate) struct Ask {
     pub(crate) bytes: usize,
     /// The instance it wants to stay with.
     pub(crate) wanted: Option<Token>,
+    /// Its client's lot, where it was dealt one.
+    pub(crate) lot: Option<u8>,
 }
 
 /// Which connections will do.
@@ -104,7 +106,7 @@ async fn admit_in_time(
     loop {
         let service = available(app)?;
         if app.paused_until().is_none()
-            && let Some(upstream) = best.take().or_else(|| choose(&service, ask.wanted, &refused))
+            && let Some(upstream) = best.take().or_else(|| choose(app, &service, ask, &refused))
             && (waiting.is_some() || !app.is_asked_again() || !upstream.was_refused())
         {
             let attempt = connect(worker, InFlight::on(Rc::clone(&upstream)), ask.reuse);
@@ -137,8 +139,11 @@ async fn admit_in_time(
     }
 }
 
-fn choose(service: &Service, wanted: Option<Token>, refused: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
-    wanted.and_then(|wanted| service.stay(wanted, refused)).or_else(|| service.pick(refused))
+fn choose(app: &App, service: &Service, ask: Ask, refused: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
+    // A trial that began while the request waited deals with it as with a client that comes without a lot.
+    let lot = ask.lot.or_else(|| service.split.as_ref().map(|_| app.dealer.deal())).unwrap_or_default();
+    let stay = ask.wanted.and_then(|wanted| service.stay(wanted, lot, refused));
+    stay.or_else(|| service.pick(lot, refused))
 }
 
 fn available(app: &App) -> Result<Rc<Service>, Refusal> {

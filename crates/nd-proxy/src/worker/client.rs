@@ -1,5 +1,6 @@
 //! Who is at the other end of a client's connection, and where it came in: the same for all of its requests.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -13,16 +14,24 @@ use crate::http1::forward::PeerText;
 pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     entry: Rc<Entry>,
-    peer: Rc<PeerText>,
+    peer: Rc<Peer>,
     is_trusted: bool,
     is_http2: bool,
+}
+
+/// What all streams of a connection share.
+struct Peer {
+    text: PeerText,
+    /// Its lot, once it was dealt one.
+    lot: Cell<Option<u8>>,
 }
 
 impl Client {
     pub(crate) fn new(worker: &Rc<Worker>, entry: &Rc<Entry>, peer: IpAddr) -> Self {
         let is_trusted = worker.settings.trusts(peer);
         let (worker, entry) = (Rc::clone(worker), Rc::clone(entry));
-        Self { worker, entry, peer: Rc::new(PeerText::new(peer)), is_trusted, is_http2: false }
+        let peer = Rc::new(Peer { text: PeerText::new(peer), lot: Cell::new(None) });
+        Self { worker, entry, peer, is_trusted, is_http2: false }
     }
 
     /// The same client, whose requests are streams of HTTP/2.
@@ -32,11 +41,12 @@ impl Client {
 
     /// Its address.
     pub(crate) fn peer(&self) -> &str {
-        self.peer.ip()
+        self.peer.text.ip()
     }
 
     /// What a request says about where it comes from.
     pub(crate) fn origin(&self) -> Origin<'_> {
-        Origin { entry: &self.entry, peer: &self.peer, is_trusted: self.is_trusted, is_http2: self.is_http2 }
+        let Peer { text: peer, lot } = &*self.peer;
+        Origin { entry: &self.entry, peer, lot, is_trusted: self.is_trusted, is_http2: self.is_http2 }
     }
 }

@@ -110,6 +110,7 @@ fn serve(app: &App, service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> R
         service.limits.clone(),
         rules,
         backends,
+        service.split.clone(),
         traffic,
         app.meters(&service.limits),
     )

@@ -1,5 +1,6 @@
 //! From a request head to all that is needed to carry the request out.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use super::app::{App, Meters};
 use super::entry::{Destination, Entry};
 use super::policy;
 use super::sticky::Sticky;
+use super::trial::Lot;
 use super::upstream::Upstream;
 
 /// One request, after its head has been read.
@@ -54,6 +56,8 @@ pub(crate) struct Request {
     pub(crate) timeout: Option<Duration>,
     /// Where its client stays, if the app wants that.
     pub(crate) sticky: Option<Sticky>,
+    /// Its client's lot, while a release is tried.
+    pub(crate) lot: Option<Lot>,
     /// What else its app counts, for all workers together.
     pub(crate) meters: Meters,
     /// How its client stands with the limits, as fields; empty where there are none.
@@ -98,8 +102,12 @@ impl Request {
     }
 
     /// Whole field lines that its answer gets.
-    pub(crate) fn added(&self) -> [&str; 2] {
-        [&self.standing, self.sticky.as_ref().map_or("", Sticky::line)]
+    pub(crate) fn added(&self) -> [&str; 3] {
+        [
+            &self.standing,
+            self.sticky.as_ref().map_or("", Sticky::line),
+            self.lot.as_ref().map_or("", Lot::line),
+        ]
     }
 
     /// A request of which nothing is known but that it is refused.
@@ -124,6 +132,7 @@ impl Request {
             rules: None,
             timeout: None,
             sticky: None,
+            lot: None,
             meters: Meters::default(),
             standing: String::new(),
             pass: None,
@@ -136,9 +145,18 @@ impl Request {
 pub(crate) struct Origin<'a> {
     pub(crate) entry: &'a Entry,
     pub(crate) peer: &'a PeerText,
+    /// The lot of the connection, once it was dealt one.
+    pub(crate) lot: &'a Cell<Option<u8>>,
     pub(crate) is_trusted: bool,
     /// It came as a stream of HTTP/2.
     pub(crate) is_http2: bool,
+}
+
+impl Origin<'_> {
+    /// Whether the client speaks HTTPS, as far as we or trusted peers know.
+    pub(crate) fn is_https(self, head: &RequestHead<'_, '_>) -> bool {
+        policy::scheme(head, self) == "https"
+    }
 }
 
 /// Reads a complete head, routes it, and writes the head for the app to `out`.
@@ -173,7 +191,11 @@ pub(crate) fn plan(
     request.agreed = Agreed::on(request.rules.as_ref(), head.accepts_encoding, head.fields);
     request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
-    request.sticky = is_sticky.then(|| Sticky::of(&head, &app.name, policy::scheme(&head, from) == "https"));
+    request.sticky = is_sticky.then(|| Sticky::of(&head, &app.name, from.is_https(&head)));
+    request.lot = app.service().and_then(|service| {
+        let split = service.split.as_ref()?;
+        Some(Lot::of(&head, &app.name, split, from, client, &app.dealer))
+    });
     let app = Rc::clone(app);
     let hides_authorization = match pass(worker, &head, from, client, passage.as_deref(), &mut request) {
         Ok(asks_for_password) => asks_for_password,
@@ -271,6 +293,7 @@ fn describe(
         rules: None,
         timeout: None,
         sticky: None,
+        lot: None,
         meters: Meters::default(),
         standing: String::new(),
         pass: None,

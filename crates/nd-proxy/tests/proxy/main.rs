@@ -24,4 +24,5 @@ mod smuggling;
 mod sticky;
 mod support;
 mod swap;
+mod trial;
 mod upgrades;
