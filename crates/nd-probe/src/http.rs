@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::sniff::{Heard, Sniffed};
 
 /// How much of a body is read to find its first line.
-const BODY_BYTES: usize = 4096;
+pub(crate) const BODY_BYTES: usize = 4096;
 
 /// How long that line may be, in characters.
 const LINE_CHARS: usize = 200;
@@ -103,11 +103,11 @@ async fn first_line(mut body: Incoming, deadline: Instant) -> String {
     shown(&read)
 }
 
-fn has_line(read: &[u8]) -> bool {
+pub(crate) fn has_line(read: &[u8]) -> bool {
     read.trim_ascii_start().contains(&b'\n')
 }
 
-fn shown(read: &[u8]) -> String {
+pub(crate) fn shown(read: &[u8]) -> String {
     let text = String::from_utf8_lossy(read);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.chars().filter(|character| !character.is_control()).take(LINE_CHARS).collect()

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use nd_core::ports::{HealthProbe, ProbeFailure, ProbeOutcome, ProbeRequest, ProbeTarget};
+use nd_types::AppProtocol;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::http;
+use crate::{http, http2};
 
 /// Asks over TCP whether something answers, with a new connection for each question.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,8 +35,18 @@ async fn ask(request: &ProbeRequest, deadline: Instant) -> Result<Option<u16>, P
         ProbeTarget::Tcp => connect(request.address).await.map(|_| None),
         ProbeTarget::Http(probe) => {
             let question = http::question(probe)?;
-            let stream = connect(request.address).await?;
-            http::exchange(stream, question, &probe.accept, deadline).await.map(Some)
+            let answered = match request.protocol {
+                AppProtocol::Http => {
+                    let stream = connect(request.address).await?;
+                    http::exchange(stream, question, &probe.accept, deadline).await
+                }
+                AppProtocol::H2c => {
+                    let question = http2::question(&question)?;
+                    let stream = connect(request.address).await?;
+                    http2::exchange(stream, question, &probe.accept, deadline).await
+                }
+            };
+            answered.map(Some)
         }
     }
 }

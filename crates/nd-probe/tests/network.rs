@@ -7,6 +7,7 @@ use nd_core::ports::{HealthProbe, ProbeFailure, ProbeOutcome, ProbeRequest, Prob
 use nd_core::spec::{HttpProbe, StatusRange, Statuses};
 use nd_probe::NetworkProbe;
 use nd_supervise::TaskSet;
+use nd_types::AppProtocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -81,7 +82,7 @@ async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> Result {
 
 fn get(address: SocketAddr, path: &str) -> ProbeRequest {
     let target = ProbeTarget::Http(HttpProbe::new(path));
-    ProbeRequest { address, target, timeout: Duration::from_secs(5) }
+    ProbeRequest { address, target, protocol: AppProtocol::Http, timeout: Duration::from_secs(5) }
 }
 
 async fn ask(server: Server) -> Result<ProbeOutcome> {

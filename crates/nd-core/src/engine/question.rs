@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use nd_types::UnitId;
+use nd_types::{AppProtocol, UnitId};
 
 use super::shared::Shared;
 use crate::ports::{PortResult, ProbeFailure, ProbeOutcome, ProbeRequest, ProbeTarget, Runtime};
@@ -32,7 +32,13 @@ pub(super) async fn at_address(
         ProbeTarget::Http(http) => format!("GET :{}{}", address.port(), http.path),
         ProbeTarget::Tcp => format!("TCP :{}", address.port()),
     };
-    let request = ProbeRequest { address, target: question, timeout: spec.readiness.timeout };
+    // A port of its own for its health may speak anything; mostly that is plain HTTP.
+    let protocol = if spec.readiness.port.is_some_and(|port| Some(port) != spec.port) {
+        AppProtocol::Http
+    } else {
+        spec.protocol
+    };
+    let request = ProbeRequest { address, target: question, protocol, timeout: spec.readiness.timeout };
     match shared.registry.probe().probe(&request).await {
         ProbeOutcome::Pass { status: Some(status), took } => {
             Ok(format!("{what} {status} ({} ms)", took.as_millis()))

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nd_types::AppProtocol;
 
 use crate::spec::HttpProbe;
 
@@ -21,6 +22,8 @@ pub struct ProbeRequest {
     pub address: SocketAddr,
     /// What is asked.
     pub target: ProbeTarget,
+    /// What HTTP is spoken in.
+    pub protocol: AppProtocol,
     /// How long the answer may take.
     pub timeout: Duration,
 }
