@@ -29,6 +29,7 @@ pub async fn run(start: impl Fn() -> Arc<dyn Ingress>) -> ContractResult {
     bookkeeping(&start).await?;
     traffic::a_request_after_an_apply_sees_it(&*start()).await?;
     traffic::an_apply_closes_no_connection_of_a_client(&*start()).await?;
+    traffic::what_became_of_requests_is_told_by_release(&*start()).await?;
     traffic::an_unknown_host_reaches_no_app(&*start()).await?;
     traffic::a_stopped_app_answers_unavailable(&*start()).await?;
     traffic::a_request_without_a_unit_waits_for_one(start()).await?;

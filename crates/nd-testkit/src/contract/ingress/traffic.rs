@@ -38,6 +38,29 @@ pub(super) async fn a_request_after_an_apply_sees_it(ingress: &dyn Ingress) -> C
     Ok(())
 }
 
+pub(super) async fn what_became_of_requests_is_told_by_release(ingress: &dyn Ingress) -> ContractResult {
+    let shop = app("shop")?;
+    let upstream = Upstream::start(&shop, 1).await?;
+    ingress.apply(state(1, vec![service(&shop, vec![upstream.backend.clone()])?])).await?;
+    for _ in 0..3 {
+        get(ingress.http_addr(), &host(&shop)).await?;
+    }
+    // An answer is counted when it has left, which the client may see first.
+    let counted = async {
+        loop {
+            let traffic = ingress.traffic(&shop).await?;
+            let release = traffic.of(upstream.backend.unit.release());
+            if traffic.answers == 3 && release.answers == 3 {
+                assert_eq!((traffic.failed, release.failed), (0, 0));
+                assert_eq!(release.latency_us.values().sum::<u64>(), 3);
+                return ContractResult::Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SOON, counted).await?
+}
+
 pub(super) async fn an_apply_closes_no_connection_of_a_client(ingress: &dyn Ingress) -> ContractResult {
     let shop = app("shop")?;
     let upstreams = [Upstream::start(&shop, 1).await?, Upstream::start(&shop, 2).await?];
