@@ -11,6 +11,7 @@ mod duration;
 mod env;
 mod image;
 mod limits;
+mod mirror;
 mod password;
 mod policy;
 mod port;
@@ -32,6 +33,7 @@ pub use self::duration::format_exact;
 pub use self::env::{Env, InvalidEnv};
 pub use self::image::{ImageRef, InvalidImage};
 pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax};
+pub use self::mirror::Mirror;
 pub use self::password::Password;
 pub use self::policy::{Condition, Environment, InvalidWord, Protocol, RestartPolicy, Sticky, StopSignal};
 pub use self::port::{InvalidPort, Port, PortMapping};
@@ -90,6 +92,9 @@ pub struct Manifest {
     /// How many instances run.
     #[serde(default, skip_serializing_if = "is_default")]
     pub scale: Scale,
+    /// A further instance that stands by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
     /// How requests reach it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub proxy: Proxy,
@@ -126,6 +131,7 @@ impl Manifest {
             wait_ready: None,
             restart: RestartLimits::default(),
             scale: Scale::default(),
+            mirror: None,
             proxy: Proxy::default(),
             depends_on: Dependencies::default(),
         }

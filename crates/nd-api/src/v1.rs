@@ -20,7 +20,7 @@ mod timeline;
 pub use self::access::{RequestFrame, RequestQuery};
 pub use self::app::{
     AppView, CanaryView, CpuView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView,
-    MemoryView, Phase, RestartView,
+    MemoryView, MirrorView, Phase, RestartView,
 };
 pub use self::config::{AppConfigView, HealthCheckView, LimitsView, RestartRulesView, StopView};
 pub use self::deployment::{DeploymentStatus, DeploymentView, Diagnosis, Receipt, StepRecord, StepState};

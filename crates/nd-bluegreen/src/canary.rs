@@ -32,10 +32,9 @@ impl DeployStrategy for Canary {
         let Some(canary) = tried else { return BlueGreen.plan(input) };
         let view = View::new(input);
         let shares = || (1..).zip(canary.shares());
-        let mut plan = Plan::default();
-        plan.mix = shares()
-            .find(|(number, _)| *number == input.mixed)
-            .map(|(number, percent)| mix(&view, input, number, percent));
+        let serves = shares().find(|(number, _)| *number == input.mixed);
+        let serves = serves.map(|(number, percent)| mix(&view, input, number, percent));
+        let mut plan = Plan { mix: serves, ..Plan::default() };
         if !input.prepared {
             plan.stage([Step::Prepare(input.new.clone())]);
         }

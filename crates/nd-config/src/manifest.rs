@@ -5,6 +5,7 @@ mod app;
 mod apps;
 mod container;
 mod health;
+mod mirror;
 mod proxy;
 mod rollout;
 mod sections;

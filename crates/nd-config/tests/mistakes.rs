@@ -124,6 +124,12 @@ mistakes! {
     a_secret_is_a_feature_of_a_later_version:
         with("env: {DATABASE_URL: secret:DATABASE_URL}\n") =>
         "error[ND0202] nextdeploy.yml:4:21: `secret:DATABASE_URL` is not supported yet by this version; help: write `${DATABASE_URL}` and export it";
+    a_mirror_shares_directories_by_their_whole_path:
+        with("mirror: {cooldown: 1ms, sync: [data, /a, /a], sticky: yes}\n") =>
+        "error[ND0121] nextdeploy.yml:4:20: cooldown must be 1s–1d, found 1ms"
+        "error[ND0121] nextdeploy.yml:4:32: `data` is no directory to share; help: write an absolute path, as in `/app/sessions`"
+        "error[ND0123] nextdeploy.yml:4:42: `/a` is written twice"
+        "error[ND0121] nextdeploy.yml:4:55: `yes` is not one of cookie";
     a_strategy_has_one_of_four_names:
         with("deployment: {rollout: {strategy: canery}}\n") =>
         "error[ND0121] nextdeploy.yml:4:34: `canery` is not one of bluegreen, rolling, recreate, canary; help: `canary`";

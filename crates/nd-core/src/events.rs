@@ -95,6 +95,13 @@ pub enum Event {
     },
     /// A unit that was unhealthy is well again.
     UnitRecovered,
+    /// The mirror serves in the place of another unit.
+    FailedOver {
+        /// The one that failed.
+        from: UnitId,
+    },
+    /// What had failed serves again, and the mirror stands by.
+    FailedBack,
     /// A unit ended without having been asked to.
     UnitExited {
         /// How.
@@ -230,6 +237,8 @@ impl Event {
             Self::UnitReady { .. } => "instance.ready",
             Self::UnitUnhealthy { .. } => "instance.unhealthy",
             Self::UnitRecovered => "instance.recovered",
+            Self::FailedOver { .. } => "failover.started",
+            Self::FailedBack => "failover.ended",
             Self::UnitExited { .. } => "instance.exited",
             Self::UnitStopped { .. } => "instance.stopped",
             Self::UnitRemoved => "instance.removed",
@@ -254,6 +263,7 @@ impl Event {
             | Self::UnitExited { .. }
             | Self::UnitUnhealthy { .. }
             | Self::UnitVanished
+            | Self::FailedOver { .. }
             | Self::Trouble { .. } => Severity::Warning,
             _ => Severity::Info,
         }
@@ -285,6 +295,8 @@ impl Event {
             Self::UnitReady { evidence, took_ms } => format!("ready after {took_ms} ms: {evidence}"),
             Self::UnitUnhealthy { reason } => format!("unhealthy, no requests are sent to it: {reason}"),
             Self::UnitRecovered => "healthy again".to_owned(),
+            Self::FailedOver { from } => format!("serves in the place of {from}, which failed"),
+            Self::FailedBack => "stands by again".to_owned(),
             Self::UnitExited { exit, uptime_ms } => {
                 format!("ended by itself with {exit} after {uptime_ms} ms")
             }

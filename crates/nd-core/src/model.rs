@@ -11,18 +11,19 @@ mod canary;
 mod crash;
 mod decide;
 pub mod edit;
+mod mirror;
 mod observe;
 mod renew;
 mod rollout;
 mod routing;
 mod status;
 mod steps;
+mod together;
 mod traffic;
 mod unit;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,12 +37,14 @@ pub use action::{
 pub use canary::CanaryStatus;
 pub use crash::{CrashHistory, Verdict};
 pub use decide::{Decision, Strategies};
+pub use mirror::MirrorStatus;
 pub use status::{AppPhase, AppStatus, UnitView};
+pub use together::side_by_side;
 pub use unit::{IllegalEvent, Unit, UnitEvent, UnitState};
 pub use watch::Watch;
 
 use crate::events::Event;
-use crate::ports::{HintKind, Prepared, RuntimeCaps};
+use crate::ports::{HintKind, Prepared};
 use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord, RolloutStage, RunIntent};
 use crate::routes::AppRoutes;
 use crate::spec::{AppSpec, Dependency, Schedule};
@@ -126,6 +129,8 @@ pub struct AppModel {
     came_up: bool,
     /// Whether a second unit stands in for the only one while that one is started anew.
     stand_in: bool,
+    /// Whether the mirror is part of the pool, since one of the others cannot serve.
+    fails_over: bool,
     /// When the schedule of the active release asks for a restart next.
     cron_next: Option<(Schedule, Timestamp)>,
     /// Whether the daemon is ending and takes its apps with it: nothing runs, although it should.
@@ -169,6 +174,7 @@ impl AppModel {
             awaits_app: None,
             came_up: false,
             stand_in: false,
+            fails_over: false,
             cron_next: None,
             suspended: false,
             facts: Vec::new(),
@@ -303,7 +309,7 @@ impl AppModel {
         if self.run() != RunIntent::Running {
             return false;
         }
-        if record.active.as_ref() == Some(id.release()) && id.slot() <= self.slots() {
+        if record.active.as_ref() == Some(id.release()) && id.slot() <= self.kept_slots() {
             return self.runs_active();
         }
         record.rollout.as_ref().is_some_and(|rollout| {
@@ -379,21 +385,4 @@ fn retry_delay(failures: u32) -> Duration {
     Duration::from_millis(100)
         .saturating_mul(2u32.saturating_pow(failures.saturating_sub(1).min(8)))
         .min(Duration::from_secs(5))
-}
-
-/// Whether two versions of the app may run side by side.
-///
-/// # Errors
-/// Why not, for the user.
-pub fn side_by_side(spec: &AppSpec, caps: RuntimeCaps, fixed_port: Option<NonZeroU16>) -> Result<(), String> {
-    if let Some(volume) = spec.volumes.iter().find(|volume| !volume.read_only) {
-        return Err(format!("volume {} is writable, and two versions must never share it", volume.target));
-    }
-    if let Some(bind) = spec.own_ports().next() {
-        return Err(format!("the app has host port {bind} itself, and two versions cannot have it at once"));
-    }
-    match fixed_port {
-        Some(port) if !caps.own_address => Err(format!("the app binds port {port} whatever PORT says")),
-        _ => Ok(()),
-    }
 }

@@ -5,6 +5,7 @@
 
 mod depends;
 mod health;
+mod mirror;
 mod policy;
 mod rollout;
 mod schedule;
@@ -23,6 +24,7 @@ use nd_types::{
 
 pub use depends::{Condition, Dependency};
 pub use health::{HttpProbe, ProbeKind, ReadinessSpec, StatusRange, Statuses};
+pub use mirror::MirrorSpec;
 pub use policy::{RestartPolicy, RestartSpec, StopSpec};
 pub use rollout::{AbortRules, CanarySpec, RolloutSpec};
 pub use schedule::{InvalidSchedule, Schedule};
@@ -61,6 +63,8 @@ pub struct AppSpec {
     pub strategy: Option<StrategyName>,
     /// How carefully it does.
     pub rollout: RolloutSpec,
+    /// A further instance that stands by.
+    pub mirror: Option<MirrorSpec>,
     /// How long requests in flight on an old release may take to finish.
     pub drain: Duration,
     /// Limits of requests through the proxy.
@@ -91,6 +95,7 @@ impl AppSpec {
             depends_on: Vec::new(),
             strategy: None,
             rollout: RolloutSpec::default(),
+            mirror: None,
             drain: Self::DRAIN,
             limits: ServiceLimits::default(),
             rules: Arc::default(),

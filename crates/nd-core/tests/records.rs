@@ -97,6 +97,7 @@ fn the_record_of_an_app_is_kept() -> Outcome {
             reference: None,
         }),
         gate: nd_types::Gate::Open,
+        failover: None,
         updated_at: at(3)?,
     };
     let answered = ReleaseTraffic { answers: 12, failed: 1, latency_us: [(1000, 11), (u64::MAX, 1)].into() };

@@ -1,10 +1,11 @@
-//! What a trial and its rules look like in the store: golden files, as in `records.rs`.
+//! What a trial, a mirror and their rules look like in the store: golden files, as in `records.rs`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nd_core::events::{Event, StoredEvent};
 use nd_core::records::{AppRecord, CanaryRecord, Record, ReleaseRecord, RolloutRecord, RolloutStage};
-use nd_core::spec::{AbortRules, AppSpec, CanarySpec, CommandSpec, RolloutSpec, Workload};
+use nd_core::spec::{AbortRules, AppSpec, CanarySpec, CommandSpec, MirrorSpec, RolloutSpec, Workload};
 use nd_types::{StrategyName, Timestamp};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -40,7 +41,11 @@ fn the_record_of_a_trial_is_kept() -> Outcome {
         before: None,
         stage: RolloutStage::Advancing,
     };
-    let app = AppRecord { rollout: Some(rollout), ..AppRecord::new("shop".parse()?, at(0)?) };
+    let app = AppRecord {
+        rollout: Some(rollout),
+        failover: Some(at(50)?),
+        ..AppRecord::new("shop".parse()?, at(0)?)
+    };
     keeps("app-canary.json", &Record::App(Box::new(app)))
 }
 
@@ -53,6 +58,7 @@ fn the_record_of_a_release_that_is_to_be_tried_is_kept() -> Outcome {
     let spec = AppSpec {
         strategy: Some(StrategyName::Canary),
         rollout: RolloutSpec { canary, ..RolloutSpec::default() },
+        mirror: Some(MirrorSpec { cooldown: Duration::from_secs(45) }),
         ..AppSpec::new(Workload::Command(command))
     };
     let record = ReleaseRecord {
@@ -66,4 +72,26 @@ fn the_record_of_a_release_that_is_to_be_tried_is_kept() -> Outcome {
     };
     assert_eq!(AppSpec::from(&record.spec), spec, "something of the spec is not stored");
     keeps("release-canary.json", &Record::Release(Box::new(record)))
+}
+
+#[test]
+fn the_events_of_a_failover_are_kept() -> Outcome {
+    let event = |id, what| -> Outcome<Record> {
+        let unit = Some("shop-8f3k2a-2".parse()?);
+        let app = Some("shop".parse()?);
+        Ok(Record::Event(Box::new(StoredEvent {
+            id,
+            at: at(0)?,
+            app,
+            unit,
+            deployment: None,
+            actor: None,
+            what,
+        })))
+    };
+    keeps(
+        "event-32-failover-started.json",
+        &event(1, Event::FailedOver { from: "shop-8f3k2a-1".parse()? })?,
+    )?;
+    keeps("event-33-failover-ended.json", &event(2, Event::FailedBack)?)
 }

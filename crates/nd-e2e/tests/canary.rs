@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
-use nd_e2e::{Connection, Daemon, Load, Options, Programs, Result, Site, Typed, WAIT, runs_as_root, until, until_some};
+use nd_e2e::{
+    Connection, Daemon, Load, Options, Programs, Result, Site, Typed, WAIT, runs_as_root, until, until_some,
+};
 use serde_json::Value;
 
 /// Deploys a version from a file whose rollout says this; does not wait.
@@ -29,8 +31,13 @@ fn canary(daemon: &Daemon) -> Option<Value> {
 }
 
 fn at_step(daemon: &Daemon, step: u64) -> Result<Value> {
-    let reached = || canary(daemon).filter(|canary| canary["step"] == step && canary["percent"] != 0);
-    Ok(until_some(&format!("step {step}"), WAIT, reached)?)
+    let reached = || {
+        canary(daemon).filter(|canary| {
+            let number = |key: &str| canary.get(key).and_then(Value::as_u64);
+            number("step") == Some(step) && number("percent") != Some(0)
+        })
+    };
+    until_some(&format!("step {step}"), WAIT, reached)
 }
 
 /// Which version answers a client with this lot, and with which status.
@@ -59,7 +66,8 @@ fn lost_nothing(load: Load) -> Result {
 }
 
 #[test]
-fn a_canary_takes_over_step_by_step_although_the_daemon_is_killed_and_no_client_is_lost_or_sent_back() -> Result {
+fn a_canary_takes_over_step_by_step_although_the_daemon_is_killed_and_no_client_is_lost_or_sent_back()
+-> Result {
     let mut daemon = Daemon::start_at(Site::with_own_proxy()?, &Programs::from_env()?, Options::default())?;
     let url = deploy(&daemon, "v1", "{strategy: canary}")?.wait(WAIT)?.ok()?.stdout.trim().to_owned();
     let load = load_on(&daemon, &url)?;
@@ -69,7 +77,8 @@ fn a_canary_takes_over_step_by_step_although_the_daemon_is_killed_and_no_client_
     assert_eq!((&first["percent"], &first["steps"]), (&Value::from(20), &Value::from(2)));
     let shown = daemon.cli("status shop")?.ok()?.stdout;
     assert!(shown.contains("20% of clients get") && shown.contains("step 1 of 2"), "{shown}");
-    let lot = |number: u8| format!("nd-canary-shop={}.{number}", first["release"].as_str().unwrap_or_default());
+    let lot =
+        |number: u8| format!("nd-canary-shop={}.{number}", first["release"].as_str().unwrap_or_default());
     assert_eq!(asked(&daemon, &url, &lot(19))?, (200, "v2".to_owned()));
     assert_eq!(asked(&daemon, &url, &lot(20))?, (200, "v1".to_owned()));
     daemon.kill();

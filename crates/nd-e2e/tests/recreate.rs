@@ -79,7 +79,8 @@ fn an_app_that_insists_on_its_port_is_recreated_and_requests_wait() -> Result {
 
 #[test]
 fn an_app_whose_volume_only_one_may_write_is_recreated_and_requests_wait() -> Result {
-    let docker = Docker::find().ok_or("no Docker engine answers: run `cargo xtask test`, which brings one")?;
+    let docker =
+        Docker::find().ok_or("no Docker engine answers: run `cargo xtask test`, which brings one")?;
     let programs = Programs::from_env()?;
     let image = format!("nd-lone-volume-{}", std::process::id());
     docker.import(&image, "1", &programs.testapp, &[("PORT", "3000")])?;

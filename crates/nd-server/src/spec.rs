@@ -57,6 +57,7 @@ pub(crate) fn build(manifest: &Manifest, context: &Context<'_>) -> Result<Built,
     workload::resources(manifest, &mut spec);
     workload::volumes(manifest, context, &mut spec)?;
     traffic::apply(manifest, &mut spec, &mut notes)?;
+    workload::mirror(manifest, &mut spec);
     policy::readiness(manifest, &mut spec);
     policy::restart(manifest, &mut spec, &mut notes)?;
     policy::rollout(manifest, &mut spec);

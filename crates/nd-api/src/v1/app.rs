@@ -80,6 +80,9 @@ pub struct AppView {
     /// The release that is tried with some of the clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryView>,
+    /// The instance that stands by for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorView>,
     /// What runs it.
     pub runtime: RuntimeKind,
     /// The image, for a container.
@@ -155,6 +158,23 @@ pub struct CanaryView {
     /// How many steps there are before it takes over.
     pub steps: u16,
     /// When the step ends, unless the release does badly; absent where nothing is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// An instance that stands by for the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorView {
+    /// The instance.
+    pub instance: UnitId,
+    /// Whether it could serve.
+    pub ready: bool,
+    /// Whether it does.
+    pub serves: bool,
+    /// Since when another one has failed for which it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When what has failed is tried again at the earliest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nd_api::flat::Status;
-use nd_api::v1::{AppView, CanaryView, Phase};
+use nd_api::v1::{AppView, CanaryView, MirrorView, Phase};
 use nd_types::Timestamp;
 
 use super::rows::Rows;
@@ -49,6 +49,7 @@ pub(crate) fn one(app: &AppView, output: &Output) -> String {
     app.urls.iter().for_each(|url| rows.row("url", url.clone()));
     rows.row("release", app.release.as_ref().map(ToString::to_string));
     rows.row("canary", app.canary.as_ref().map(|canary| tried(canary, Timestamp::now())));
+    rows.row("mirror", app.mirror.as_ref().map(|mirror| stands(mirror, Timestamp::now())));
     rows.row("instances", format!("{} ready", instances(app)));
     rows.row("restart", format!("{}, {}", app.policy, restarts(app)));
     rows.row("usage", usage(app));
@@ -87,6 +88,20 @@ pub(super) fn tried(canary: &CanaryView, now: Timestamp) -> String {
         format!(", {next} in {}", nd_types::format_duration(Duration::from_secs(left.as_secs())))
     });
     format!("{percent}% of clients get {release}, step {step} of {steps}{}", next.unwrap_or_default())
+}
+
+/// `shop-8f3k2a-2 serves, what failed is tried again in 21s`.
+pub(super) fn stands(mirror: &MirrorView, now: Timestamp) -> String {
+    let left = mirror.until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+    let left = left.map(|left| Duration::from_secs(left.as_secs())).filter(|left| !left.is_zero());
+    let how = match (mirror.serves, mirror.ready) {
+        (true, _) => "serves",
+        (false, true) => "stands by",
+        (false, false) => "is not ready",
+    };
+    let again =
+        left.map(|left| format!(", what failed is tried again in {}", nd_types::format_duration(left)));
+    format!("{} {how}{}", mirror.instance, again.unwrap_or_default())
 }
 
 /// The table of its instances, and a word about those that are kept for a rollback.
@@ -199,6 +214,16 @@ mod tests {
         assert_eq!(said, "25% of clients get 8f3k2a, step 2 of 3, the next one in 41s");
         canary.until = None;
         assert_eq!(tried(&canary, now), "25% of clients get 8f3k2a, step 2 of 3");
+    }
+
+    #[test]
+    fn a_mirror_says_whether_it_serves_and_for_how_long() {
+        let mut mirror: MirrorView =
+            serde_json::from_str(r#"{"instance":"shop-8f3k2a-2","ready":true,"serves":false}"#).unwrap();
+        let now: Timestamp = "2026-01-01T00:00:19Z".parse().unwrap();
+        assert_eq!(stands(&mirror, now), "shop-8f3k2a-2 stands by");
+        (mirror.serves, mirror.until) = (true, "2026-01-01T00:00:40Z".parse().ok());
+        assert_eq!(stands(&mirror, now), "shop-8f3k2a-2 serves, what failed is tried again in 21s");
     }
 
     #[test]

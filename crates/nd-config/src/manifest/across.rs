@@ -54,6 +54,17 @@ pub(super) fn check(root: &Field<'_>, manifest: &Manifest, d: &mut Decoder) {
         let message = "volumes have no effect on a plain process, which sees the host's files as they are";
         d.say(Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) });
     }
+    if let Some(field) = root.dig(&["mirror", "sync"]).filter(|_| process) {
+        let message =
+            "mirror.sync needs nothing on a plain process: all instances see the same directory of the host";
+        d.say(note(&field, Code::NoEffect, message));
+    }
+    if let Some(field) =
+        root.dig(&["mirror"]).filter(|_| manifest.mirror.is_some() && manifest.proxy.enabled == Some(false))
+    {
+        let message = "without the proxy (`proxy.enabled: false`) no traffic can move to a mirror";
+        d.say(field.mistake(Code::Conflict, message).help("leave out one of them"));
+    }
     if let Some(field) = root.dig(&["cwd"]).filter(|_| manifest.image.is_some()) {
         let message = "cwd has no effect on a container, which runs in a directory of its own";
         let mistake = Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) };

@@ -4,7 +4,7 @@ use nd_api::Manifest;
 use nd_api::manifest::{CommandLine, Env, FormatVersion, TargetType};
 use nd_types::RuntimeKind;
 
-use super::{Workload, across, app, apps, container, proxy, sections};
+use super::{Workload, across, app, apps, container, mirror, proxy, sections};
 use crate::decode::{Decoder, Field};
 use crate::node::Value;
 use crate::report::{Code, Mistake};
@@ -36,6 +36,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let wait_ready = keys.get("wait_ready").and_then(|field| field.flag(d));
     let restart = keys.get("restart").map(|field| sections::restart(&field, d)).unwrap_or_default();
     let scale = keys.get("scale").map(|field| sections::scale(&field, d)).unwrap_or_default();
+    let mirror = keys.get("mirror").and_then(|field| mirror::decode(&field, d));
     let proxy = keys.get("proxy").map(|field| proxy::decode(&field, d)).unwrap_or_default();
     let depends_on = keys.get("depends_on").map(|field| apps::depends_on(&field, d)).unwrap_or_default();
     if let Some(field) = keys.get("environments") {
@@ -49,7 +50,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     #[rustfmt::skip]
     let manifest = Manifest {
         version, target_type, app, image, command, entrypoint, cwd, working_dir, user, runtime, env, deployment,
-        wait_ready, restart, scale, proxy, depends_on,
+        wait_ready, restart, scale, mirror, proxy, depends_on,
     };
     across::check(root, &manifest, d);
     Some(manifest)

@@ -61,6 +61,15 @@ impl AppModel {
         rollout.canary.since?.saturating_add(self.trial_spec()?.pause).ok()
     }
 
+    /// A clock that was set back would make a step last until it has caught up: then the step begins anew.
+    pub(super) fn mind_the_clock(&mut self, now: Now) {
+        let Some(rollout) = &mut self.record.rollout else { return };
+        if rollout.canary.since.is_some_and(|since| since > now.wall) {
+            rollout.canary.since = Some(now.wall);
+            self.touch(now);
+        }
+    }
+
     /// When the step under way ends, where that is still to come.
     pub(super) fn step_to_end(&self, now: Now) -> Option<Mono> {
         let left = Duration::try_from(self.step_ends()?.duration_since(now.wall)).ok()?;

@@ -75,6 +75,7 @@ impl AppModel {
             };
             // After the plan: a deployment that has just ended may leave units that are to be started anew.
             self.decide_stand_in();
+            self.decide_failover(&plan, now);
             let wishes = self.wishes(now, &plan, &mut decision);
             self.start_wishes(now, wishes, &mut decision);
             // After the wishes: a unit that has just begun to leave gets no more requests.
@@ -94,7 +95,7 @@ impl AppModel {
     fn wishes(&mut self, now: Now, plan: &Plan, decision: &mut Decision) -> BTreeMap<UnitId, UnitAction> {
         let mut wishes = self.planned_wishes(now, plan, decision);
         if let Some(active) = self.record.active.clone().filter(|_| self.runs_active()) {
-            for slot in 1..=self.slots() {
+            for slot in 1..=self.kept_slots() {
                 let id = UnitId::new(self.app(), &active, slot);
                 self.unit_mut(&id, now);
             }
@@ -170,7 +171,7 @@ impl AppModel {
             }
         }
         if active {
-            return match (self.runs_active(), id.slot() <= self.slots()) {
+            return match (self.runs_active(), id.slot() <= self.kept_slots()) {
                 (true, true) => Role::Wanted,
                 (false, true) => Role::Kept,
                 (_, false) => Role::Unwanted,
@@ -189,9 +190,14 @@ impl AppModel {
             UnitState::Absent => Some(UnitAction::Create).filter(|_| self.is_prepared(id.release())),
             UnitState::Warming => Some(UnitAction::WaitReady { within: self.time_to_ready(id.release()) }),
             UnitState::Ready => None,
-            UnitState::Created | UnitState::Stopped | UnitState::Crashed(_) => {
-                self.start_again(id, now, decision)
-            }
+            UnitState::Created | UnitState::Stopped | UnitState::Crashed(_) => match self.cools_down(id, now)
+            {
+                Some(until) => {
+                    decision.wake(until);
+                    None
+                }
+                None => self.start_again(id, now, decision),
+            },
         }
     }
 

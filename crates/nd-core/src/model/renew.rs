@@ -9,10 +9,11 @@ use super::{AppModel, Now};
 use crate::events::{Event, RestartReason};
 
 impl AppModel {
-    /// How many units the active release has now: as many as wanted, and one more while it stands in for the only one.
+    /// How many units the pool of the active release has now: as many as wanted, and one more while it stands in for the only
+    /// one, or while the mirror does for another one.
     #[must_use]
     pub fn slots(&self) -> u16 {
-        self.record.replicas.saturating_add(u16::from(self.stand_in))
+        self.record.replicas.saturating_add(u16::from(self.stand_in || self.fails_over))
     }
 
     /// Whether this unit runs, is to be started anew, and it is its turn: one at a time, so that the others serve, and
@@ -22,7 +23,10 @@ impl AppModel {
         if unit.due == Some(RestartReason::Health) {
             return true;
         }
-        if self.record.rollout.is_some() {
+        if self.record.rollout.is_some() || self.is_needed_mirror(id) {
+            return false;
+        }
+        if self.is_due_gently(unit) && self.awaits_mirror(id) {
             return false;
         }
         if self.stand_in {
@@ -86,6 +90,7 @@ impl AppModel {
             && !self.suspended
             && !alone
             && !portless
+            && self.mirror().is_none()
     }
 
     /// The one that should stand in does not even start: then the one that serves had better go on.

@@ -24,6 +24,7 @@ impl AppModel {
         decision: &mut Decision,
     ) -> Plan {
         self.watch_deadline(now, decision);
+        self.mind_the_clock(now);
         let Some(rollout) = self.record.rollout.clone() else { return Plan::default() };
         let plan = self.plan_of(&rollout, strategies);
         self.steps.follow(&plan, &rollout.stage, now, &mut self.facts, &rollout.deployment);

@@ -10,6 +10,7 @@ use nd_types::{AppName, DeploymentId, ExitStatus, Gate, ReleaseId, Timestamp, Un
 use super::AppModel;
 use super::canary::CanaryStatus;
 use super::crash::Verdict;
+use super::mirror::MirrorStatus;
 use super::unit::{Unit, UnitState};
 use crate::plan::Plan;
 use crate::records::{DeploymentRecord, RolloutStage, RunIntent};
@@ -80,6 +81,8 @@ pub struct AppStatus {
     pub rollout: Option<DeploymentId>,
     /// The release that is tried with some of the clients.
     pub canary: Option<CanaryStatus>,
+    /// The instance that stands by for the others.
+    pub mirror: Option<MirrorStatus>,
     /// The deployment under way, or the last one.
     pub deployment: Option<DeploymentRecord>,
     /// Releases that can be rolled back to, newest first.
@@ -144,6 +147,7 @@ impl AppModel {
             spec: shown.or(last).and_then(|release| self.spec_of(release)).cloned(),
             rollout: rollout.map(|rollout| rollout.deployment.clone()),
             canary: self.canary_status(),
+            mirror: self.mirror_status(),
             deployment: self.deployment.clone(),
             kept: record.kept.clone(),
             fixed_port: record.fixed_port,
@@ -206,7 +210,7 @@ impl AppModel {
         let record = &self.record;
         self.units
             .iter()
-            .filter(|(id, _)| Some(id.release()) == record.active.as_ref() && id.slot() <= self.slots())
+            .filter(|(id, _)| Some(id.release()) == record.active.as_ref() && id.slot() <= self.kept_slots())
             .map(|(_, unit)| unit)
     }
 
@@ -226,7 +230,7 @@ impl AppModel {
                 let routed = self.table_known && self.route_goal(&Plan::default()) == self.served;
                 let serves = self.record.active.is_none()
                     || (self.wanted_units().all(calm)
-                        && self.wanted_units().count() == usize::from(self.slots())
+                        && self.wanted_units().count() == usize::from(self.kept_slots())
                         && !restarting);
                 routed && serves
             }
@@ -237,7 +241,7 @@ impl AppModel {
     fn has_strays(&self) -> bool {
         let record = &self.record;
         self.units.iter().any(|(id, unit)| {
-            let active = record.active.as_ref() == Some(id.release()) && id.slot() <= self.slots();
+            let active = record.active.as_ref() == Some(id.release()) && id.slot() <= self.kept_slots();
             let exists = unit.state != UnitState::Absent || unit.in_doubt;
             !active && (unit.may_run() || (exists && !record.kept.contains(id.release())))
         })
@@ -264,10 +268,13 @@ impl AppModel {
             return (AppPhase::Failed, error.map(|error| error.what.clone()));
         }
         if serving >= usize::from(record.replicas) {
-            return (
-                AppPhase::Running,
-                self.port_faults.first().map(|fault| format!("cannot listen on {fault}")),
-            );
+            let fault = self.port_faults.first().map(|fault| format!("cannot listen on {fault}"));
+            let stands_in = || {
+                record
+                    .failover
+                    .map(|_| "the mirror serves in the place of an instance that failed".to_owned())
+            };
+            return (AppPhase::Running, fault.or_else(stands_in));
         }
         let unseen = || (!self.observed).then(|| "the daemon has just started and looks at it".to_owned());
         let reason = self.hindrance().or_else(|| self.unit_trouble()).or_else(unseen);

@@ -56,7 +56,7 @@ impl AppModel {
         let Some(spec) = self.spec_of(release).cloned() else { return };
         let healthcheck = self.asks_engine(release);
         let active = self.record.active.as_ref() == Some(release);
-        let slots = self.slots();
+        let slots = self.kept_slots();
         let served = self.served.clone();
         for (id, unit) in self.units.iter_mut().filter(|(id, _)| id.release() == release) {
             let serves =
@@ -116,12 +116,14 @@ impl AppModel {
     }
 
     fn is_ill(&mut self, id: &UnitId, spec: &AppSpec, reason: &str, now: Now) {
+        let mirrored = self.is_mirrored(id);
         let Some(unit) = self.units.get_mut(id) else { return };
         let boots_until = unit.started.and_then(|at| at.saturating_add(spec.readiness.start_period).ok());
         if boots_until.is_some_and(|until| now.wall < until) {
             return;
         }
-        let retries = spec.readiness.retries.max(1);
+        // With a mirror, the first failure is one too many.
+        let retries = if mirrored { 1 } else { spec.readiness.retries.max(1) };
         unit.watch.failures = unit.watch.failures.saturating_add(1);
         let failures = unit.watch.failures;
         if failures >= retries && !std::mem::replace(&mut unit.watch.out, true) {
@@ -131,7 +133,8 @@ impl AppModel {
                 return self.undo_rollout(Diagnosis::new(what), now);
             }
         }
-        if failures >= retries.saturating_mul(2) && spec.restart.policy != RestartPolicy::Never {
+        let lasting = failures >= retries.saturating_mul(2) && spec.restart.policy != RestartPolicy::Never;
+        if mirrored || lasting {
             self.must_start_anew(id, RestartReason::Health);
         }
     }
@@ -148,6 +151,9 @@ impl AppModel {
         unit.watch.failures = unit.watch.failures.max(retries);
         if !std::mem::replace(&mut unit.watch.out, true) {
             self.fact(Some(id), Event::UnitUnhealthy { reason: "HEALTHCHECK unhealthy".to_owned() });
+        }
+        if self.is_mirrored(id) {
+            self.must_start_anew(id, RestartReason::Health);
         }
     }
 

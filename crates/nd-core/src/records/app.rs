@@ -44,6 +44,9 @@ pub struct AppRecord {
     /// What stands in front of it.
     #[serde(default, skip_serializing_if = "Gate::is_open")]
     pub gate: Gate,
+    /// Since when the mirror serves in the place of a unit that has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<Timestamp>,
     /// When the intent last changed.
     pub updated_at: Timestamp,
 }
@@ -67,6 +70,7 @@ impl AppRecord {
             protected: false,
             bake: None,
             gate: Gate::Open,
+            failover: None,
             updated_at: now,
         }
     }

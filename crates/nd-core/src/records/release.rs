@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::Prepared;
 use crate::spec::{
-    AppSpec, CommandSpec, Dependency, HostPortSpec, ImageSpec, Resources, RouteSpec, StopSpec, VolumeSource,
-    VolumeSpec, Workload,
+    AppSpec, CommandSpec, Dependency, HostPortSpec, ImageSpec, MirrorSpec, Resources, RouteSpec, StopSpec,
+    VolumeSource, VolumeSpec, Workload,
 };
 use policy::{DependencyV1, ReadinessV1, RestartV1};
 use rollout::RolloutV1;
@@ -75,6 +75,8 @@ pub struct SpecV1 {
     strategy: Option<StrategyName>,
     #[serde(default, skip_serializing_if = "RolloutV1::is_default")]
     rollout: RolloutV1,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mirror: Option<MirrorV1>,
     drain: Duration,
     limits: ServiceLimits,
     #[serde(default, skip_serializing_if = "TrafficRules::is_empty")]
@@ -123,6 +125,11 @@ struct VolumeV1 {
     path: Option<PathBuf>,
     target: String,
     read_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct MirrorV1 {
+    cooldown: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,6 +196,7 @@ impl From<&AppSpec> for SpecV1 {
             depends_on: spec.depends_on.iter().map(DependencyV1::from).collect(),
             strategy: spec.strategy,
             rollout: (&spec.rollout).into(),
+            mirror: spec.mirror.map(|mirror| MirrorV1 { cooldown: mirror.cooldown }),
             drain: spec.drain,
             limits: spec.limits.clone(),
             rules: Arc::clone(&spec.rules),
@@ -227,6 +235,7 @@ impl From<&SpecV1> for AppSpec {
             depends_on: stored.depends_on.iter().map(Dependency::from).collect(),
             strategy: stored.strategy,
             rollout: (&stored.rollout).into(),
+            mirror: stored.mirror.map(|mirror| MirrorSpec { cooldown: mirror.cooldown }),
             drain: stored.drain,
             limits: stored.limits.clone(),
             rules: Arc::clone(&stored.rules),

@@ -164,3 +164,12 @@ fn where_nothing_serves_there_is_nothing_to_try_it_beside() -> Law {
     sim.settle()?;
     sim.serves_only(&new)
 }
+
+#[test]
+fn a_clock_that_is_set_back_makes_a_step_begin_anew_and_not_last_for_a_day() -> Law {
+    let (mut sim, _, new) = on_trial()?;
+    let began = sim.world.time;
+    sim.world.clock_error = -86_400;
+    sim.until("the next step", |sim| share(sim, &new) == 50)?;
+    holds(sim.world.time - began < PAUSE * 3, || format!("after {:?}", sim.world.time - began))
+}

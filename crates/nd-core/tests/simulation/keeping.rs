@@ -262,7 +262,7 @@ fn a_unit_that_comes_down_gets_no_requests_even_when_it_is_wanted_again() -> Law
 #[test]
 fn a_unit_that_somebody_else_removed_is_created_again_unless_its_policy_is_never() -> Law {
     for (policy, comes_back) in [(RestartPolicy::Always, true), (RestartPolicy::Never, false)] {
-        let (mut sim, release) = running(Recipe { nature: Nature::Good, keep: 0, policy }, BLUE, 1)?;
+        let (mut sim, release) = running(Recipe { keep: 0, policy, ..Nature::Good.into() }, BLUE, 1)?;
         let unit = sim.unit(&release, 1);
         sim.world.vanish(&unit);
         sim.model.look_again();

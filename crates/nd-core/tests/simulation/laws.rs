@@ -46,6 +46,7 @@ pub(crate) fn owed_starts(sim: &Sim) -> BTreeSet<UnitId> {
         };
         sim.before.get(id) == Some(&true)
             && !plans.contains(id)
+            && !model.is_mirrored(id)
             && record.active.as_ref() == Some(id.release())
             && id.slot() <= record.replicas
             && matches!(unit.state, UnitState::Crashed(_))

@@ -11,6 +11,7 @@ mod histories;
 mod keeping;
 mod killed;
 mod laws;
+mod mirror;
 mod op;
 mod receipts;
 mod recipe;

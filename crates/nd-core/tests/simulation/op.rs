@@ -239,8 +239,9 @@ fn wish(strategies: Vec<StrategyName>) -> impl Strategy<Value = Wish> {
     let strategy = prop::sample::select(strategies);
     let policies =
         vec![RestartPolicy::Always, RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never];
-    let recipe = (prop::sample::select(natures), 0u16..3, prop::sample::select(policies))
-        .prop_map(|(nature, keep, policy)| Recipe { nature, keep, policy });
+    let mirror = prop::bool::weighted(0.25);
+    let recipe = (prop::sample::select(natures), 0u16..3, prop::sample::select(policies), mirror)
+        .prop_map(|(nature, keep, policy, mirror)| Recipe { nature, keep, policy, mirror });
     let deploy = (recipe, strategy.clone(), prop::option::weighted(0.3, 0u16..4));
     prop_oneof![
         6 => deploy.prop_map(|(recipe, strategy, replicas)| Wish::Deploy(recipe, strategy, replicas)),

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nd_core::spec::{AppSpec, CanarySpec, CommandSpec, HostPortSpec, RestartPolicy, Workload};
+use nd_core::spec::{AppSpec, CanarySpec, CommandSpec, HostPortSpec, MirrorSpec, RestartPolicy, Workload};
 use nd_types::{ByteSize, HostPortProtocol};
 
 /// For how long a release is tried at each step.
@@ -37,11 +37,13 @@ pub(crate) struct Recipe {
     /// How many releases are kept beside it.
     pub(crate) keep: u16,
     pub(crate) policy: RestartPolicy,
+    /// Whether a further unit stands by.
+    pub(crate) mirror: bool,
 }
 
 impl From<Nature> for Recipe {
     fn from(nature: Nature) -> Self {
-        Self { nature, keep: 2, policy: RestartPolicy::Always }
+        Self { nature, keep: 2, policy: RestartPolicy::Always, mirror: false }
     }
 }
 
@@ -55,6 +57,7 @@ impl Recipe {
         spec.keep_releases = self.keep;
         spec.rollout.canary = CanarySpec { steps: vec![10, 50], pause: PAUSE, ..CanarySpec::default() };
         spec.restart.policy = self.policy;
+        spec.mirror = self.mirror.then(MirrorSpec::default);
         spec.restart.max_memory = Some(ByteSize(1 << 30));
         spec.restart.cron = (self.nature == Nature::Scheduled).then(|| "* * * * *".parse().ok()).flatten();
         let bind = SocketAddr::from(([127, 0, 0, 1], 3000));

@@ -100,7 +100,8 @@ impl Sim {
         let record = self.model.record();
         for (id, machine) in &self.world.units {
             let active = record.active.as_ref() == Some(id.release());
-            let owned = (active && id.slot() <= self.model.slots()) || record.kept.contains(id.release());
+            let owned =
+                (active && id.slot() <= self.model.kept_slots()) || record.kept.contains(id.release());
             holds(owned, || format!("{id} belongs to nobody: {record:?}"))?;
             holds(active || !machine.runs(), || format!("{id} runs and is not of the active release"))?;
         }
@@ -138,7 +139,7 @@ impl Sim {
         })?;
         let phase = self.model.status().phase;
         let right = match serving {
-            0 if self.has_completed(active, record.replicas) => phase == AppPhase::Stopped,
+            0 if self.has_completed(active, self.model.kept_slots()) => phase == AppPhase::Stopped,
             0 => phase == AppPhase::Failed,
             some if some == record.replicas => phase == AppPhase::Running,
             _ => phase == AppPhase::Degraded,

@@ -58,6 +58,13 @@ pub(crate) struct Service {
     next: Cell<usize>,
 }
 
+/// The units of a service, and which of them some of the clients get.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    pub(crate) backends: Vec<Rc<Upstream>>,
+    pub(crate) split: Option<Split>,
+}
+
 /// What counts for all workers together, where something is limited.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meters {
@@ -228,12 +235,11 @@ impl Service {
         availability: Availability,
         limits: ServiceLimits,
         rules: Option<Arc<TrafficRules>>,
-        backends: Vec<Rc<Upstream>>,
-        split: Option<Split>,
+        pool: Pool,
         traffic: Arc<ReleaseCounters>,
         meters: Meters,
     ) -> Rc<Self> {
-        let next = Cell::new(0);
+        let (Pool { backends, split }, next) = (pool, Cell::new(0));
         Rc::new(Self { availability, limits, rules, backends, split, meters, traffic, next })
     }
 
@@ -291,8 +297,7 @@ mod tests {
             Availability::Serving,
             ServiceLimits::default(),
             None,
-            backends,
-            None,
+            Pool { backends, split: None },
             traffic,
             Meters::default(),
         )
@@ -342,7 +347,8 @@ mod tests {
         let traffic = Arc::new(ReleaseCounters::new("aaaaaa".parse().unwrap(), 1));
         let split = Some(Split { release: "bbbbbb".parse().unwrap(), percent: 5 });
         let (limits, meters) = (ServiceLimits::default(), Meters::default());
-        let service = Service::new(Availability::Serving, limits, None, backends, split, traffic, meters);
+        let pool = Pool { backends, split };
+        let service = Service::new(Availability::Serving, limits, None, pool, traffic, meters);
         let gets_new = |lot| service.pick(lot, &[]).unwrap().unit.release().as_str() == "bbbbbb";
         assert!((0..9).all(|_| gets_new(4) && !gets_new(5) && !gets_new(99)));
         let [old, _, new] = service.backends.as_slice() else { unreachable!() };

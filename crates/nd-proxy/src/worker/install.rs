@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nd_types::{AppName, Backend, HostPort, HostPortProtocol, Service as ServiceState};
 
-use super::app::{App, Service};
+use super::app::{App, Pool, Service};
 use super::entry::{Destination, Entry, PortRole};
 use super::upstream::Upstream;
 use super::{Listening, Worker};
@@ -109,8 +109,7 @@ fn serve(app: &App, service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> R
         service.availability.clone(),
         service.limits.clone(),
         rules,
-        backends,
-        service.split.clone(),
+        Pool { backends, split: service.split.clone() },
         traffic,
         app.meters(&service.limits),
     )

@@ -22,7 +22,7 @@ use crate::turnstile::Pass;
 
 use super::Worker;
 use super::account::{Account, Subject};
-use super::app::{App, Meters};
+use super::app::{App, Meters, Service};
 use super::entry::{Destination, Entry};
 use super::policy;
 use super::sticky::Sticky;
@@ -186,16 +186,11 @@ pub(crate) fn plan(
     let account = Account::begin(worker, app.as_ref(), subject);
     let mut request = describe(&head, id, app, limit, account);
     request.meters = service.as_ref().map(|service| service.meters.clone()).unwrap_or_default();
-    let is_sticky = service.as_ref().is_some_and(|service| service.limits.sticky);
-    request.rules = service.and_then(|service| service.rules.clone());
+    request.rules = service.as_ref().and_then(|service| service.rules.clone());
     request.agreed = Agreed::on(request.rules.as_ref(), head.accepts_encoding, head.fields);
     request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
-    request.sticky = is_sticky.then(|| Sticky::of(&head, &app.name, from.is_https(&head)));
-    request.lot = app.service().and_then(|service| {
-        let split = service.split.as_ref()?;
-        Some(Lot::of(&head, &app.name, split, from, client, &app.dealer))
-    });
+    (request.sticky, request.lot) = homes(service.as_deref(), &head, app, from, client);
     let app = Rc::clone(app);
     let hides_authorization = match pass(worker, &head, from, client, passage.as_deref(), &mut request) {
         Ok(asks_for_password) => asks_for_password,
@@ -246,6 +241,20 @@ fn pass(
     let Some(auth) = auth.filter(|auth| policy::applies(&auth.paths, head.path())) else { return Ok(false) };
     request.attempt = policy::knock(&worker.verifier, auth, head)?.map(|attempt| (attempt, client));
     Ok(true)
+}
+
+/// Where the client stays, and which release it gets, as far as the app wants that.
+fn homes(
+    service: Option<&Service>,
+    head: &RequestHead<'_, '_>,
+    app: &App,
+    from: Origin<'_>,
+    client: IpAddr,
+) -> (Option<Sticky>, Option<Lot>) {
+    let Some(service) = service else { return (None, None) };
+    let sticky = service.limits.sticky.then(|| Sticky::of(head, &app.name, from.is_https(head)));
+    let lot = |split| Lot::of(head, &app.name, split, from, client, &app.dealer);
+    (sticky, service.split.as_ref().map(lot))
 }
 
 fn subject<'s>(head: &RequestHead<'_, 's>, id: &'s IdText, client: &'s str, is_http2: bool) -> Subject<'s> {

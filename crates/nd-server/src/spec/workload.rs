@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nd_api::Manifest;
 use nd_api::manifest::{CommandLine, VolumeSource as WrittenSource};
-use nd_core::spec::{AppSpec, CommandSpec, ImageSpec, VolumeSource, VolumeSpec, Workload};
+use nd_core::spec::{AppSpec, CommandSpec, ImageSpec, MirrorSpec, VolumeSource, VolumeSpec, Workload};
 use nd_types::RuntimeKind;
 
 use super::{Context, absolute, mistake};
@@ -130,6 +130,26 @@ pub(super) fn resources(manifest: &Manifest, spec: &mut AppSpec) {
     }
     if let Some(pids) = written.pids {
         spec.resources.pids = NonZeroU32::new(pids);
+    }
+}
+
+/// The directories that main and mirror share: one volume each, mounted into all instances.
+pub(super) fn mirror(manifest: &Manifest, spec: &mut AppSpec) {
+    let Some(written) = &manifest.mirror else { return };
+    let cooldown = written.cooldown.or(spec.mirror.map(|mirror| mirror.cooldown));
+    spec.mirror = Some(cooldown.map_or_else(MirrorSpec::default, |cooldown| MirrorSpec { cooldown }));
+    spec.limits.sticky |= written.sticky.is_some();
+    if matches!(spec.workload, Workload::Command(_)) {
+        return;
+    }
+    for path in &written.sync {
+        // What is mounted there already is shared as it is.
+        if spec.volumes.iter().all(|volume| volume.target != *path) {
+            let words: Vec<&str> =
+                path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
+            let source = VolumeSource::Named(format!("{}-sync-{}", manifest.app.name, words.join("-")));
+            spec.volumes.push(VolumeSpec { source, target: path.clone(), read_only: false });
+        }
     }
 }
 

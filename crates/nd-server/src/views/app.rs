@@ -2,11 +2,11 @@
 
 use nd_api::flat::{AppStatus as FlatStatus, Status};
 use nd_api::v1::{
-    AppView, CanaryView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView, Phase,
-    RestartView,
+    AppView, CanaryView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView, MirrorView,
+    Phase, RestartView,
 };
 use nd_core::events::RestartReason;
-use nd_core::model::{AppPhase, AppStatus, CanaryStatus, UnitView};
+use nd_core::model::{AppPhase, AppStatus, CanaryStatus, MirrorStatus, UnitView};
 use nd_core::records::RunIntent;
 use nd_core::spec::{AppSpec, HostPortSpec, RestartPolicy, Workload};
 use nd_types::{ExitStatus, RuntimeKind, Timestamp, format_duration};
@@ -39,6 +39,7 @@ pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
         instances: InstancesView { ready: status.ready.into(), desired: status.replicas.into() },
         release: status.release.clone(),
         canary: status.canary.as_ref().map(canary_view),
+        mirror: status.mirror.as_ref().map(mirror_view),
         runtime: spec.map_or(RuntimeKind::Process, AppSpec::runtime),
         image: spec.and_then(image),
         command: spec.and_then(command),
@@ -67,6 +68,11 @@ pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
 fn canary_view(canary: &CanaryStatus) -> CanaryView {
     let CanaryStatus { release, percent, step, steps, until } = canary.clone();
     CanaryView { release, percent, step, steps, until }
+}
+
+fn mirror_view(mirror: &MirrorStatus) -> MirrorView {
+    let MirrorStatus { unit: instance, ready, serves, since, until } = mirror.clone();
+    MirrorView { instance, ready, serves, since, until }
 }
 
 /// An app as the flat paths show it.
