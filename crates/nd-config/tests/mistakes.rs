@@ -126,7 +126,7 @@ mistakes! {
         "error[ND0202] nextdeploy.yml:4:21: `secret:DATABASE_URL` is not supported yet by this version; help: write `${DATABASE_URL}` and export it";
     a_mirror_shares_directories_by_their_whole_path:
         with("mirror: {cooldown: 1ms, sync: [data, /a, /a], sticky: yes}\n") =>
-        "error[ND0121] nextdeploy.yml:4:20: cooldown must be 1s–1d, found 1ms"
+        "error[ND0121] nextdeploy.yml:4:20: cooldown must be 1s–24h, found 1ms"
         "error[ND0121] nextdeploy.yml:4:32: `data` is no directory to share; help: write an absolute path, as in `/app/sessions`"
         "error[ND0123] nextdeploy.yml:4:42: `/a` is written twice"
         "error[ND0121] nextdeploy.yml:4:55: `yes` is not one of cookie";
@@ -140,7 +140,7 @@ mistakes! {
         "error[ND0121] nextdeploy.yml:4:54: `101` is not a share of 0 to 100; write it as `5%` or `0.5%`";
     a_bound_of_a_canary_is_a_share_or_a_time:
         with("deployment: {rollout: {canary: {pause: 10ms, abort_if: {error_rate: few, p95: 2m}}}}\n") =>
-        "error[ND0121] nextdeploy.yml:4:40: pause must be 1s–1d, found 10ms"
+        "error[ND0121] nextdeploy.yml:4:40: pause must be 1s–24h, found 10ms"
         "error[ND0121] nextdeploy.yml:4:69: `few` is not a share of 0 to 100; write it as `5%` or `0.5%`"
         "error[ND0121] nextdeploy.yml:4:79: p95 must be 1ms–30s, found 2m";
     serverless_belongs_to_the_original_tool:
