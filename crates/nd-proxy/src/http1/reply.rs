@@ -71,7 +71,7 @@ pub(crate) fn write_switch(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, reque
     write_status(out, head);
     let (keep_alive, is_http10, coding) = (true, false, Coding::Same);
     let (recoding, headers) = (Recoding::Nothing, None);
-    let nothing = [""; 2];
+    let nothing = [""; 3];
     write_fields(
         out,
         head,
