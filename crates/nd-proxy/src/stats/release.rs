@@ -49,21 +49,6 @@ impl ReleaseTraffic {
     }
 }
 
-/// A map of codes as a list of pairs: as keys of JSON, numbers become text, which does not read back in every place.
-mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<u16, u64>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(map)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, u64>, D::Error> {
-        Ok(Vec::<(u16, u64)>::deserialize(from)?.into_iter().collect())
-    }
-}
-
 /// How long requests took, in fixed buckets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {

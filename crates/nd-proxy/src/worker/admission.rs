@@ -82,7 +82,7 @@ pub(crate) async fn admit(
     patience: &mut Patience,
 ) -> Result<Lease, Refusal> {
     let best = available(app)?;
-    let best = if app.paused_until().is_none() { choose(&best, ask.wanted, &[]) } else { None };
+    let best = if app.paused_until().is_none() { choose(app, &best, ask, &[]) } else { None };
     if let Some(upstream) = &best
         && let Some(stream) = pooled(upstream, ask.reuse)
     {
