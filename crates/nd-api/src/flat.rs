@@ -111,7 +111,7 @@ impl From<Phase> for Status {
             Phase::Running | Phase::Degraded => Self::Running,
             Phase::Deploying | Phase::RollingBack => Self::Updating,
             Phase::Failed => Self::Error,
-            Phase::Stopping | Phase::Stopped | Phase::Removing => Self::Stopped,
+            Phase::Sleeping | Phase::Stopping | Phase::Stopped | Phase::Removing => Self::Stopped,
         }
     }
 }

@@ -86,6 +86,9 @@ pub struct Manifest {
     /// Whether each instance of a plain process says itself when it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ready: Option<bool>,
+    /// After which time without a request it is stopped until the next one; never where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub sleep_after: Option<Duration>,
     /// Limits of restarting; the policy itself is `deployment.container.restart`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub restart: RestartLimits,
@@ -129,6 +132,7 @@ impl Manifest {
             env: Env::default(),
             deployment: Deployment::default(),
             wait_ready: None,
+            sleep_after: None,
             restart: RestartLimits::default(),
             scale: Scale::default(),
             mirror: None,

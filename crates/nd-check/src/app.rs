@@ -66,6 +66,7 @@ fn health(view: &AppView) -> (Health, String) {
         }
         (Phase::Failed, _) => (Health::Failed, format!("failed {count}")),
         (Phase::Stopped, _) => (Health::Idle, "stopped".to_owned()),
+        (Phase::Sleeping, _) => (Health::Idle, "sleeping".to_owned()),
         (phase, _) => (Health::Busy, phase.to_string().replace('_', " ")),
     }
 }
@@ -135,6 +136,7 @@ mod tests {
             (r#"{"phase":"failed","status":"error"}"#, Health::Failed, "failed 1/2"),
             (r#"{"phase":"failed","status":"stopped"}"#, Health::Idle, "ended"),
             (r#"{"phase":"stopped","desired_state":"stopped"}"#, Health::Idle, "stopped"),
+            (r#"{"phase":"sleeping","status":"stopped"}"#, Health::Idle, "sleeping"),
             (r#"{"phase":"rolling_back"}"#, Health::Busy, "rolling back"),
         ] {
             let found = found(text);

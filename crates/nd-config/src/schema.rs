@@ -118,6 +118,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("stop_signal", Now),
     ("kill_timeout", Now),
     ("wait_ready", Now),
+    ("sleep_after", Now),
     ("restart", Now),
     ("restart.max", Now),
     ("restart.max_restarts", Now),

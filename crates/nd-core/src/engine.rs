@@ -18,6 +18,7 @@ mod readiness;
 mod reconciler;
 mod shared;
 mod stopping;
+mod waking;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +120,7 @@ impl Engine {
         shared.start_resting();
         shared.watch_runtimes(&shutdown);
         shared.tasks.spawn("routes", shared::serve_routes(Arc::clone(shared), shutdown.clone()));
+        shared.tasks.spawn("wake", waking::run(Arc::clone(shared), shutdown.clone()));
         let writer = Arc::clone(shared);
         let until = shutdown.clone();
         shared.tasks.spawn("events", async move { writer.bus.write(&*writer.store, &until).await });

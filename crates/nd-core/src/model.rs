@@ -16,6 +16,7 @@ mod observe;
 mod renew;
 mod rollout;
 mod routing;
+mod sleep;
 mod status;
 mod steps;
 mod together;
@@ -48,6 +49,7 @@ use crate::ports::{HintKind, Prepared};
 use crate::records::{AppRecord, DeploymentRecord, Record, ReleaseRecord, RolloutStage, RunIntent};
 use crate::routes::AppRoutes;
 use crate::spec::{AppSpec, Dependency, Schedule};
+use sleep::Idleness;
 use steps::StepTracker;
 use traffic::Gauge;
 
@@ -123,6 +125,7 @@ pub struct AppModel {
     blind: Option<String>,
     steps: StepTracker,
     gauge: Gauge,
+    idleness: Idleness,
     /// Which app must come up before this one starts.
     awaits_app: Option<String>,
     /// Whether a unit has been ready since the app last was to come up.
@@ -171,6 +174,7 @@ impl AppModel {
             blind: None,
             steps: StepTracker::default(),
             gauge: Gauge::default(),
+            idleness: Idleness::default(),
             awaits_app: None,
             came_up: false,
             stand_in: false,
@@ -291,7 +295,7 @@ impl AppModel {
     /// Whether the app should run now.
     fn run(&self) -> RunIntent {
         match self.record.run {
-            RunIntent::Running if self.suspended => RunIntent::Stopped,
+            RunIntent::Running if self.suspended || self.record.asleep => RunIntent::Stopped,
             run => run,
         }
     }

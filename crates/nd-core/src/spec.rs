@@ -69,6 +69,8 @@ pub struct AppSpec {
     pub drain: Duration,
     /// Limits of requests through the proxy.
     pub limits: ServiceLimits,
+    /// After which time without a request it is stopped until the next one.
+    pub sleep_after: Option<Duration>,
     /// What else the proxy does with its requests and answers.
     pub rules: Arc<TrafficRules>,
     /// How many earlier releases stay available for a rollback.
@@ -98,6 +100,7 @@ impl AppSpec {
             mirror: None,
             drain: Self::DRAIN,
             limits: ServiceLimits::default(),
+            sleep_after: None,
             rules: Arc::default(),
             keep_releases: Self::KEEP_RELEASES,
         }

@@ -64,10 +64,13 @@ fn the_record_of_a_daemon_is_kept() -> Outcome {
 fn the_record_of_an_app_is_kept() -> Outcome {
     let app: AppName = "shop".parse()?;
     keeps("app-new.json", &Record::App(Box::new(AppRecord::new(app.clone(), at(0)?))))?;
+    let asleep = AppRecord { asleep: true, ..AppRecord::new(app.clone(), at(0)?) };
+    keeps("app-asleep.json", &Record::App(Box::new(asleep)))?;
     let full = AppRecord {
         app,
         revision: 17,
         run: RunIntent::Running,
+        asleep: false,
         replicas: 3,
         active: Some("8f3k2a".parse()?),
         rollout: Some(RolloutRecord {
@@ -102,6 +105,8 @@ fn the_record_of_an_app_is_kept() -> Outcome {
     };
     let answered = ReleaseTraffic { answers: 12, failed: 1, latency_us: [(1000, 11), (u64::MAX, 1)].into() };
     let traffic = AppTraffic {
+        requests: 0,
+        in_flight: 0,
         answers: 12,
         failed: 1,
         held: 2,

@@ -1,5 +1,6 @@
 //! The embedded data plane behind the `Ingress` port.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,10 @@ impl Ingress for EmbeddedIngress {
             websockets_closed: report.websockets_closed,
             websockets_cut: report.websockets_cut,
         })
+    }
+
+    async fn wanted(&self, known: &BTreeSet<AppName>) -> PortResult<BTreeSet<AppName>> {
+        Ok(self.proxy.wanted(known).await)
     }
 
     async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic> {

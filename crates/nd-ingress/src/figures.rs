@@ -9,6 +9,8 @@ pub(crate) fn of_app(stats: &ProxyStats, app: &AppName) -> AppTraffic {
     let Some(traffic) = stats.apps.get(app) else { return AppTraffic::default() };
     let releases = traffic.releases.iter();
     AppTraffic {
+        requests: traffic.requests,
+        in_flight: traffic.in_flight,
         answers: traffic.responses.iter().sum(),
         failed: traffic.responses.last().copied().unwrap_or(0),
         held: traffic.waited,

@@ -15,6 +15,7 @@
 //! [`EdgeState`]: nd_types::EdgeState
 
 mod bandwidth;
+mod bell;
 mod command;
 mod compress;
 mod edition;

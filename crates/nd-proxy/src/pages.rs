@@ -48,6 +48,8 @@ pub(crate) enum Refusal {
     NotReady,
     /// Too many requests are waiting already.
     Crowded,
+    /// It was asleep and is being woken, which takes a while.
+    Waking,
     /// The app has as many requests as it may have at once.
     Busy,
     /// The instance broke off before it answered.
@@ -95,6 +97,7 @@ impl Refusal {
             | Self::Failed { .. }
             | Self::NotReady
             | Self::Crowded
+            | Self::Waking
             | Self::Busy => 503,
             Self::Replaced | Self::TooManyConnections => 503,
             Self::Slow => 504,
@@ -119,6 +122,7 @@ impl Refusal {
             Self::Failed { reason } => reason.as_str().into(),
             Self::NotReady => "no instance of the app is ready".into(),
             Self::Crowded => "too many requests are waiting for an instance".into(),
+            Self::Waking => "it is being woken; this page asks again by itself".into(),
             Self::Busy => "the app has too many requests at once".into(),
             Self::BrokeOff => "the app closed the connection without an answer".into(),
             Self::BadAnswer => "the app sent an invalid answer".into(),
@@ -135,6 +139,7 @@ impl Refusal {
             Self::Failed { .. } | Self::Stopped => Some(30),
             Self::Limited(exceeded) => Some(exceeded.seconds()),
             Self::NotReady | Self::Crowded => Some(5),
+            Self::Waking => Some(2),
             Self::Busy | Self::Replaced | Self::TooManyConnections | Self::PasswordsBusy => Some(1),
             _ => None,
         }
@@ -192,9 +197,10 @@ fn html(status: u16, title: &str, refusal: &Refusal, to: Addressee<'_>) -> Strin
     let explanation = escape(&refusal.explanation());
     let app = to.app.map(|app| format!("<b>{}</b>: ", escape(app))).unwrap_or_default();
     let id = escape(to.request_id);
+    let again = if *refusal == Refusal::Waking { "<meta http-equiv=\"refresh\" content=\"2\">" } else { "" };
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>{status} {title}</title><style>body{{font:16px/1.5 system-ui,sans-serif;\
+         content=\"width=device-width\">{again}<title>{status} {title}</title><style>body{{font:16px/1.5 system-ui,sans-serif;\
          max-width:34em;margin:15vh auto;padding:0 1em;color:#222;background:#fff}}h1{{font-size:1.4em}}\
          small{{color:#777}}@media(prefers-color-scheme:dark){{body{{color:#ddd;background:#161616}}}}</style>\
          <h1>{status} {title}</h1><p>{app}{explanation}</p><p><small>request {id}</small></p></html>\n"

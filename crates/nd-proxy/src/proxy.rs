@@ -1,5 +1,6 @@
 //! The handle through which the rest of the process speaks to the workers.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -287,6 +288,11 @@ impl Proxy {
         if let Err(error) = self.all(|done| Command::Pause { app: app.clone(), max, done }).await {
             tracing::error!(%error, %app, "pause or resume an app");
         }
+    }
+
+    /// The sleeping apps that somebody waits for, as soon as they are others than the `known` ones.
+    pub async fn wanted(&self, known: &BTreeSet<AppName>) -> BTreeSet<AppName> {
+        self.inner.stats.bell.heard(known).await
     }
 
     /// Stops accepting, answers kept-alive clients with `Connection: close`, says goodbye to WebSockets (1001), waits

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::bandwidth::Bandwidth;
+use crate::bell::Bell;
 use crate::limiter::Limiter;
 use crate::turnstile::Turnstile;
 
@@ -72,6 +73,7 @@ pub struct AppTraffic {
 #[derive(Debug)]
 pub(crate) struct Stats {
     pub(crate) workers: Box<[Arc<WorkerCounters>]>,
+    pub(crate) bell: Arc<Bell>,
     apps: Mutex<BTreeMap<AppName, Arc<AppCounters>>>,
 }
 
@@ -99,6 +101,8 @@ pub(crate) struct AppCounters {
     limiter: Mutex<Option<Arc<Limiter>>>,
     turnstile: Mutex<Option<Arc<Turnstile>>>,
     bandwidth: Mutex<Option<Arc<Bandwidth>>>,
+    /// Of all apps.
+    pub(crate) bell: Arc<Bell>,
 }
 
 /// One worker's share of an app's counters.
@@ -137,8 +141,9 @@ impl Counter {
 }
 
 impl AppCounters {
-    fn new(workers: usize) -> Self {
+    fn new(workers: usize, bell: &Arc<Bell>) -> Self {
         Self {
+            bell: Arc::clone(bell),
             workers: (0..workers).map(|_| AppShare::default()).collect(),
             releases: Mutex::default(),
             held: AtomicU32::new(0),
@@ -247,7 +252,7 @@ impl AppShare {
 impl Stats {
     pub(crate) fn new(workers: usize) -> Self {
         let counters = (0..workers).map(|_| Arc::new(WorkerCounters::default())).collect();
-        Self { workers: counters, apps: Mutex::new(BTreeMap::new()) }
+        Self { workers: counters, bell: Arc::default(), apps: Mutex::new(BTreeMap::new()) }
     }
 
     /// The counters of the named apps, in their order; an app that stays keeps its counters, one that is gone loses them.
@@ -257,7 +262,8 @@ impl Stats {
         let list = names
             .map(|name| {
                 let old = apps.remove(name).or_else(|| kept.get(name).cloned());
-                let counters = old.unwrap_or_else(|| Arc::new(AppCounters::new(self.workers.len())));
+                let counters =
+                    old.unwrap_or_else(|| Arc::new(AppCounters::new(self.workers.len(), &self.bell)));
                 kept.insert(name.clone(), Arc::clone(&counters));
                 counters
             })

@@ -90,6 +90,8 @@ pub struct Service {
 pub enum Availability {
     /// Requests go to a backend; while there is none they are held, up to [`ServiceLimits::hold`].
     Serving,
+    /// Nothing runs, because nobody has asked for it: requests are held as long, and whoever can wake it is told.
+    Sleeping,
     /// The user stopped the app: 503 at once.
     Stopped,
     /// No unit can be kept running: 503 at once.

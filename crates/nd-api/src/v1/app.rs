@@ -23,6 +23,8 @@ pub enum Phase {
     RollingBack,
     /// No instance can be kept running.
     Failed,
+    /// Nothing runs, because nobody has asked for it; the next request wakes it.
+    Sleeping,
     /// It is being stopped.
     Stopping,
     /// It is stopped.
@@ -39,6 +41,7 @@ impl fmt::Display for Phase {
             Self::Degraded => "degraded",
             Self::RollingBack => "rolling_back",
             Self::Failed => "failed",
+            Self::Sleeping => "sleeping",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Removing => "removing",

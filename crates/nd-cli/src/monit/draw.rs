@@ -129,6 +129,7 @@ fn sign(app: &AppView) -> (&'static str, Color) {
     match (app.phase, app.status) {
         (Phase::Running, _) => ("●", Color::Green),
         (Phase::Failed, Status::Stopped) | (Phase::Stopped, _) => ("○", Color::DarkGray),
+        (Phase::Sleeping, _) => ("☾", Color::DarkGray),
         (Phase::Degraded | Phase::Failed, Status::Error) => ("✕", Color::Red),
         (Phase::Degraded | Phase::Failed, _) => ("◐", Color::Yellow),
         _ => ("◌", Color::Yellow),

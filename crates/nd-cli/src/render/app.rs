@@ -159,6 +159,7 @@ fn status_word(app: &AppView) -> (String, Tone) {
         (Phase::Degraded, _) => ("◐ degraded".to_owned(), Tone::Odd),
         (Phase::Failed, Status::Stopped) => ("○ ended".to_owned(), Tone::Dim),
         (Phase::Failed, _) => ("✕ failed".to_owned(), Tone::Bad),
+        (Phase::Sleeping, _) => ("☾ sleeping".to_owned(), Tone::Dim),
         (Phase::Stopped, _) => ("○ stopped".to_owned(), Tone::Dim),
         (phase, _) => (format!("◌ {}", phase.to_string().replace('_', " ")), Tone::Odd),
     }

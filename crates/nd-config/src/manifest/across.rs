@@ -1,7 +1,7 @@
 //! What concerns several sections at once.
 
 use nd_api::Manifest;
-use nd_api::manifest::{Instances, PageSource};
+use nd_api::manifest::{Instances, PageSource, PortMapping};
 use nd_types::{HostPortProtocol, RuntimeKind};
 
 use super::Workload;
@@ -85,11 +85,28 @@ pub(super) fn check(root: &Field<'_>, manifest: &Manifest, d: &mut Decoder) {
         let message = format!("{} has no effect on a plain process", field.path.last);
         d.say(Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) }.help(help));
     }
+    if let Some(field) = root.dig(&["sleep_after"]) {
+        wakes(&field, container("ports"), manifest, d);
+    }
     if manifest.proxy.enabled == Some(false) {
         without_proxy(root, process, manifest, d);
     } else {
         port_routes(container("ports"), manifest, d);
     }
+}
+
+/// Only a request that comes through the proxy wakes an app.
+fn wakes(field: &Field<'_>, ports: Option<Field<'_>>, manifest: &Manifest, d: &mut Decoder) {
+    let tcp = |mapping: &PortMapping| mapping.protocol == Some(HostPortProtocol::Tcp);
+    let raw = manifest.deployment.container.ports.iter().any(tcp);
+    let (what, place) = match manifest.proxy.enabled {
+        Some(false) => ("`proxy.enabled: false` lets none come through the proxy", None),
+        _ if raw => ("raw TCP is none", ports.and_then(|ports| ports.node.span.clone())),
+        _ => return,
+    };
+    let message = format!("only a request wakes an app that sleeps, and {what}");
+    let mistake = field.mistake(Code::Conflict, message).at(field.key_span.clone());
+    d.say(mistake.also(place, "it is opened here").help("keep one of them"));
 }
 
 /// An app that has its ports itself has no route, and one instance.

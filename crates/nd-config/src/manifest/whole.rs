@@ -1,5 +1,8 @@
 //! The top level of the file.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use nd_api::Manifest;
 use nd_api::manifest::{CommandLine, Env, FormatVersion, TargetType};
 use nd_types::RuntimeKind;
@@ -10,6 +13,9 @@ use crate::node::Value;
 use crate::report::{Code, Mistake};
 use crate::suggest::closest;
 use crate::words;
+
+/// As long as nobody asks; an app that sleeps sooner would hardly run.
+const IDLE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
 
 /// Reads the whole file. Nothing comes back where the app has no name; that was reported.
 pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> Option<Manifest> {
@@ -34,6 +40,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
         keys.get("deployment").map(|field| container::deployment(&field, d)).unwrap_or_default();
     sections::stop_at_top(&mut keys, &mut deployment.stop, d);
     let wait_ready = keys.get("wait_ready").and_then(|field| field.flag(d));
+    let sleep_after = keys.get("sleep_after").and_then(|field| field.duration(&IDLE, d));
     let restart = keys.get("restart").map(|field| sections::restart(&field, d)).unwrap_or_default();
     let scale = keys.get("scale").map(|field| sections::scale(&field, d)).unwrap_or_default();
     let mirror = keys.get("mirror").and_then(|field| mirror::decode(&field, d));
@@ -50,7 +57,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     #[rustfmt::skip]
     let manifest = Manifest {
         version, target_type, app, image, command, entrypoint, cwd, working_dir, user, runtime, env, deployment,
-        wait_ready, restart, scale, mirror, proxy, depends_on,
+        wait_ready, sleep_after, restart, scale, mirror, proxy, depends_on,
     };
     across::check(root, &manifest, d);
     Some(manifest)

@@ -106,6 +106,7 @@ fn the_full_example_has_every_key_that_is_served() {
         "restart.max_memory_restart",
         "restart.max_restarts",
         "restart.restart_delay",
+        "sleep_after", // nothing wakes an app with the raw port of this example
         "stop.grace",
         "stop.kill_timeout",
         "stop.signal",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nd_types::{AppName, ExitStatus};
 
 use super::shared::Shared;
-use crate::model::{AppStatus, UnitView};
+use crate::model::{AppPhase, AppStatus, UnitView};
 use crate::spec::{Condition, Dependency};
 
 /// The first of these that has not come far enough yet, in words.
@@ -20,6 +20,9 @@ pub(super) fn awaited(shared: &Shared, dependencies: &[Dependency]) -> Option<St
 }
 
 fn has_come(status: &AppStatus, condition: Condition) -> bool {
+    if status.phase == AppPhase::Sleeping && condition != Condition::Completed {
+        return true; // it comes as soon as it is asked
+    }
     let succeeded = |unit: &UnitView| unit.exit.is_some_and(ExitStatus::is_success);
     match condition {
         Condition::Started => status.units.iter().any(|unit| unit.started.is_some()),

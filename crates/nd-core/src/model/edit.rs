@@ -26,6 +26,8 @@ pub enum Edit {
     Promote(DeploymentId),
     /// Run.
     Start,
+    /// Run again, because somebody asks for it.
+    Wake,
     /// Do not run.
     Stop,
     /// Start every instance anew, one after the other.
@@ -154,6 +156,7 @@ impl AppModel {
             Edit::Cancel(id) => self.edit_cancel(&id, &mut edited)?,
             Edit::Promote(id) => Self::edit_promote(&id, &mut edited)?,
             Edit::Start => self.edit_start(now, &mut edited)?,
+            Edit::Wake => self.edit_wake(now, &mut edited)?,
             Edit::Stop => self.edit_stop(RunIntent::Stopped, "stop", now, &mut edited),
             Edit::Remove { force: false } if self.record.protected => return Err(EditError::Protected),
             Edit::Remove { .. } => self.edit_stop(RunIntent::Removed, "remove", now, &mut edited),
@@ -234,6 +237,7 @@ impl AppModel {
         record.protected = protected.unwrap_or(record.protected);
         let from_stopped = record.run == RunIntent::Stopped;
         record.run = RunIntent::Running;
+        record.asleep = false;
         record.run_asked_at = record.updated_at;
         record.bake = None;
         record.rollout = Some(RolloutRecord {
@@ -289,9 +293,16 @@ impl AppModel {
             return Err(EditError::NothingToRun);
         }
         edited.record.run = RunIntent::Running;
+        edited.record.asleep = false;
         edited.record.run_asked_at = now.wall;
         edited.resets_crashes = true;
         edited.change = Some("start".to_owned());
+        Ok(())
+    }
+
+    fn edit_wake(&self, now: Now, edited: &mut Edited) -> Result<(), EditError> {
+        self.edit_start(now, edited)?;
+        edited.change = Some("wake: somebody asks for it".to_owned());
         Ok(())
     }
 
@@ -313,6 +324,7 @@ impl AppModel {
     /// Stopping or removing an app ends its deployment too: what was wanted last counts.
     fn edit_stop(&self, run: RunIntent, change: &str, now: Now, edited: &mut Edited) {
         edited.record.run = run;
+        edited.record.asleep = false;
         edited.record.bake = None;
         edited.change = Some(change.to_owned());
         if edited.record.rollout.take().is_some() {

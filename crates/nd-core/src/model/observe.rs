@@ -126,7 +126,8 @@ impl AppModel {
     fn ended_unwanted(&self, id: &UnitId) -> bool {
         let asked_before = |ended| ended >= self.record.run_asked_at;
         let ended = self.units.get(id).and_then(|unit| unit.finished);
-        self.record.active.as_ref() == Some(id.release()) && ended.is_none_or(asked_before)
+        let wanted = self.record.active.as_ref() == Some(id.release()) && !self.record.asleep;
+        wanted && ended.is_none_or(asked_before)
     }
 
     /// A unit that ran has ended without having been asked to.

@@ -57,7 +57,8 @@ impl AppModel {
         }
         let active = self.record.active.as_ref()?;
         if self.run() == RunIntent::Stopped {
-            return self.routes_to(active, [].iter(), Availability::Stopped);
+            let availability = if self.sleeps() { Availability::Sleeping } else { Availability::Stopped };
+            return self.routes_to(active, [].iter(), availability);
         }
         if !self.runs_active() {
             return self.routes_to(active, [].iter(), Availability::Serving);

@@ -29,6 +29,8 @@ pub enum AppPhase {
     RollingBack,
     /// Nothing serves and nothing will by itself, or not soon.
     Failed,
+    /// Nothing runs, because nobody has asked for it; the next request wakes it.
+    Sleeping,
     /// Instances are being stopped.
     Stopping,
     /// Nothing runs, as asked.
@@ -45,6 +47,7 @@ impl fmt::Display for AppPhase {
             Self::Degraded => "degraded",
             Self::RollingBack => "rolling back",
             Self::Failed => "failed",
+            Self::Sleeping => "sleeping",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Removing => "removing",
@@ -192,7 +195,7 @@ impl AppModel {
         }
     }
 
-    fn serving_units(&self) -> impl Iterator<Item = &UnitId> {
+    pub(super) fn serving_units(&self) -> impl Iterator<Item = &UnitId> {
         let active = self.record.active.as_ref();
         let serving = move |(id, unit): &(&UnitId, &Unit)| {
             let ours = Some(id.release()) == active || self.is_taking_over(id.release());
@@ -252,6 +255,9 @@ impl AppModel {
         let running = self.units.values().any(|unit| unit.state.is_running());
         match (self.run(), &record.rollout) {
             (RunIntent::Removed, _) => return (AppPhase::Removing, None),
+            (RunIntent::Stopped, _) if self.sleeps() => {
+                return (AppPhase::Sleeping, Some(self.sleep_reason()));
+            }
             (RunIntent::Stopped, _) if running => return (AppPhase::Stopping, None),
             (RunIntent::Stopped, _) => return (AppPhase::Stopped, None),
             (RunIntent::Running, Some(rollout)) => {

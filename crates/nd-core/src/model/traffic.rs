@@ -72,7 +72,8 @@ impl AppModel {
     /// Reads the counters where somebody wants to know them.
     pub(super) fn measure(&mut self, now: Now, plan: &Plan, decision: &mut Decision) {
         let closes = matches!(self.gauge.last, Closing::Wanted);
-        let wanted = closes || self.wants_beginning(plan) || self.is_judgement_due(now, decision);
+        let (judges, counts) = (self.is_judgement_due(now, decision), self.is_idleness_due(now, decision));
+        let wanted = closes || self.wants_beginning(plan) || judges || counts;
         if wanted && !self.gauge.asking {
             self.gauge.asking = true;
             decision.actions.push(Action::Measure);
@@ -109,6 +110,7 @@ impl AppModel {
     pub(super) fn measured(&mut self, result: Result<AppTraffic, ActionError>, now: Now) {
         self.gauge.asking = false;
         self.gauge.next = self.gauge.next.filter(|at| *at > now.mono);
+        self.count_requests(result.as_ref().ok(), now);
         let begins = self.record.rollout.as_ref().is_some_and(|rollout| rollout.before.is_none());
         let begun = begins && result.is_ok();
         match result {

@@ -1,5 +1,6 @@
 //! What brings requests to units.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,10 @@ pub trait Ingress: Send + Sync + 'static {
     /// Waits until no request is in flight on these units, which the serving state does not name any more; what is
     /// left at the deadline is cut. WebSockets are closed with 1012 (RFC 6455, section 7.4.1), spread over the time.
     async fn drain(&self, units: &[UnitId], deadline: Duration) -> PortResult<DrainReport>;
+
+    /// The apps of the serving state that sleep and that somebody waits for: as soon as they are others than the `known`
+    /// ones, and after a while in any case. A name stays until a state serves in which the app does not sleep.
+    async fn wanted(&self, known: &BTreeSet<AppName>) -> PortResult<BTreeSet<AppName>>;
 
     /// What has become of the requests of an app of the serving state.
     async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic>;

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 /// Counters of one app since its data plane began; only their growth means something, and one that has shrunk began anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppTraffic {
+    /// Requests, those in flight included, and connections of host ports.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub requests: u64,
+    /// How many of them are in flight now, or wait; upgraded connections among them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub in_flight: u64,
     /// Answers, those of the data plane itself included.
     pub answers: u64,
     /// Answers with a status of 500 or more.
@@ -19,6 +25,11 @@ pub struct AppTraffic {
     pub retried: u64,
     /// Which release answered how.
     pub releases: BTreeMap<ReleaseId, ReleaseTraffic>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How one release has answered.

@@ -19,6 +19,9 @@ pub struct AppRecord {
     pub revision: u64,
     /// Whether it should run.
     pub run: RunIntent,
+    /// Whether it sleeps although it should run, because nobody has asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asleep: bool,
     /// How many instances it should have.
     pub replicas: u16,
     /// The release that serves, or should.
@@ -59,6 +62,7 @@ impl AppRecord {
             app,
             revision: 0,
             run: RunIntent::Running,
+            asleep: false,
             replicas: 1,
             active: None,
             rollout: None,

@@ -79,6 +79,8 @@ pub struct SpecV1 {
     mirror: Option<MirrorV1>,
     drain: Duration,
     limits: ServiceLimits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sleep_after: Option<Duration>,
     #[serde(default, skip_serializing_if = "TrafficRules::is_empty")]
     rules: Arc<TrafficRules>,
     keep_releases: u16,
@@ -199,6 +201,7 @@ impl From<&AppSpec> for SpecV1 {
             mirror: spec.mirror.map(|mirror| MirrorV1 { cooldown: mirror.cooldown }),
             drain: spec.drain,
             limits: spec.limits.clone(),
+            sleep_after: spec.sleep_after,
             rules: Arc::clone(&spec.rules),
             keep_releases: spec.keep_releases,
         }
@@ -238,6 +241,7 @@ impl From<&SpecV1> for AppSpec {
             mirror: stored.mirror.map(|mirror| MirrorSpec { cooldown: mirror.cooldown }),
             drain: stored.drain,
             limits: stored.limits.clone(),
+            sleep_after: stored.sleep_after,
             rules: Arc::clone(&stored.rules),
             keep_releases: stored.keep_releases,
         }

@@ -3,6 +3,7 @@
 mod link;
 mod records;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -29,6 +30,8 @@ use link::Link;
 
 /// How long the data plane may take to answer: it may have to be started first.
 const ANSWER: Duration = Duration::from_secs(15);
+/// Longer than it listens for callers of sleeping apps.
+const LISTEN: Duration = Duration::from_secs(90);
 /// Beyond the time that a drain was given.
 const SLACK: Duration = Duration::from_secs(5);
 /// Between two tries to reach it.
@@ -352,6 +355,13 @@ impl Ingress for ProcessIngress {
             }
         }
         Ok(total)
+    }
+
+    async fn wanted(&self, known: &BTreeSet<AppName>) -> PortResult<BTreeSet<AppName>> {
+        match self.call(Wish::Wanted { known: known.clone() }, LISTEN).await? {
+            Answer::Wanted { apps } => Ok(apps),
+            _ => Err(unexpected()),
+        }
     }
 
     async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic> {

@@ -3,6 +3,7 @@
 //! Holder and worker come from different versions of the program for the time of an upgrade, and so do the proxy and the
 //! daemon. So every field that is added needs a default, and what merely passes through stays as it came.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nd_types::{AppName, EdgeState, Generation, UnitId};
@@ -92,6 +93,10 @@ pub(super) enum Wish {
     },
     Stats,
     State,
+    /// The sleeping apps that somebody waits for, as soon as they are others than these, or after a minute.
+    Wanted {
+        known: BTreeSet<AppName>,
+    },
     /// From now on, send access records on this connection, each batch as a message of its own that is no JSON:
     /// [`RECORDS`], then the lines.
     Records,
@@ -135,6 +140,9 @@ pub(super) enum Answer {
     },
     Stats(Box<nd_proxy::ProxyStats>),
     State(Box<EdgeState>),
+    Wanted {
+        apps: BTreeSet<AppName>,
+    },
     Done,
     Failed {
         error: String,

@@ -26,6 +26,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(20);
 /// … up to this.
 const LAST_RETRY: Duration = Duration::from_millis(250);
 
+/// A browser that waits longer than this for an app that is being woken gets a page that says so, and asks again by itself.
+const PAGE_AFTER: Duration = Duration::from_secs(3);
+
 /// A connection to a unit, and the count of it.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -51,6 +54,8 @@ pub(crate) struct Ask {
     pub(crate) wanted: Option<Token>,
     /// Its client's lot, where it was dealt one.
     pub(crate) lot: Option<u8>,
+    /// Somebody looks at a browser meanwhile.
+    pub(crate) is_visit: bool,
 }
 
 /// Which connections will do.
@@ -132,7 +137,7 @@ async fn admit_in_time(
         }
         let waiting = match &mut waiting {
             Some(waiting) => waiting,
-            none => none.insert(Waiting::start(app, &service, ask.bytes, patience)?),
+            none => none.insert(Waiting::start(app, &service, ask, patience)?),
         };
         waiting.wait(app, &service).await?;
         refused.clear();
@@ -152,7 +157,7 @@ fn available(app: &App) -> Result<Rc<Service>, Refusal> {
         return Err(Refusal::Maintenance { retry_after_s });
     }
     match &service.availability {
-        Availability::Serving => Ok(service),
+        Availability::Serving | Availability::Sleeping => Ok(service),
         Availability::Stopped => Err(Refusal::Stopped),
         Availability::Failed { reason } => Err(Refusal::Failed { reason: reason.clone() }),
     }
@@ -214,6 +219,7 @@ fn is_our_own(error: &io::Error) -> bool {
 struct Waiting {
     _place: Held,
     since: Instant,
+    is_visit: bool,
     /// Since when the units in the table cannot be reached: they have died.
     dead_since: Option<Instant>,
     pause: Duration,
@@ -222,22 +228,24 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn start(
-        app: &Rc<App>,
-        service: &Service,
-        bytes: usize,
-        patience: &mut Patience,
-    ) -> Result<Self, Refusal> {
-        let place = app.hold(service.limits.hold_requests, bytes).ok_or(Refusal::Crowded)?;
+    fn start(app: &Rc<App>, service: &Service, ask: Ask, patience: &mut Patience) -> Result<Self, Refusal> {
+        let place = app.hold(service.limits.hold_requests, ask.bytes).ok_or(Refusal::Crowded)?;
         let since = *patience.since.get_or_insert_with(Instant::now);
-        Ok(Self { _place: place, since, dead_since: None, pause: FIRST_RETRY, turn: None })
+        let is_visit = ask.is_visit;
+        Ok(Self { _place: place, since, is_visit, dead_since: None, pause: FIRST_RETRY, turn: None })
     }
 
     /// Waits for a change of the app; for the next attempt, if there are units to ask again and nobody else does; for the
     /// end of a pause.
     async fn wait(&mut self, app: &Rc<App>, service: &Service) -> Result<(), Refusal> {
         let (now, paused_until) = (Instant::now(), app.paused_until());
-        let mut until = self.since + service.limits.hold;
+        let (mut until, mut refusal) = (self.since + service.limits.hold, Refusal::NotReady);
+        if service.availability == Availability::Sleeping {
+            app.ring();
+        }
+        if self.is_visit && app.is_waking() && self.since + PAGE_AFTER < until {
+            (until, refusal) = (self.since + PAGE_AFTER, Refusal::Waking);
+        }
         let mut next = until;
         if paused_until.is_some() || service.backends.is_empty() {
             (self.turn, self.dead_since) = (None, None);
@@ -253,7 +261,7 @@ impl Waiting {
             }
         }
         match timeout_at(next, app.changed()).await {
-            Err(_) if next >= until => Err(Refusal::NotReady),
+            Err(_) if next >= until => Err(refusal),
             Ok(()) | Err(_) => Ok(()),
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct App {
     gated_until: Cell<Option<Instant>>,
     /// Told after every change of the fields above.
     changed: Notify,
+    /// It sleeps, or has been woken and no unit is ready yet.
+    is_waking: Cell<bool>,
     /// Somebody asks units that cannot be reached again and again.
     is_asked_again: Cell<bool>,
     pub(crate) retries: RetryBudget,
@@ -87,6 +89,7 @@ impl App {
             gate: Cell::new(Gate::Open),
             gated_until: Cell::new(None),
             changed: Notify::new(),
+            is_waking: Cell::new(false),
             is_asked_again: Cell::new(false),
             retries: RetryBudget::default(),
             dealer: Dealer::of_worker(worker),
@@ -123,6 +126,15 @@ impl App {
 
     /// Takes over what a new table says. Whoever waits is told by [`Self::wake`].
     pub(crate) fn set_service(&self, service: Option<Rc<Service>>) {
+        let availability = service.as_ref().map(|service| &service.availability);
+        let is_asleep = availability == Some(&Availability::Sleeping);
+        let awaits = service.as_ref().is_some_and(|service| {
+            service.backends.is_empty() && service.availability == Availability::Serving
+        });
+        self.is_waking.set(is_asleep || awaits && self.is_waking.get());
+        if !is_asleep {
+            self.counters.bell.is_answered(&self.name);
+        }
         *self.service.borrow_mut() = service;
     }
 
@@ -157,6 +169,16 @@ impl App {
     /// Waits for the next change.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// Says that somebody waits for it while it sleeps.
+    pub(crate) fn ring(&self) {
+        self.counters.bell.ring(&self.name);
+    }
+
+    /// Whether it sleeps, or was woken and no unit is ready yet.
+    pub(crate) fn is_waking(&self) -> bool {
+        self.is_waking.get()
     }
 
     /// Whether one of the waiting requests asks units that cannot be reached again and again.

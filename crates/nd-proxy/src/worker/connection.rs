@@ -243,7 +243,8 @@ impl Connection {
         for attempt in 1.. {
             let bytes = self.head.len() + self.client.input.len();
             let wanted = request.sticky.as_ref().and_then(Sticky::wanted);
-            let ask = Ask { reuse, bytes, wanted, lot: request.lot.as_ref().map(|lot| lot.number) };
+            let lot = request.lot.as_ref().map(|lot| lot.number);
+            let ask = Ask { reuse, bytes, wanted, lot, is_visit: request.is_visit() };
             let admitted = admit(&self.worker, app, ask, &mut patience).await;
             let Lease { in_flight, stream, has_waited } = match admitted {
                 Ok(lease) => lease,

@@ -101,6 +101,11 @@ impl Request {
         }
     }
 
+    /// Whether a browser shows the answer to somebody, and may be sent back to ask again.
+    pub(crate) fn is_visit(&self) -> bool {
+        self.wants_html && self.is_idempotent && !self.has_body && self.offers_upgrade.is_none()
+    }
+
     /// Whole field lines that its answer gets.
     pub(crate) fn added(&self) -> [&str; 3] {
         [

@@ -24,7 +24,7 @@ pub(crate) async fn run(worker: &Worker, app: Option<Rc<App>>, stream: TcpStream
     .await;
     let _progress = InProgress::of(&app);
     app.share().requests.add(1);
-    let ask = Ask { reuse: Reuse::Raw, bytes: 0, wanted: None, lot: None };
+    let ask = Ask { reuse: Reuse::Raw, bytes: 0, wanted: None, lot: None, is_visit: false };
     let lease = match admit(worker, &app, ask, &mut Patience::default()).await {
         Ok(lease) => lease,
         Err(refusal) => {

@@ -20,6 +20,7 @@ mod records;
 mod routing;
 mod rules;
 mod shares;
+mod sleeping;
 mod smuggling;
 mod sticky;
 mod support;

@@ -23,6 +23,9 @@ pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<Str
     ports(manifest, spec, notes);
     routes(manifest, spec)?;
     rules(manifest, spec)?;
+    if let Some(after) = manifest.sleep_after {
+        spec.sleep_after = Some(after);
+    }
     if let Some(limit) = manifest.proxy.body_limit {
         spec.limits.body_bytes = limit.0;
     }

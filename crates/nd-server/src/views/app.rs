@@ -181,6 +181,7 @@ pub(crate) fn phase(phase: AppPhase) -> Phase {
         AppPhase::Degraded => Phase::Degraded,
         AppPhase::RollingBack => Phase::RollingBack,
         AppPhase::Failed => Phase::Failed,
+        AppPhase::Sleeping => Phase::Sleeping,
         AppPhase::Stopping => Phase::Stopping,
         AppPhase::Stopped => Phase::Stopped,
         AppPhase::Removing => Phase::Removing,

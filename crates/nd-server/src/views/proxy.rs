@@ -158,6 +158,10 @@ fn served(service: &Service, why: &mut Vec<String>) -> String {
             why.push(format!("the app failed: {reason}"));
             return "503".to_owned();
         }
+        Availability::Sleeping => {
+            why.push("the app sleeps; a request wakes it and waits".to_owned());
+            return "wait".to_owned();
+        }
         Availability::Serving => {}
     }
     let hold = nd_types::format_duration(service.limits.hold);
@@ -198,6 +202,7 @@ fn app_view(state: &EdgeState, service: &Service) -> ProxiedAppView {
         (Gate::Maintenance { .. }, _) => "maintenance",
         (_, Availability::Stopped) => "stopped",
         (_, Availability::Failed { .. }) => "failed",
+        (_, Availability::Sleeping) => "sleeping",
         (gate, Availability::Serving) if gate.wait(Timestamp::now()).is_some() => "paused",
         (_, Availability::Serving) if service.backends.is_empty() => "waiting",
         (_, Availability::Serving) => "serving",

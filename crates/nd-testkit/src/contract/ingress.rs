@@ -33,6 +33,7 @@ pub async fn run(start: impl Fn() -> Arc<dyn Ingress>) -> ContractResult {
     traffic::an_unknown_host_reaches_no_app(&*start()).await?;
     traffic::a_stopped_app_answers_unavailable(&*start()).await?;
     traffic::a_request_without_a_unit_waits_for_one(start()).await?;
+    traffic::a_request_to_a_sleeping_app_waits_and_is_made_known(start()).await?;
     traffic::a_drain_lasts_as_long_as_a_request_is_in_flight(start()).await?;
     traffic::a_drain_cuts_what_is_left_at_its_deadline(&*start()).await?;
     traffic::a_host_port_opens_and_closes_with_its_state(&*start()).await?;

@@ -1,5 +1,6 @@
 //! What ties one engine to its world.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,6 +160,10 @@ impl Ingress for Wired<dyn Ingress> {
 
     async fn drain(&self, units: &[UnitId], deadline: Duration) -> PortResult<DrainReport> {
         self.cable.carry(self.port.drain(units, deadline)).await
+    }
+
+    async fn wanted(&self, known: &BTreeSet<AppName>) -> PortResult<BTreeSet<AppName>> {
+        self.cable.carry(self.port.wanted(known)).await
     }
 
     async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic> {

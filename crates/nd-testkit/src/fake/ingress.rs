@@ -1,6 +1,6 @@
 //! An ingress in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,7 @@ pub struct FakeIngress {
     in_flight: watch::Sender<BTreeMap<UnitId, u64>>,
     taken: Mutex<BTreeMap<SocketAddr, String>>,
     traffic: Mutex<BTreeMap<AppName, AppTraffic>>,
+    callers: watch::Sender<BTreeSet<AppName>>,
 }
 
 impl FakeIngress {
@@ -49,6 +50,7 @@ impl FakeIngress {
             in_flight: watch::Sender::new(BTreeMap::new()),
             taken: Mutex::default(),
             traffic: Mutex::default(),
+            callers: watch::Sender::default(),
         }
     }
 
@@ -110,6 +112,11 @@ impl FakeIngress {
         self.traffic.lock().insert(app.clone(), traffic);
     }
 
+    /// Somebody asks for an app that sleeps.
+    pub fn knock(&self, app: &AppName) {
+        self.callers.send_if_modified(|apps| apps.insert(app.clone()));
+    }
+
     /// Somebody else holds this port of the host, and what is to be said about it.
     pub fn take_port(&self, bind: SocketAddr, holder: &str) {
         self.taken.lock().insert(bind, format!("address already in use by {holder}"));
@@ -133,6 +140,11 @@ impl FakeIngress {
         };
         let faults = state.host_ports.iter().filter_map(fault).collect();
         drop(taken);
+        let sleeps = |app: &AppName| {
+            let mut services = state.services.iter();
+            services.any(|one| one.app == *app && one.availability == Availability::Sleeping)
+        };
+        self.callers.send_modify(|apps| apps.retain(sleeps));
         self.served.send_modify(|served| served.push(state));
         Ok(Applied { generation, faults })
     }
@@ -186,6 +198,15 @@ impl Ingress for FakeIngress {
         let cut = if in_time { 0 } else { on_them(&self.in_flight.borrow()) };
         self.in_flight.send_modify(|all| all.retain(|unit, _| !units.contains(unit)));
         Ok(DrainReport { finished: begin.saturating_sub(cut), cut, ..DrainReport::default() })
+    }
+
+    async fn wanted(&self, known: &BTreeSet<AppName>) -> PortResult<BTreeSet<AppName>> {
+        let mut callers = self.callers.subscribe();
+        let heard = callers.wait_for(|apps| apps != known).await.map(|apps| apps.clone());
+        match heard {
+            Ok(apps) => Ok(apps),
+            Err(_) => std::future::pending().await, // the sender is ours
+        }
     }
 
     async fn traffic(&self, app: &AppName) -> PortResult<AppTraffic> {

@@ -20,6 +20,9 @@ use super::upkeep::Upkeep;
 /// Answers that may wait for the daemon to read.
 const QUEUE: usize = 64;
 
+/// The daemon asks again after it.
+const LISTEN: Duration = Duration::from_secs(60);
+
 /// Serves the connection until the daemon closes it.
 pub(super) async fn serve(stream: UnixStream, proxy: Proxy, upkeep: Arc<Upkeep>, tasks: TaskSet) {
     let ours = stream
@@ -121,6 +124,10 @@ async fn answer(proxy: &Proxy, upkeep: &Upkeep, wish: Wish) -> Answer {
         }
         Wish::Records => Answer::Done,
         Wish::State => Answer::State(Box::new(proxy.state().as_ref().clone())),
+        Wish::Wanted { known } => {
+            let heard = tokio::time::timeout(LISTEN, proxy.wanted(&known)).await;
+            Answer::Wanted { apps: heard.unwrap_or(known) }
+        }
         Wish::Stats => Answer::Stats(Box::new(proxy.stats())),
         Wish::Replace { program, settings, grace_ms } => {
             match upkeep.replace(program, settings, grace_ms).await {

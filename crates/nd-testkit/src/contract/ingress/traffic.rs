@@ -1,5 +1,6 @@
 //! The part of the contract that visitors notice.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,29 @@ pub(super) async fn a_request_without_a_unit_waits_for_one(ingress: Arc<dyn Ingr
     ingress.apply(state(2, vec![service(&shop, vec![upstream.backend.clone()])?])).await?;
     let answer = client.answer().await?;
     assert_eq!((answer.status, answer.body.as_str()), (200, "1"));
+    Ok(())
+}
+
+pub(super) async fn a_request_to_a_sleeping_app_waits_and_is_made_known(
+    ingress: Arc<dyn Ingress>,
+) -> ContractResult {
+    let (shop, nobody) = (app("shop")?, BTreeSet::new());
+    let asleep = Service { availability: Availability::Sleeping, ..service(&shop, vec![])? };
+    ingress.apply(state(1, vec![asleep])).await?;
+    assert!(timeout(A_WHILE, ingress.wanted(&nobody)).await.is_err(), "nobody has asked yet");
+    let mut client = Client::connect(ingress.http_addr()).await?;
+    client.ask(&host(&shop)).await?;
+    let wanted = timeout(SOON, ingress.wanted(&nobody)).await??;
+    assert_eq!(wanted, BTreeSet::from([shop.clone()]));
+    assert_eq!(timeout(SOON, ingress.wanted(&nobody)).await??, wanted, "until it is awake");
+
+    ingress.apply(state(2, vec![service(&shop, vec![])?])).await?;
+    assert_eq!(timeout(SOON, ingress.wanted(&wanted)).await??, nobody);
+    let upstream = Upstream::start(&shop, 1).await?;
+    ingress.apply(state(3, vec![service(&shop, vec![upstream.backend.clone()])?])).await?;
+    assert_eq!(client.answer().await?.body, "1", "it was one request all the time");
+    let traffic = ingress.traffic(&shop).await?;
+    assert_eq!((traffic.requests, traffic.held), (1, 1));
     Ok(())
 }
 

@@ -1,0 +1,48 @@
+//! Waking apps that sleep when somebody asks for them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nd_types::AppName;
+use tokio_util::sync::CancellationToken;
+
+use super::reconciler;
+use super::shared::Shared;
+use crate::model::AppPhase;
+use crate::model::edit::Edit;
+
+/// The pause after an ingress that could not be asked.
+const REST: Duration = Duration::from_millis(500);
+
+/// Wakes whom somebody waits for, until `shutdown`.
+pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let wake = async {
+        let mut known = BTreeSet::new();
+        loop {
+            match shared.registry.ingress().wanted(&known).await {
+                Ok(wanted) => {
+                    for app in &wanted {
+                        wake(&shared, app).await;
+                    }
+                    known = wanted;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "ask the ingress whom somebody waits for");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    };
+    shutdown.run_until_cancelled(wake).await;
+}
+
+async fn wake(shared: &Shared, app: &AppName) {
+    let Some(entry) = shared.entry(app) else { return };
+    if entry.status.borrow().phase != AppPhase::Sleeping {
+        return;
+    }
+    if let Err(error) = reconciler::ask(&entry.mailbox, Edit::Wake, "").await {
+        tracing::warn!(%app, %error, "wake an app");
+    }
+}
