@@ -29,7 +29,7 @@ fn an_app_sleeps_and_the_next_request_wakes_it_also_after_the_daemon_was_killed(
     until("its process has ended", WAIT, || !daemon.unit_processes().iter().any(runs))?;
 
     assert_eq!(daemon.get(&url)?.header("x-release"), Some("v1"), "it waits until the app is awake");
-    assert_eq!(daemon.app("shop")?["phase"], "running");
+    daemon.wait_phase("shop", "running")?;
     let events = daemon.cli("events shop")?.ok()?.stdout;
     assert!(events.contains("sleep: no request for 2s") && events.contains("wake"), "{events}");
 
@@ -41,7 +41,7 @@ fn an_app_sleeps_and_the_next_request_wakes_it_also_after_the_daemon_was_killed(
 
     daemon.wait_phase("shop", "sleeping")?;
     daemon.cli("start shop")?.ok()?;
-    assert_eq!(daemon.app("shop")?["phase"], "running");
+    daemon.wait_phase("shop", "running")?;
     daemon.wait_phase("shop", "sleeping")?;
     deploy(&daemon, "v2")?;
     assert_eq!(daemon.get(&url)?.header("x-release"), Some("v2"));
