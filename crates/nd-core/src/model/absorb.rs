@@ -314,6 +314,8 @@ impl AppModel {
         unit.in_flight = None;
         unit.not_before = None;
         unit.failures = 0;
+        let overlooked = std::mem::take(&mut unit.overlooked);
+        self.look |= overlooked;
         self.trouble = None;
     }
 

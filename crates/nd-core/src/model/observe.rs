@@ -27,7 +27,11 @@ impl AppModel {
         };
         for (id, unit) in &seen {
             if stale(self, id) {
-                self.look = self.look || self.units.get(id).is_some_and(|unit| !busy(unit));
+                let has_ended = matches!(unit.status, UnitStatus::Exited { .. });
+                match self.units.get_mut(id) {
+                    Some(known) if busy(known) => known.overlooked |= has_ended,
+                    _ => self.look = true,
+                }
             } else {
                 self.take_unit(id, unit, first, now);
             }

@@ -118,6 +118,8 @@ pub struct Unit {
     pub drained: bool,
     /// Whether its last start failed and may have had its effect all the same; until it is looked at.
     pub in_doubt: bool,
+    /// Whether a look has seen it ended while something else was being done to it, whose report may be older.
+    pub overlooked: bool,
     /// Not to be acted upon before this time, because the last action failed.
     pub not_before: Option<Mono>,
     /// How many actions failed in a row.
@@ -146,6 +148,7 @@ impl Unit {
             ended_for: None,
             drained: true,
             in_doubt: false,
+            overlooked: false,
             not_before: None,
             failures: 0,
             epoch: 0,

@@ -306,3 +306,21 @@ fn a_deployment_of_an_app_that_has_not_stopped_yet_waits_for_that() -> Law {
     sim.ended(DeploymentStatus::Succeeded)?;
     sim.check_goal()
 }
+
+#[test]
+fn an_end_that_was_seen_while_its_unit_became_ready_is_looked_at_again() -> Law {
+    let mut sim = Sim::new()?;
+    let release = sim.deploy(Nature::Good, StrategyName::BlueGreen, 1)?;
+    let unit = sim.unit(&release, 1);
+    let waits = |action: &UnitAction| matches!(action, UnitAction::WaitReady { .. });
+    sim.until("it is asked whether it is ready", |sim| sim.does(&unit, waits))?;
+    let found = sim
+        .pending
+        .iter()
+        .position(|pending| matches!(&pending.action, Action::Unit(_, wait) if waits(wait)));
+    sim.take_effect(found.ok_or("nobody asks")?);
+    sim.crash(&unit, nd_types::ExitStatus::Code(0))?;
+    sim.end(Outcome::Done, |action| matches!(action, Action::Unit(_, wait) if waits(wait)))?;
+    let looks = sim.pending.iter().any(|pending| matches!(pending.action, Action::Observe { .. }));
+    holds(looks, || format!("nobody looks again: {:?}", sim.pending))
+}

@@ -126,12 +126,14 @@ impl Sim {
         self.unstored.is_empty()
     }
 
-    /// The action has its effect; its report is still on its way. A wait has none.
+    /// The action has its effect; its report is still on its way. A wait that is not over has none.
     pub(crate) fn take_effect(&mut self, index: usize) {
-        let Some(pending) = self.pending.get_mut(index) else { return };
-        let waits = matches!(pending.action, Action::Unit(_, UnitAction::WaitReady { .. }));
-        if pending.end.is_none() && !waits {
-            pending.end = Some(self.world.perform(&pending.action));
+        let Some(pending) = self.pending.get_mut(index).filter(|pending| pending.end.is_none()) else {
+            return;
+        };
+        let end = self.world.perform(&pending.action);
+        if !matches!(end, ActionEnd::Warmed(_, Err(_))) {
+            pending.end = Some(end);
         }
     }
 
