@@ -16,6 +16,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "request_head", run: nd_proxy::fuzz::request_head },
     Target { name: "response_head", run: nd_proxy::fuzz::response_head },
     Target { name: "chunked", run: nd_proxy::fuzz::chunked },
+    Target { name: "routes", run: nd_proxy::fuzz::routes },
+    Target { name: "control", run: nd_ingress::fuzz::control },
     Target { name: "introduction", run: nd_proxy::fuzz::introduction },
     Target { name: "frames", run: nd_proxy::fuzz::frames },
     Target { name: "manifest", run: config::manifest },

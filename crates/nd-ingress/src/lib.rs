@@ -5,6 +5,8 @@
 
 mod embedded;
 mod figures;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod process;
 
 pub use embedded::EmbeddedIngress;

@@ -14,7 +14,7 @@ mod holder;
 mod kept;
 mod launch;
 mod link;
-mod message;
+pub(crate) mod message;
 mod wire;
 mod worker;
 

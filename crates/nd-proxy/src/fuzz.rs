@@ -1,14 +1,21 @@
 //! Doors for `nd-fuzz`: bytes as a client or an app may send them. Each panics where a promise is broken.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use nd_types::{
+    Availability, EdgeState, Gate, HostPattern, PathPrefix, Route, RouteOptions, Service, ServiceLimits,
+};
 
 use crate::http1::chunked;
 use crate::http1::forward::{Hop, PeerText, write_request};
+use crate::http1::host::Host;
 use crate::http1::reply::{Coding, Reply, write_response};
 use crate::http1::request::{MAX_FIELDS, RequestHead, field_space};
 use crate::http1::response::{ResponseBody, ResponseHead};
 use crate::http1::scan::HeadScan;
 use crate::introduction::{self, Introduction};
+use crate::routes::RouteTable;
 use crate::worker::frames::FrameReader;
 
 const ID: &str = "0123456789abcdef";
@@ -93,6 +100,45 @@ pub fn response_head(bytes: &[u8]) {
         }
         other => assert!(head.fields.len() + 4 > MAX_FIELDS, "{other:?}"),
     }
+}
+
+/// A table finds the route that its state defines. The first line is a request (`host path`), the others are routes
+/// (`pattern path app`), of which some lead nowhere.
+pub fn routes(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let mut lines = text.lines();
+    let Some((host, path)) = lines.next().and_then(|line| line.split_once(' ')) else { return };
+    let Some(host) = Host::parse(host) else { return };
+    let served = ["a", "b", "c"].into_iter().filter_map(service);
+    let state = EdgeState {
+        services: served.collect(),
+        routes: lines.filter_map(route).collect(),
+        ..EdgeState::default()
+    };
+    let found = RouteTable::new(&state).find(Some(host), path);
+    let found = found.and_then(|found| state.services.get(found.service)).map(|service| &service.app);
+    let defined = host.with_lower_case(|name| state.route(name, path).map(|route| &route.app));
+    assert_eq!(found, defined, "another app is found than the one defined");
+}
+
+fn route(line: &str) -> Option<Route> {
+    let mut words = line.split(' ');
+    let host = HostPattern::pattern(words.next()?).ok()?;
+    let (path, app) = (PathPrefix::new(words.next()?), words.next()?.parse().ok()?);
+    Some(Route { host, path, app, options: RouteOptions::default() })
+}
+
+fn service(app: &str) -> Option<Service> {
+    Some(Service {
+        app: app.parse().ok()?,
+        release: "aaaaaa".parse().ok()?,
+        backends: Vec::new(),
+        availability: Availability::Serving,
+        limits: ServiceLimits::default(),
+        rules: Arc::default(),
+        gate: Gate::Open,
+        split: None,
+    })
 }
 
 /// A chunked body is read the same however its bytes arrive.

@@ -108,7 +108,10 @@ impl AppModel {
 
     fn take_exit(&mut self, id: &UnitId, exit: ExitStatus, first: bool, now: Now) {
         let was = self.units.get(id).map_or(UnitState::Absent, |unit| unit.state);
-        if was.is_running() {
+        if self.has_done_its_work(id, exit) {
+            // Its release takes over all the same; then it is looked at again.
+            self.unit_mut(id, now).overlooked = true;
+        } else if was.is_running() {
             self.take_crash(id, exit, now);
         } else if was == UnitState::Absent && first && self.ended_unwanted(id) {
             // Ended while no daemon looked, or just before one was killed: then it may have been counted already.
@@ -124,6 +127,15 @@ impl AppModel {
         } else if was == UnitState::Absent {
             self.on_unit(id, UnitEvent::Stopped, now);
         }
+    }
+
+    /// Whether a job of the release that is taking over, which has come far enough, has ended as it should.
+    fn has_done_its_work(&self, id: &UnitId, exit: ExitStatus) -> bool {
+        let is_job =
+            self.units.get(id).is_some_and(|unit| unit.state == UnitState::Ready && unit.address.is_none());
+        let is_final =
+            self.spec_of(id.release()).is_some_and(|spec| !spec.restart.policy.restarts_after(exit));
+        is_job && is_final && exit.is_success() && self.is_taking_over(id.release())
     }
 
     /// Whether the unit was to serve when it ended, as far as anybody can tell afterwards.

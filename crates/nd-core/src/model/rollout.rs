@@ -170,6 +170,9 @@ impl AppModel {
         } else {
             self.record.replicas = rollout.old_replicas;
         }
+        for unit in self.units.values_mut() {
+            self.look |= std::mem::take(&mut unit.overlooked);
+        }
         self.touch(now);
     }
 

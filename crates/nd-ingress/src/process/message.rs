@@ -19,7 +19,7 @@ pub(super) const RECORDS: u8 = b'R';
 /// What a worker works with. The sockets come along in this order: control, main, those of each host port, and at last,
 /// for a new holder, the connection to the worker that serves.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Inventory {
+pub(crate) struct Inventory {
     /// `nd_proxy::Settings`, as written.
     pub(super) settings: Value,
     /// The last `EdgeState` that was acknowledged.
@@ -35,7 +35,7 @@ pub(super) struct Inventory {
 /// From the holder to a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum ToWorker {
+pub(crate) enum ToWorker {
     /// Serve with this.
     Start(Inventory),
     /// Another worker serves: finish what is in flight within `grace_ms`, and end.
@@ -47,7 +47,7 @@ pub(super) enum ToWorker {
 /// From a worker to the holder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum ToHolder {
+pub(crate) enum ToHolder {
     /// It serves.
     Serving,
     /// It cannot.
@@ -64,7 +64,7 @@ pub(super) enum ToHolder {
 
 /// From the daemon to the worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Request {
+pub(crate) struct Request {
     /// Comes back with the answer.
     pub(super) id: u64,
     pub(super) what: Wish,
@@ -73,7 +73,7 @@ pub(super) struct Request {
 /// What the daemon wants.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     Hello {
         version: u32,
     },
@@ -112,7 +112,7 @@ pub(super) enum Wish {
 
 /// From the worker to the daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     /// That of the request; none for what nobody asked for.
     pub(super) id: Option<u64>,
     pub(super) what: Answer,
@@ -121,7 +121,7 @@ pub(super) struct Reply {
 /// What the worker answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Hello(Greeting),
     Applied {
         generation: Generation,
@@ -153,7 +153,7 @@ pub(super) enum Answer {
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Greeting {
+pub(crate) struct Greeting {
     pub(super) version: u32,
     /// Of the worker.
     pub(super) pid: u32,
@@ -165,7 +165,7 @@ pub(super) struct Greeting {
 
 /// A host port that could not be opened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     pub(super) bind: std::net::SocketAddr,
     pub(super) app: AppName,
     pub(super) error: String,
