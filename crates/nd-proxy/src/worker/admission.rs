@@ -36,6 +36,8 @@ pub(crate) struct Lease {
     pub(crate) stream: Stream,
     /// It had to be waited for: the app was paused, or gone.
     pub(crate) has_waited: bool,
+    /// The connection carries its first request.
+    pub(crate) is_new: bool,
 }
 
 /// How long a request has waited, over all attempts to send it.
@@ -92,7 +94,7 @@ pub(crate) async fn admit(
         && let Some(stream) = pooled(upstream, ask.reuse)
     {
         let in_flight = InFlight::on(Rc::clone(upstream));
-        return Ok(Lease { in_flight, stream: stream.into(), has_waited: false });
+        return Ok(Lease { in_flight, stream: stream.into(), has_waited: false, is_new: false });
     }
     // What few requests do, is not to take room in the task of every connection.
     Box::pin(admit_in_time(worker, app, ask, best, patience)).await
@@ -166,7 +168,7 @@ fn available(app: &App) -> Result<Rc<Service>, Refusal> {
 async fn connect(worker: &Worker, in_flight: InFlight, reuse: Reuse) -> Option<Lease> {
     let upstream = in_flight.upstream();
     if let Some(stream) = pooled(upstream, reuse) {
-        return Some(Lease { in_flight, stream: stream.into(), has_waited: false });
+        return Some(Lease { in_flight, stream: stream.into(), has_waited: false, is_new: false });
     }
     let stream = match upstream.protocol {
         AppProtocol::H2c if reuse != Reuse::Raw => {
@@ -175,7 +177,7 @@ async fn connect(worker: &Worker, in_flight: InFlight, reuse: Reuse) -> Option<L
         }
         AppProtocol::H2c | AppProtocol::Http => open(worker, upstream).await?.into(),
     };
-    Some(Lease { in_flight, stream, has_waited: false })
+    Some(Lease { in_flight, stream, has_waited: false, is_new: true })
 }
 
 fn pooled(upstream: &Upstream, reuse: Reuse) -> Option<TcpStream> {

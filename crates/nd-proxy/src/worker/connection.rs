@@ -29,7 +29,8 @@ use crate::net::wire::{Outbox, READ_BYTES, Wire};
 use crate::pages::{self, Refusal};
 use crate::passwords::Busy;
 
-/// A request is sent at most so often.
+/// A request is sent over at most so many new connections. One of the pool may have been closed at this moment, and the
+/// system still takes new ones for a process that is ending.
 const MAX_TRIES: u32 = 2;
 /// A client that was refused has so long to stop sending, so that it can read why.
 const LINGER: Duration = Duration::from_secs(2);
@@ -239,14 +240,14 @@ impl Connection {
                 Err(refusal) => return Outcome::Refused(refusal),
             }
         }
-        let mut patience = Patience::default();
+        let (mut patience, mut tries) = (Patience::default(), 0);
         for attempt in 1.. {
             let bytes = self.head.len() + self.client.input.len();
             let wanted = request.sticky.as_ref().and_then(Sticky::wanted);
             let lot = request.lot.as_ref().map(|lot| lot.number);
             let ask = Ask { reuse, bytes, wanted, lot, is_visit: request.is_visit() };
             let admitted = admit(&self.worker, app, ask, &mut patience).await;
-            let Lease { in_flight, stream, has_waited } = match admitted {
+            let Lease { in_flight, stream, has_waited, is_new } = match admitted {
                 Ok(lease) => lease,
                 Err(refusal) => return Outcome::Refused(refusal),
             };
@@ -261,7 +262,8 @@ impl Connection {
             let (end, spent) = self.attempt(request, upstream).await;
             self.registered.signal.leave();
             in_flight.upstream().judge(&end, spent.answer.is_some());
-            let may_repeat = matches!(end, End::Lost) && spent.is_repeatable && attempt < MAX_TRIES;
+            tries += u32::from(is_new);
+            let may_repeat = matches!(end, End::Lost) && spent.is_repeatable && tries < MAX_TRIES;
             if may_repeat {
                 self.head = spent.upstream.output.into_bytes();
                 reuse = Reuse::Never;
