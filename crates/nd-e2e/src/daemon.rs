@@ -329,7 +329,14 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
-        for pid in self.proxies("proxy").into_iter().chain(self.unit_processes()) {
+        // Again and again: of holder and worker, each starts the other one anew.
+        until("the end of the proxy", WAIT, || {
+            let left = self.proxies("proxy");
+            left.iter().for_each(|pid| processes::kill(*pid, Signal::KILL));
+            left.is_empty()
+        })
+        .ok();
+        for pid in self.unit_processes() {
             processes::kill(pid, Signal::KILL);
         }
         let left = Docker::find().and_then(|docker| Some((self.containers(&docker).ok()?, docker)));

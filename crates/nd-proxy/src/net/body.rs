@@ -36,30 +36,6 @@ pub(crate) trait Moving {
     fn is_stopped(&self) -> bool;
 }
 
-impl Moving for Pump {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut Wire,
-        sink: &mut Wire,
-        spare: &Buffers,
-    ) -> Poll<Result<(), PumpError>> {
-        self.poll(cx, source, sink, spare)
-    }
-
-    fn content(&self) -> u64 {
-        self.content()
-    }
-
-    fn stop_at(&mut self, content: u64) {
-        self.stop_at(content);
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.is_stopped()
-    }
-}
-
 impl Moving for Body {
     fn poll(
         &mut self,

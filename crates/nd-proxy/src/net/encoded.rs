@@ -6,6 +6,7 @@ use crate::compress::Encoder;
 use crate::http1::forward::put;
 use crate::http1::response::ResponseBody;
 
+use super::body::Moving;
 use super::buffers::Buffers;
 use super::pump::{Pump, PumpError};
 use super::wire::{READ_BYTES, Wire};
@@ -34,35 +35,9 @@ pub(crate) struct Encoded {
     activity: u64,
 }
 
-impl Encoded {
-    pub(crate) fn new(body: ResponseBody, encoder: Encoder, in_chunks: bool) -> Self {
-        let source = Pump::content_of(body);
-        let (is_behind, is_finished) = (false, false);
-        Self { source, encoder, in_chunks, is_behind, is_finished, sent: 0, stop: u64::MAX, activity: 0 }
-    }
-
-    /// Compressed bytes so far.
-    pub(crate) fn content(&self) -> u64 {
-        self.sent
-    }
-
-    /// Lets it go up to so many compressed bytes, and a little further.
-    pub(crate) fn stop_at(&mut self, sent: u64) {
-        self.stop = sent;
-    }
-
-    /// Whether it has gone as far as it may. Nobody wakes its task then.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.sent >= self.stop && !self.is_finished
-    }
-
-    /// Grows whenever bytes were read or written.
-    pub(crate) fn activity(&self) -> u64 {
-        self.activity
-    }
-
-    /// Moves the body on; ready when all of it, and the sink's output before it, has been written.
-    pub(crate) fn poll(
+/// Its content is counted as the client gets it, compressed.
+impl Moving for Encoded {
+    fn poll(
         &mut self,
         cx: &mut Context<'_>,
         source: &mut Wire,
@@ -99,6 +74,31 @@ impl Encoded {
             }
             self.activity += 1;
         }
+    }
+
+    fn content(&self) -> u64 {
+        self.sent
+    }
+
+    fn stop_at(&mut self, content: u64) {
+        self.stop = content;
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.sent >= self.stop && !self.is_finished
+    }
+}
+
+impl Encoded {
+    pub(crate) fn new(body: ResponseBody, encoder: Encoder, in_chunks: bool) -> Self {
+        let source = Pump::content_of(body);
+        let (is_behind, is_finished) = (false, false);
+        Self { source, encoder, in_chunks, is_behind, is_finished, sent: 0, stop: u64::MAX, activity: 0 }
+    }
+
+    /// Grows whenever bytes were read or written.
+    pub(crate) fn activity(&self) -> u64 {
+        self.activity
     }
 
     fn encode(&mut self, source: &mut Wire, piece: usize, sink: &mut Wire) -> Result<(), PumpError> {

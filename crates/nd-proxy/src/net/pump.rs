@@ -7,6 +7,7 @@ use crate::http1::reply::Coding;
 use crate::http1::request::BodyLength;
 use crate::http1::response::ResponseBody;
 
+use super::body::Moving;
 use super::buffers::Buffers;
 use super::wire::{LONG_READ_BYTES, READ_BYTES, Wire};
 
@@ -53,6 +54,53 @@ pub(crate) enum PumpError {
     Malformed,
     /// More content than allowed.
     TooLarge,
+}
+
+impl Moving for Pump {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut Wire,
+        sink: &mut Wire,
+        spare: &Buffers,
+    ) -> Poll<Result<(), PumpError>> {
+        loop {
+            if self.ready == 0 && !self.ended && self.content < self.stop {
+                self.frame(source, sink)?;
+            }
+            if self.ready > 0 || !sink.output.is_empty() {
+                let body = source.input.get(..self.ready).unwrap_or_default();
+                let written = ready!(sink.poll_send(cx, body)).map_err(|_| PumpError::Sink)?;
+                source.consume(written);
+                self.ready -= written;
+                self.touched |= written > 0;
+                self.activity += 1;
+            } else if self.ended {
+                return Poll::Ready(Ok(()));
+            } else if self.is_stopped() {
+                return Poll::Pending;
+            } else {
+                let room = if self.content > LONG_BODY { LONG_READ_BYTES } else { READ_BYTES };
+                let read = ready!(source.poll_fill(cx, room, spare)).map_err(|_| PumpError::Source)?;
+                if read == 0 {
+                    self.source_ended(sink)?;
+                }
+                self.activity += 1;
+            }
+        }
+    }
+
+    fn content(&self) -> u64 {
+        self.content
+    }
+
+    fn stop_at(&mut self, content: u64) {
+        self.stop = content;
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.content >= self.stop && !self.ended && self.ready == 0
+    }
 }
 
 impl Pump {
@@ -105,11 +153,6 @@ impl Pump {
         }
     }
 
-    /// Bytes of content so far.
-    pub(crate) fn content(&self) -> u64 {
-        self.content
-    }
-
     /// The most content that is allowed, in bytes.
     pub(crate) fn limit(&self) -> u64 {
         self.limit
@@ -130,53 +173,9 @@ impl Pump {
         self.ended && self.ready == 0
     }
 
-    /// Lets it go up to so many bytes of content, and a little further where they are here already.
-    pub(crate) fn stop_at(&mut self, content: u64) {
-        self.stop = content;
-    }
-
-    /// Whether it has gone as far as it may. Nobody wakes its task then.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.content >= self.stop && !self.ended && self.ready == 0
-    }
-
     /// Whether the sink holds this body up, rather than the source.
     pub(crate) fn waits_for_sink(&self, sink: &Wire) -> bool {
         self.ready > 0 || !sink.output.is_empty()
-    }
-
-    /// Moves the body on; ready when all of it, and the sink's output before it, has been written.
-    pub(crate) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut Wire,
-        sink: &mut Wire,
-        spare: &Buffers,
-    ) -> Poll<Result<(), PumpError>> {
-        loop {
-            if self.ready == 0 && !self.ended && self.content < self.stop {
-                self.frame(source, sink)?;
-            }
-            if self.ready > 0 || !sink.output.is_empty() {
-                let body = source.input.get(..self.ready).unwrap_or_default();
-                let written = ready!(sink.poll_send(cx, body)).map_err(|_| PumpError::Sink)?;
-                source.consume(written);
-                self.ready -= written;
-                self.touched |= written > 0;
-                self.activity += 1;
-            } else if self.ended {
-                return Poll::Ready(Ok(()));
-            } else if self.is_stopped() {
-                return Poll::Pending;
-            } else {
-                let room = if self.content > LONG_BODY { LONG_READ_BYTES } else { READ_BYTES };
-                let read = ready!(source.poll_fill(cx, room, spare)).map_err(|_| PumpError::Source)?;
-                if read == 0 {
-                    self.source_ended(sink)?;
-                }
-                self.activity += 1;
-            }
-        }
     }
 
     /// How much of the front of the source's input is content.

@@ -119,12 +119,17 @@ impl Request {
     pub(crate) fn unknown(worker: &Worker, client: &str) -> Self {
         let id = worker.ids.next();
         let subject = Subject { id: id.as_str(), client, ..Subject::default() };
+        let account = Account::begin(worker, None, subject);
+        Self { has_body: true, ..Self::bare(id, None, Pump::request(BodyLength::None, 0), account) }
+    }
+
+    /// A request that is nothing special.
+    fn bare(id: IdText, app: Option<Rc<App>>, body: Pump, account: Account) -> Self {
         Self {
-            app: None,
-            account: Account::begin(worker, None, subject),
+            app,
             id,
-            body: Pump::request(BodyLength::None, 0),
-            has_body: true,
+            body,
+            has_body: false,
             is_head: false,
             is_idempotent: false,
             is_http10: false,
@@ -132,6 +137,7 @@ impl Request {
             expects_continue: false,
             offers_upgrade: None,
             wants_html: false,
+            account,
             agreed: Agreed::default(),
             attempt: None,
             rules: None,
@@ -291,8 +297,6 @@ fn describe(
         false => Offer::Other,
     };
     Request {
-        id,
-        body: Pump::request(head.body, limit),
         has_body: !head.body.is_empty(),
         is_head: head.method == "HEAD",
         is_idempotent: head.is_idempotent(),
@@ -301,16 +305,6 @@ fn describe(
         expects_continue: head.expects_continue,
         offers_upgrade: head.upgrade.map(offer),
         wants_html: head.accepts_html,
-        account,
-        agreed: Agreed::default(),
-        attempt: None,
-        rules: None,
-        timeout: None,
-        sticky: None,
-        lot: None,
-        meters: Meters::default(),
-        standing: String::new(),
-        pass: None,
-        app,
+        ..Request::bare(id, app, Pump::request(head.body, limit), account)
     }
 }

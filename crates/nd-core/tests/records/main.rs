@@ -1,8 +1,10 @@
 //! The stored form does not change by accident: every record of version 1 reads back as what it meant when it was
 //! written, and is still written so.
 //!
-//! The files in `tests/records` are what earlier versions wrote. They are never generated again: a new form is a new
+//! The files in `v1` are what earlier versions wrote. They are never generated again: a new form is a new
 //! version with files of its own beside them.
+
+mod trial;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32};

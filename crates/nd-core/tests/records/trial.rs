@@ -1,4 +1,4 @@
-//! What a trial, a mirror and their rules look like in the store: golden files, as in `records.rs`.
+//! What a trial, a mirror and their rules look like in the store.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,24 +6,9 @@ use std::time::Duration;
 use nd_core::events::{Event, StoredEvent};
 use nd_core::records::{AppRecord, CanaryRecord, Record, ReleaseRecord, RolloutRecord, RolloutStage};
 use nd_core::spec::{AbortRules, AppSpec, CanarySpec, CommandSpec, MirrorSpec, RolloutSpec, Workload};
-use nd_types::{StrategyName, Timestamp};
+use nd_types::StrategyName;
 
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
-
-fn keeps(file: &str, record: &Record) -> Outcome {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/records/v1").join(file);
-    let stored = record.encode()?;
-    let written: serde_json::Value = serde_json::from_str(&stored.body.unwrap_or_default())?;
-    let kept = std::fs::read_to_string(&path)
-        .map_err(|error| format!("{}: {error}; it would be {written:#}", path.display()))?;
-    assert_eq!(written, serde_json::from_str::<serde_json::Value>(&kept)?, "{file}: it is written otherwise");
-    assert_eq!(Record::decode(stored.kind, &stored.key, &kept)?, *record, "{file}: it means something else");
-    Ok(())
-}
-
-fn at(second: i64) -> Outcome<Timestamp> {
-    Ok(Timestamp::from_second(1_800_000_000 + second)?)
-}
+use crate::{Outcome, at, keeps};
 
 #[test]
 fn the_record_of_a_trial_is_kept() -> Outcome {
