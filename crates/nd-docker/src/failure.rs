@@ -64,6 +64,11 @@ const WORDS: &[(&str, PortErrorKind, Option<&str>)] = &[
     ("address already in use", PortErrorKind::Conflict, None),
     ("pool overlaps", PortErrorKind::Conflict, Some("choose another `subnet` for the docker runtime")),
     (
+        "overlaps a route of the host",
+        PortErrorKind::Conflict,
+        Some("choose a free `subnet` for the docker runtime"),
+    ),
+    (
         "user specified ip address is supported only",
         PortErrorKind::Invalid,
         Some("remove that network, or name another `network` for the docker runtime"),

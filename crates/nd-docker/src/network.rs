@@ -20,9 +20,9 @@ use crate::labels;
 use crate::runtime::Shared;
 use crate::subnet::Subnet;
 
-/// Subnets that are tried in turn when none is configured: private, and away from what engines, clouds and home routers
+/// Subnets that are tried first when none is configured: private, and away from what engines, clouds and home routers
 /// choose by themselves.
-const CANDIDATES: &[&str] =
+const PREFERRED: &[&str] =
     &["10.83.0.0/16", "10.183.0.0/16", "10.213.0.0/16", "172.29.0.0/16", "192.168.224.0/20"];
 
 /// The addresses of units, with where the list of them is kept.
@@ -87,20 +87,15 @@ async fn ensure(shared: &Arc<Shared>) -> Result<Subnet, EngineError> {
     }
     let local = shared.engine.session().await?.local;
     let routes = if local { routes::of_host().await } else { Vec::new() };
-    let configured = shared.settings.subnet;
-    let candidates: Vec<Subnet> = match configured {
+    let subnets = match shared.settings.subnet {
         Some(subnet) => vec![subnet],
-        None => CANDIDATES.iter().filter_map(|candidate| candidate.parse().ok()).collect(),
+        None => free(&routes).collect(),
     };
-    let mut refusal = None;
-    for subnet in candidates {
-        if configured.is_none() && routes.iter().any(|route| route.overlaps(subnet)) {
-            refusal = Some(EngineError::Refused {
-                status: 409,
-                message: format!("the host has a route into {subnet}"),
-            });
-            continue;
-        }
+    let mut refusal = EngineError::Refused {
+        status: 409,
+        message: "every subnet of 10.0.0.0/8 overlaps a route of the host".to_owned(),
+    };
+    for subnet in subnets {
         match create(shared, subnet).await {
             Ok(()) => {
                 let network = oldest(shared).await?;
@@ -110,12 +105,20 @@ async fn ensure(shared: &Arc<Shared>) -> Result<Subnet, EngineError> {
                 if let Some(network) = soon(shared).await? {
                     return subnet_of(&network);
                 }
-                refusal = Some(error);
+                refusal = error;
             }
             Err(error) => return Err(error),
         }
     }
-    Err(refusal.unwrap_or_else(|| EngineError::Garbled("no subnet to try".to_owned())))
+    Err(refusal)
+}
+
+/// The subnets that none of `routes` leads into, the preferred ones first: a bridge over a route cuts it off. Engines
+/// that were killed leave routes behind, so that a few subnets are not enough.
+fn free(routes: &[Subnet]) -> impl Iterator<Item = Subnet> {
+    let preferred = PREFERRED.iter().filter_map(|subnet| subnet.parse().ok());
+    let others = (1..=254).map(|second| Subnet::around(Ipv4Addr::new(10, second, 0, 0), 16));
+    preferred.chain(others).filter(|subnet| !routes.iter().any(|route| route.overlaps(*subnet)))
 }
 
 /// The network of our name. Engines before 25 make a second one of the same name without a word when two daemons start
@@ -240,8 +243,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_candidate_is_a_subnet_and_none_is_in_anothers_way() {
-        let subnets: Vec<Subnet> = CANDIDATES.iter().map(|candidate| candidate.parse().unwrap()).collect();
+    fn what_killed_engines_left_behind_takes_no_subnet_away_from_the_next() {
+        let routes: Vec<Subnet> = free(&[]).take(20).collect();
+        let next = free(&routes).next().unwrap();
+        assert!(!routes.iter().any(|route| route.overlaps(next)), "{next}");
+        let all = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(|route| route.parse().unwrap());
+        assert_eq!(free(&all).count(), 0);
+    }
+
+    #[test]
+    fn every_preferred_subnet_is_one_and_none_is_in_anothers_way() {
+        let subnets: Vec<Subnet> = PREFERRED.iter().map(|subnet| subnet.parse().unwrap()).collect();
         for (place, subnet) in subnets.iter().enumerate() {
             assert!(subnets.iter().skip(place + 1).all(|other| !other.overlaps(*subnet)), "{subnet}");
         }

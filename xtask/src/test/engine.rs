@@ -68,6 +68,12 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         let Some(own) = &mut self.own else { return };
+        // It leaves the bridges of its networks behind otherwise, and with them the routes to their addresses.
+        let mut prune = Command::new("timeout");
+        prune.args(["20", "docker", "network", "prune", "--force"]).stdout(Stdio::null());
+        if !prune.status().is_ok_and(|status| status.success()) {
+            eprintln!("the bridges of its networks (`ip link show type bridge`) are left behind");
+        }
         println!("\nstopping our Docker engine (pid {})", own.pid.as_raw_nonzero());
         let gone = kill_process(own.pid, Signal::TERM).is_err() || wait_until(STOP, || own.ended());
         if !gone {
