@@ -4,6 +4,9 @@
 //! says what an adapter must do to earn the trait. Ports are asked for decisions and deeds, never on the path of a
 //! request.
 
+mod cert_issuer;
+mod cert_store;
+mod challenge_solver;
 mod error;
 mod ingress;
 mod logs;
@@ -14,6 +17,11 @@ mod strategy;
 mod traffic;
 mod unit_io;
 
+pub use cert_issuer::{
+    CertFiles, CertIssuer, CertOrder, InvalidIssuer, IssuedCert, IssuerName, Renewal, RevocationReason,
+};
+pub use cert_store::{CertFault, CertStore, KeptCert, KeptCerts};
+pub use challenge_solver::{ChallengeKind, ChallengeSolver, Proof};
 pub use error::{PortError, PortErrorKind, PortResult};
 pub use ingress::{Applied, BindFault, DrainReport, Ingress};
 pub use logs::{LogCollector, LogEntry, LogFilter, LogFollow, LogLevel, LogStore, LogStream};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nd_types::{RuntimeKind, StrategyName};
 
 use crate::model::Strategies;
-use crate::ports::{DeployStrategy, HealthProbe, Ingress, Runtime};
+use crate::ports::{CertIssuer, CertStore, DeployStrategy, HealthProbe, Ingress, IssuerName, Runtime};
 
 /// Every adapter of an engine. Immutable once built.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub struct Registry {
     ingress: Arc<dyn Ingress>,
     probe: Arc<dyn HealthProbe>,
     strategies: Strategies,
+    issuers: BTreeMap<IssuerName, Arc<dyn CertIssuer>>,
+    certs: Option<Arc<dyn CertStore>>,
 }
 
 /// Collects adapters; [`build`](RegistryBuilder::build) checks them.
@@ -24,6 +26,8 @@ pub struct RegistryBuilder {
     ingress: Vec<Arc<dyn Ingress>>,
     probe: Vec<Arc<dyn HealthProbe>>,
     strategies: Vec<Arc<dyn DeployStrategy>>,
+    issuers: Vec<Arc<dyn CertIssuer>>,
+    certs: Vec<Arc<dyn CertStore>>,
 }
 
 /// Why a set of adapters is no registry.
@@ -72,6 +76,23 @@ impl Registry {
     pub fn strategies(&self) -> &Strategies {
         &self.strategies
     }
+
+    /// Who issues certificates under that name, if somebody does.
+    #[must_use]
+    pub fn issuer(&self, name: &IssuerName) -> Option<&Arc<dyn CertIssuer>> {
+        self.issuers.get(name)
+    }
+
+    /// Everybody who issues certificates.
+    pub fn issuers(&self) -> impl Iterator<Item = &Arc<dyn CertIssuer>> {
+        self.issuers.values()
+    }
+
+    /// Where certificates are kept; without one none are ordered.
+    #[must_use]
+    pub fn certs(&self) -> Option<&Arc<dyn CertStore>> {
+        self.certs.as_ref()
+    }
 }
 
 impl RegistryBuilder {
@@ -103,6 +124,20 @@ impl RegistryBuilder {
         self
     }
 
+    /// Adds somebody who issues certificates.
+    #[must_use]
+    pub fn issuer(mut self, issuer: Arc<dyn CertIssuer>) -> Self {
+        self.issuers.push(issuer);
+        self
+    }
+
+    /// Sets where certificates are kept. Needed only where there is an issuer.
+    #[must_use]
+    pub fn certs(mut self, certs: Arc<dyn CertStore>) -> Self {
+        self.certs.push(certs);
+        self
+    }
+
     /// Checks that every port has an adapter and no name has two.
     ///
     /// # Errors
@@ -122,6 +157,13 @@ impl RegistryBuilder {
                 return Err(RegistryError::Duplicate(format!("strategy {name}")));
             }
         }
+        let mut issuers = BTreeMap::new();
+        for issuer in self.issuers {
+            let name = issuer.name().clone();
+            if issuers.insert(name.clone(), issuer).is_some() {
+                return Err(RegistryError::Duplicate(format!("certificate issuer {name}")));
+            }
+        }
         if runtimes.is_empty() {
             return Err(RegistryError::Missing("runtime"));
         }
@@ -132,7 +174,11 @@ impl RegistryBuilder {
         }
         let ingress = only(self.ingress, "ingress")?;
         let probe = only(self.probe, "health probe")?;
-        Ok(Registry { runtimes, ingress, probe, strategies })
+        let certs = match (self.certs.is_empty(), issuers.is_empty()) {
+            (true, true) => None,
+            _ => Some(only(self.certs, "certificate store")?),
+        };
+        Ok(Registry { runtimes, ingress, probe, strategies, issuers, certs })
     }
 }
 

@@ -14,6 +14,7 @@ mod redirect;
 mod route;
 mod rules;
 mod split;
+mod tls;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -40,6 +41,7 @@ pub use redirect::{InvalidRedirect, Redirect, RedirectCode};
 pub use route::{Route, RouteOptions};
 pub use rules::{AccessRules, HeaderRules, TrafficRules};
 pub use split::Split;
+pub use tls::{Certificate, Challenge, Hsts, KeyPem, ServiceTls, TlsState};
 
 /// Everything the data plane needs to answer requests, and nothing else.
 ///

@@ -21,6 +21,7 @@ pub use edge::{
     RouteOptions, Service, ServiceLimits, TrafficRules, UnknownCoding,
 };
 pub use edge::{BasicAuth, BasicUser, InvalidHash, PasswordHash};
+pub use edge::{Certificate, Challenge, Hsts, KeyPem, ServiceTls, TlsState};
 pub use edge::{ErrorPages, InvalidPages};
 pub use edge::{InvalidRate, LimitedBy, Rate, RateLimit, RateUnit, Split};
 pub use exit::ExitStatus;
