@@ -107,6 +107,7 @@ impl Host for DaemonHost {
             proxy_connections: traffic.connections,
             proxy_accepted: [traffic.accepted, traffic.turned_away],
             proxy_unrouted: traffic.unrouted,
+            proxy_handshakes: [traffic.handshakes, traffic.failed_handshakes],
             records_dropped: traffic.records_dropped,
             host: self.metrics.sample().await,
             apps: figures.apps.iter().map(|app| series(app, traffic.apps.get(&app.app))).collect(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{AppName, EdgeState, Generation};
+use nd_types::{AppName, EdgeState, Generation, TlsState};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,10 +24,14 @@ pub struct RouteBook {
     outcome: watch::Sender<Outcome>,
 }
 
+#[derive(Default)]
 struct Book {
     apps: BTreeMap<AppName, AppRoutes>,
     /// Apps whose routes have not been set since the daemon began: theirs stay as they serve.
     unsettled: BTreeSet<AppName>,
+    tls: Arc<TlsState>,
+    /// Whether certificates have been set since the daemon began: until then they stay as they serve.
+    knows_tls: bool,
     /// Counts the changes; a change is served when an outcome has its number or a higher one.
     version: u64,
 }
@@ -44,7 +48,7 @@ impl RouteBook {
     /// routes are set: a daemon that has just started knows less than the ingress.
     #[must_use]
     pub fn new(ingress: Arc<dyn Ingress>, known: impl IntoIterator<Item = AppName>) -> Self {
-        let book = Book { apps: BTreeMap::new(), unsettled: known.into_iter().collect(), version: 0 };
+        let book = Book { unsettled: known.into_iter().collect(), ..Book::default() };
         Self {
             ingress,
             book: Mutex::new(book),
@@ -59,14 +63,41 @@ impl RouteBook {
     /// # Errors
     /// What the ingress says; the change stays in the book and goes out with the next one.
     pub async fn set(&self, app: &AppName, routes: Option<AppRoutes>) -> PortResult<RoutesServing> {
-        let mut outcomes = self.outcome.subscribe();
-        let version = {
-            let mut book = self.book.lock();
+        let edit = |book: &mut Book| {
             book.unsettled.remove(app);
             match routes {
                 Some(routes) => book.apps.insert(app.clone(), routes),
                 None => book.apps.remove(app),
             };
+        };
+        let applied = self.edit(edit).await?;
+        Ok(RoutesServing {
+            generation: applied.generation,
+            faults: applied.faults.into_iter().filter(|fault| fault.app.as_ref() == Some(app)).collect(),
+        })
+    }
+
+    /// Changes where TLS is spoken, its certificates or what is said to certificate authorities, and returns when that
+    /// serves; faults are those of its listeners. The first change since the daemon began starts from nothing.
+    ///
+    /// # Errors
+    /// What the ingress says; the change stays in the book and goes out with the next one.
+    pub async fn edit_tls(&self, change: impl FnOnce(&mut TlsState)) -> PortResult<Applied> {
+        let edit = |book: &mut Book| {
+            book.knows_tls = true;
+            change(Arc::make_mut(&mut book.tls));
+        };
+        let mut applied = self.edit(edit).await?;
+        applied.faults.retain(|fault| fault.app.is_none());
+        Ok(applied)
+    }
+
+    /// Makes a change and waits until it serves.
+    async fn edit(&self, change: impl FnOnce(&mut Book)) -> PortResult<Applied> {
+        let mut outcomes = self.outcome.subscribe();
+        let version = {
+            let mut book = self.book.lock();
+            change(&mut book);
             book.version += 1;
             book.version
         };
@@ -77,10 +108,7 @@ impl RouteBook {
             Ok(Err(_)) | Err(_) => None,
         };
         match outcome {
-            Some(Ok(applied)) => Ok(RoutesServing {
-                generation: applied.generation,
-                faults: applied.faults.into_iter().filter(|fault| fault.app == *app).collect(),
-            }),
+            Some(Ok(applied)) => Ok(applied),
             Some(Err((kind, message))) => Err(PortError::new(kind, message)),
             None => Err(PortError::new(
                 PortErrorKind::Timeout,
@@ -142,7 +170,7 @@ impl RouteBook {
 
     fn merged(&self, generation: Generation) -> (u64, EdgeState) {
         let book = self.book.lock();
-        let mut state = EdgeState { generation, ..EdgeState::default() };
+        let mut state = EdgeState { generation, tls: Arc::clone(&book.tls), ..EdgeState::default() };
         for routes in book.apps.values() {
             state.services.push(routes.service.clone());
             state.routes.extend(routes.routes.iter().cloned());
@@ -153,8 +181,11 @@ impl RouteBook {
 }
 
 impl Book {
-    /// Takes over what serves of the apps that nobody has spoken for yet.
+    /// Takes over what serves of the apps that nobody has spoken for yet, and the certificates.
     fn inherit(&mut self, serving: &EdgeState) {
+        if !self.knows_tls {
+            self.tls = Arc::clone(&serving.tls);
+        }
         for service in serving.services.iter().filter(|service| self.unsettled.contains(&service.app)) {
             let ours = |app: &AppName| *app == service.app;
             let routes = AppRoutes {

@@ -59,6 +59,7 @@ impl AppRoutes {
             rules: Arc::clone(&spec.rules),
             gate: Gate::Open,
             split: None,
+            tls: Arc::default(),
         };
         Self { service, routes, host_ports, units: Vec::new(), mix: 0 }
     }

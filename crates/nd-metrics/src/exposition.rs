@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub proxy_accepted: [u64; 2],
     /// Requests that the proxy refused before they could be routed.
     pub proxy_unrouted: u64,
+    /// TLS handshakes that succeeded, and those that did not.
+    pub proxy_handshakes: [u64; 2],
     /// Access records that were dropped because nobody took them in time.
     pub records_dropped: u64,
     /// The host.
@@ -97,10 +99,13 @@ fn daemon(registry: &Registry, snapshot: &Snapshot) -> prometheus::Result<()> {
     let connections = snapshot.proxy_connections as f64;
     gauge(registry, "nextdeploy_proxy_connections", "Client connections of the proxy", connections)?;
     let [accepted, turned_away] = snapshot.proxy_accepted;
+    let [shaken, failed] = snapshot.proxy_handshakes;
     for (name, help, value) in [
         ("nextdeploy_proxy_accepted_connections_total", "Client connections accepted", accepted),
         ("nextdeploy_proxy_turned_away_connections_total", "Client connections over the limit", turned_away),
         ("nextdeploy_proxy_unrouted_requests_total", "Requests that lead to no app", snapshot.proxy_unrouted),
+        ("nextdeploy_tls_handshakes_total", "TLS handshakes that succeeded", shaken),
+        ("nextdeploy_tls_handshakes_failed_total", "TLS handshakes that did not", failed),
         ("nextdeploy_access_records_dropped_total", "Access records nobody took", snapshot.records_dropped),
     ] {
         counter(registry, name, help, value)?;

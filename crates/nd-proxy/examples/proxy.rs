@@ -61,6 +61,7 @@ fn service(app: AppName, release: ReleaseId, upstreams: &[SocketAddr]) -> Servic
         rules: Arc::default(),
         gate: nd_types::Gate::Open,
         split: None,
+        tls: Arc::default(),
         app,
     }
 }

@@ -39,6 +39,7 @@ pub fn request_head(bytes: &[u8]) {
             request_id: ID,
             fallback_host: "fallback",
             prefix: None,
+            scheme: "http",
             hides_authorization: false,
         };
         write_request(&mut out, &head, hop);
@@ -83,7 +84,7 @@ pub fn response_head(bytes: &[u8]) {
             coding,
             request_id: ID,
             headers: None,
-            added: [""; 3],
+            added: [""; 4],
             recoding: crate::compress::Recoding::Nothing,
         },
     );
@@ -138,6 +139,7 @@ fn service(app: &str) -> Option<Service> {
         rules: Arc::default(),
         gate: Gate::Open,
         split: None,
+        tls: Arc::default(),
     })
 }
 

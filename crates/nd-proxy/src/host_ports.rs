@@ -1,10 +1,11 @@
-//! Which host ports are open: opened and closed as states name them, without touching the others.
+//! Which listeners besides the main one are open, for TLS and host ports: opened and closed as states name them, without
+//! touching the others.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use nd_types::{AppName, HostPort};
+use nd_types::{AppName, EdgeState};
 
 use crate::net::bind::BindError;
 use crate::net::sockets::SocketSet;
@@ -14,8 +15,8 @@ use crate::net::sockets::SocketSet;
 pub struct BindFault {
     /// Where it should listen.
     pub bind: SocketAddr,
-    /// Whose port it is.
-    pub app: AppName,
+    /// Whose port it is; everybody's where TLS is spoken.
+    pub app: Option<AppName>,
     /// Why not, and who has it where the system tells.
     pub error: String,
 }
@@ -45,22 +46,24 @@ impl HostPorts {
     /// Binds what is wanted and not open yet: one socket for each worker.
     pub(crate) fn open(
         &mut self,
-        wanted: &[HostPort],
+        wanted: &EdgeState,
     ) -> (Vec<(SocketAddr, Vec<TcpListener>)>, Vec<BindFault>) {
         let (mut opened, mut faults) = (Vec::new(), Vec::new());
-        for port in wanted {
-            if self.open.contains_key(&port.bind) {
+        for (bind, app) in listeners(wanted) {
+            if app.is_some() && wanted.tls.listen.contains(&bind) {
+                let error = format!("listen on {bind}: TLS is spoken there for all apps");
+                faults.push(BindFault { bind, app: app.cloned(), error });
                 continue;
             }
-            match self.sockets(port.bind) {
+            if self.open.contains_key(&bind) {
+                continue;
+            }
+            match self.sockets(bind) {
                 Ok((ours, listeners)) => {
-                    self.open.insert(port.bind, ours);
-                    opened.push((port.bind, listeners));
+                    self.open.insert(bind, ours);
+                    opened.push((bind, listeners));
                 }
-                Err(error) => {
-                    let (bind, app, error) = (port.bind, port.app.clone(), error.to_string());
-                    faults.push(BindFault { bind, app, error });
-                }
+                Err(error) => faults.push(BindFault { bind, app: app.cloned(), error: error.to_string() }),
             }
         }
         (opened, faults)
@@ -77,11 +80,17 @@ impl HostPorts {
     }
 
     /// Forgets what is open and not wanted; returns what must be closed.
-    pub(crate) fn close(&mut self, wanted: &[HostPort]) -> Vec<SocketAddr> {
-        let wanted: HashSet<SocketAddr> = wanted.iter().map(|port| port.bind).collect();
+    pub(crate) fn close(&mut self, wanted: &EdgeState) -> Vec<SocketAddr> {
+        let wanted: HashSet<SocketAddr> = listeners(wanted).map(|(bind, _)| bind).collect();
         let gone: Vec<SocketAddr> = self.open.keys().filter(|bind| !wanted.contains(bind)).copied().collect();
         self.open.retain(|bind, _| wanted.contains(bind));
         self.inherited.clear();
         gone
     }
+}
+
+/// Every address of a state besides the main one, and whose it is.
+fn listeners(state: &EdgeState) -> impl Iterator<Item = (SocketAddr, Option<&AppName>)> {
+    let tls = state.tls.listen.iter().map(|bind| (*bind, None));
+    tls.chain(state.host_ports.iter().map(|port| (port.bind, Some(&port.app))))
 }

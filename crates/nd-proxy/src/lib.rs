@@ -35,6 +35,7 @@ mod request_id;
 mod routes;
 mod settings;
 mod stats;
+mod tls;
 mod turnstile;
 mod worker;
 

@@ -28,6 +28,16 @@ pub(crate) enum Refusal {
         /// Where to; ASCII without blanks.
         location: String,
     },
+    /// It is no refusal: what a certificate authority wants to see (RFC 8555, section 8.3).
+    Proof {
+        answer: String,
+    },
+    /// It came over a connection to another name.
+    Misdirected,
+    /// The app lets in only clients with a certificate.
+    Unverified,
+    /// Plain HTTP where TLS is spoken.
+    PlainHttp,
     /// The body is larger than the app allows.
     TooLarge {
         limit: u64,
@@ -86,7 +96,10 @@ impl Refusal {
             Self::Nobody => 404,
             Self::Unauthorized => 401,
             Self::PasswordsBusy => 503,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::Unverified => 403,
+            Self::Proof { .. } => 200,
+            Self::Misdirected => 421,
+            Self::PlainHttp => 400,
             Self::Moved { status, .. } => *status,
             Self::TooLarge { .. } => 413,
             Self::Limited(exceeded) => exceeded.status,
@@ -109,6 +122,10 @@ impl Refusal {
             Self::Malformed(refused) => refused.reason.into(),
             Self::Nobody => "no app serves this address".into(),
             Self::Forbidden => "requests from your address are not accepted".into(),
+            Self::Proof { .. } => "a proof for a certificate authority".into(),
+            Self::Misdirected => "this connection was opened for another name".into(),
+            Self::Unverified => "a certificate is needed that the app's authorities have issued".into(),
+            Self::PlainHttp => "TLS is spoken here; write https:// in front of the address".into(),
             Self::Unauthorized => "a name and a password are needed".into(),
             Self::PasswordsBusy => "too many passwords are being tried; please try again".into(),
             Self::Moved { location, .. } => format!("it is at {location}").into(),
@@ -150,7 +167,9 @@ impl Refusal {
 pub(crate) fn write(out: &mut Vec<u8>, refusal: &Refusal, to: Addressee<'_>) -> u64 {
     let status = refusal.status();
     let title = title(status);
-    let (kind, body) = if to.wants_html {
+    let (kind, body) = if let Refusal::Proof { answer } = refusal {
+        ("application/octet-stream", answer.clone())
+    } else if to.wants_html {
         let own = to.pages.and_then(|pages| pages.find(status));
         let page = match own {
             Some(page) => fill(page, status, title, refusal, to),
@@ -239,6 +258,7 @@ fn escape(text: &str) -> String {
 
 fn title(status: u16) -> &'static str {
     match status {
+        200 => "OK",
         301 => "Moved Permanently",
         302 => "Found",
         307 => "Temporary Redirect",
@@ -250,6 +270,7 @@ fn title(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         413 => "Content Too Large",
+        421 => "Misdirected Request",
         417 => "Expectation Failed",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",

@@ -24,6 +24,7 @@ use crate::passwords::Verifier;
 use crate::request_id::IdSource;
 use crate::settings::Settings;
 use crate::stats::{ProxyStats, Stats};
+use crate::tls::Keys;
 use crate::worker::{self, DrainReport, Seed};
 
 /// Orders that may wait for one worker; more callers wait themselves.
@@ -51,6 +52,7 @@ struct Inner {
     /// Another process serves on the same sockets.
     hands_over: AtomicBool,
     tasks: TaskSet,
+    keys: Keys,
     /// Held while a state is being applied.
     ports: tokio::sync::Mutex<HostPorts>,
 }
@@ -72,6 +74,9 @@ pub enum StartError {
     /// The system has no random numbers.
     #[error("seed request ids: {0}")]
     Random(getrandom::Error),
+    /// It has none for TLS.
+    #[error("make keys of session tickets: {0}")]
+    Tickets(#[from] rustls::Error),
 }
 
 /// A state that is being served.
@@ -171,6 +176,7 @@ impl Proxy {
             serving: Mutex::default(),
             hands_over: AtomicBool::new(false),
             tasks: TaskSet::new("proxy control"),
+            keys: Keys::new()?,
             ports,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -229,10 +235,10 @@ impl Proxy {
             return Err(ApplyError::Outdated { refused: generation, serving });
         }
         let state = self.with_default_host(state);
-        let edition = Arc::new(Edition::new(Arc::clone(&state), &self.inner.stats));
+        let edition = Arc::new(Edition::new(Arc::clone(&state), &self.inner.stats, &self.inner.keys));
         // They are another process's already.
         let hands_over = self.inner.hands_over.load(Ordering::Acquire);
-        let wanted = if hands_over { &[] } else { state.host_ports.as_slice() };
+        let wanted = if hands_over { &Arc::default() } else { &state };
         let (opened, faults) = ports.open(wanted);
         self.all(|done| Command::Install { edition: Arc::clone(&edition), done }).await?;
         for (bind, listeners) in opened {
@@ -244,7 +250,7 @@ impl Proxy {
                 }
             }
         }
-        for bind in ports.close(&state.host_ports) {
+        for bind in ports.close(&state) {
             self.all(|done| Command::Unlisten { bind, done }).await?;
         }
         *self.inner.serving.lock() = state;

@@ -118,6 +118,7 @@ mod tests {
             rules: Arc::default(),
             gate: nd_types::Gate::Open,
             split: None,
+            tls: Arc::default(),
         };
         EdgeState {
             services: ["a", "b", "c"].map(service).to_vec(),

@@ -35,6 +35,12 @@ pub struct ProxyStats {
     pub turned_away: u64,
     /// Requests refused before they could be routed: malformed, or for a host nobody serves.
     pub unrouted: u64,
+    /// TLS handshakes that succeeded.
+    #[serde(default)]
+    pub handshakes: u64,
+    /// TLS handshakes that did not: broken, too slow, or for a name without a certificate.
+    #[serde(default)]
+    pub failed_handshakes: u64,
     /// Access records dropped because nobody took them in time.
     #[serde(default)]
     pub records_dropped: u64,
@@ -85,6 +91,8 @@ pub(crate) struct WorkerCounters {
     pub(crate) accepted: Counter,
     pub(crate) turned_away: Counter,
     pub(crate) unrouted: Counter,
+    pub(crate) handshakes: Counter,
+    pub(crate) failed_handshakes: Counter,
 }
 
 /// Counters of one app.
@@ -280,6 +288,8 @@ impl Stats {
             accepted: total(|w| &w.accepted),
             turned_away: total(|w| &w.turned_away),
             unrouted: total(|w| &w.unrouted),
+            handshakes: total(|w| &w.handshakes),
+            failed_handshakes: total(|w| &w.failed_handshakes),
             records_dropped: 0,
             apps: self.apps.lock().iter().map(|(name, counters)| (name.clone(), counters.sum())).collect(),
         }

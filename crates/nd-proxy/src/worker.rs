@@ -10,6 +10,7 @@ mod drain;
 mod ejection;
 mod entry;
 mod exchange;
+mod farewell;
 pub(crate) mod frames;
 mod greeting;
 mod h2;
@@ -20,6 +21,8 @@ mod plan;
 mod policy;
 mod raw;
 mod retry_budget;
+mod secure;
+mod security;
 mod signal;
 mod sticky;
 mod trial;
@@ -89,6 +92,8 @@ pub(crate) struct Worker {
     /// Where access records are written, if they are.
     ledger: Option<Rc<Ledger>>,
     max_connections: usize,
+    /// Handshakes that go on.
+    handshakes: Rc<Cell<usize>>,
     tasks: LocalTaskSet,
     signals: Rc<Signals>,
     buffers: Buffers,
@@ -127,6 +132,7 @@ pub(crate) async fn run(seed: Seed) {
         buffers: Buffers::default(),
         encoders: Encoders::of_one(stats.workers.len()),
         verifier,
+        handshakes: Rc::default(),
         scratch: Cell::default(),
         table: RefCell::default(),
         apps: RefCell::default(),
@@ -202,8 +208,8 @@ impl Worker {
     }
 
     fn open_port(self: &Rc<Self>, bind: SocketAddr, listener: std::net::TcpListener) -> io::Result<()> {
-        let role = self.table().port_role(bind);
-        let listening = self.listen(listener, Rc::new(Entry::HostPort(RefCell::new(role))))?;
+        let entry = self.table().entry(bind);
+        let listening = self.listen(listener, Rc::new(entry))?;
         self.ports.borrow_mut().insert(bind, listening);
         Ok(())
     }

@@ -60,6 +60,9 @@ pub struct EdgeState {
     /// Whose routes count for a host that nobody serves; set by the data plane, from its own settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_host: Option<HostPattern>,
+    /// Where TLS is spoken, and with which certificates.
+    #[serde(default, skip_serializing_if = "TlsState::is_empty")]
+    pub tls: Arc<TlsState>,
 }
 
 /// One app as the data plane sees it.
@@ -84,6 +87,9 @@ pub struct Service {
     /// The release that some of the clients get instead, while one is tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
+    /// How its visitors are brought to TLS, and whom it lets in.
+    #[serde(default, skip_serializing_if = "ServiceTls::is_default")]
+    pub tls: Arc<ServiceTls>,
 }
 
 /// What a request to a service may expect.

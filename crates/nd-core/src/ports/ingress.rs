@@ -44,17 +44,17 @@ pub trait Ingress: Send + Sync + 'static {
 pub struct Applied {
     /// Its generation.
     pub generation: Generation,
-    /// Host ports that could not be opened; everything else serves.
+    /// Listeners that could not be opened; everything else serves.
     pub faults: Vec<BindFault>,
 }
 
-/// A host port that could not be opened.
+/// A listener that could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindFault {
     /// The address.
     pub bind: SocketAddr,
-    /// The app that wanted it.
-    pub app: AppName,
+    /// The app whose host port it is; none where TLS is spoken, for all apps.
+    pub app: Option<AppName>,
     /// Why not, naming who holds it where that is known.
     pub error: String,
 }

@@ -206,7 +206,7 @@ impl World {
                 let taken = routes.host_ports.iter().filter(|_| self.port_taken);
                 let faults = taken.map(|port| BindFault {
                     bind: port.bind,
-                    app: self.app.clone(),
+                    app: Some(self.app.clone()),
                     error: "address in use".to_owned(),
                 });
                 let serving =

@@ -163,11 +163,11 @@ pub(crate) struct Greeting {
     pub(super) settings: Value,
 }
 
-/// A host port that could not be opened.
+/// A listener that could not be opened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Fault {
     pub(super) bind: std::net::SocketAddr,
-    pub(super) app: AppName,
+    pub(super) app: Option<AppName>,
     pub(super) error: String,
 }
 

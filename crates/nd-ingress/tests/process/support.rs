@@ -67,6 +67,7 @@ pub(crate) fn state(generation: u64, address: SocketAddr) -> Result<Arc<EdgeStat
             rules: Arc::default(),
             gate: nd_types::Gate::Open,
             split: None,
+            tls: Arc::default(),
         }],
         routes: vec![Route {
             host: HostPattern::new("app.test")?,

@@ -11,6 +11,8 @@ pub(crate) struct Hop<'a> {
     pub(crate) peer: &'a PeerText,
     /// The peer is a proxy of ours: what it says about the client is kept and continued.
     pub(crate) is_trusted: bool,
+    /// What the client speaks with us: `http` or `https`.
+    pub(crate) scheme: &'static str,
     pub(crate) request_id: &'a str,
     /// `Host` for HTTP/1.0 requests without one.
     pub(crate) fallback_host: &'a str,
@@ -99,7 +101,7 @@ fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, host: &str, ho
     put_members(out, given(Name::ForwardedFor));
     put(out, &[&hop.peer.ip, "\r\n"]);
     for (name, label, ours) in [
-        (Name::ForwardedProto, "X-Forwarded-Proto", "http"),
+        (Name::ForwardedProto, "X-Forwarded-Proto", hop.scheme),
         (Name::ForwardedHost, "X-Forwarded-Host", host),
         (Name::RealIp, "X-Real-IP", &hop.peer.ip),
     ] {
@@ -107,7 +109,7 @@ fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, host: &str, ho
     }
     put(out, &["Forwarded: "]);
     put_members(out, given(Name::Forwarded));
-    put(out, &["for=", hop.peer.node(), ";host=\"", host, "\";proto=http\r\n"]);
+    put(out, &["for=", hop.peer.node(), ";host=\"", host, "\";proto=", hop.scheme, "\r\n"]);
 }
 
 fn put_members<'v>(out: &mut Vec<u8>, values: impl Iterator<Item = &'v [u8]>) {
@@ -173,6 +175,7 @@ mod tests {
                 request_id: "r1",
                 fallback_host: "shop",
                 prefix: None,
+                scheme: "http",
                 hides_authorization: false,
             },
         );

@@ -33,10 +33,13 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Whether two authorities of plain HTTP name the same host and port.
+/// Whether two authorities name the same host and port; the ports that need not be written may be.
 pub(crate) fn same_authority(a: &str, b: &str) -> bool {
-    let bare = |authority| str::strip_suffix(authority, ":80").unwrap_or(authority);
     bare(a).eq_ignore_ascii_case(bare(b))
+}
+
+fn bare(authority: &str) -> &str {
+    authority.strip_suffix(":80").or_else(|| authority.strip_suffix(":443")).unwrap_or(authority)
 }
 
 fn split_port(value: &str) -> Option<(&str, Option<&str>)> {

@@ -41,7 +41,7 @@ pub(crate) struct Reply<'a> {
     /// What is done with the app's fields, if anything.
     pub(crate) headers: Option<&'a HeaderRules>,
     /// Whole field lines of our own.
-    pub(crate) added: [&'a str; 3],
+    pub(crate) added: [&'a str; 4],
     pub(crate) recoding: Recoding,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn write_switch(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, reque
     write_status(out, head);
     let (keep_alive, is_http10, coding) = (true, false, Coding::Same);
     let (recoding, headers) = (Recoding::Nothing, None);
-    let nothing = [""; 3];
+    let nothing = [""; 4];
     write_fields(
         out,
         head,
@@ -171,7 +171,7 @@ mod tests {
                 coding,
                 request_id: "r1",
                 headers: None,
-                added: [""; 3],
+                added: [""; 4],
                 recoding: Recoding::Nothing,
             },
         );

@@ -76,10 +76,14 @@ impl Moving for Pump {
                 self.touched |= written > 0;
                 self.activity += 1;
             } else if self.ended {
-                return Poll::Ready(Ok(()));
+                return sink.poll_settle(cx).map_err(|_| PumpError::Sink);
             } else if self.is_stopped() {
                 return Poll::Pending;
             } else {
+                // Whether or not all of it has left: there may be room for more.
+                if let Poll::Ready(Err(_)) = sink.poll_settle(cx) {
+                    return Poll::Ready(Err(PumpError::Sink));
+                }
                 let room = if self.content > LONG_BODY { LONG_READ_BYTES } else { READ_BYTES };
                 let read = ready!(source.poll_fill(cx, room, spare)).map_err(|_| PumpError::Source)?;
                 if read == 0 {

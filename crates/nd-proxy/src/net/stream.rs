@@ -9,11 +9,14 @@ use tokio::net::TcpStream;
 
 use crate::http2::app::AppStream;
 use crate::http2::stream::ClientStream;
+use crate::tls::{self, TlsStream};
 
 /// A connection that carries HTTP/1, or what reads and writes like one.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    /// A client's, behind its handshake.
+    Tls(Box<TlsStream>),
     /// A client's HTTP/2 stream: a connection for one exchange.
     Client(Box<ClientStream>),
     /// An HTTP/2 stream to an app.
@@ -36,12 +39,15 @@ impl Stream {
         match self {
             Self::Client(stream) => stream.reset(),
             Self::App(_) => {} // an app is told that a request was cut in any case
-            Self::Tcp(stream) => {
-                if let Err(error) = stream.set_zero_linger() {
-                    tracing::debug!(%error, "cannot reset a connection whose answer was cut; it closes normally");
-                }
-            }
+            Self::Tcp(stream) => expect_reset(stream.set_zero_linger()),
+            Self::Tls(stream) => expect_reset(tls::handshake::set_zero_linger(stream)),
         }
+    }
+}
+
+fn expect_reset(set: io::Result<()>) {
+    if let Err(error) = set {
+        tracing::debug!(%error, "cannot reset a connection whose answer was cut; it closes normally");
     }
 }
 
@@ -55,6 +61,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Client(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::App(stream) => Pin::new(stream).poll_read(cx, buf),
         }
@@ -65,6 +72,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Client(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::App(stream) => Pin::new(stream).poll_write(cx, buf),
         }
@@ -77,6 +85,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Client(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::App(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
@@ -89,6 +98,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Self::Client(stream) => Pin::new(stream).poll_flush(cx),
             Self::App(stream) => Pin::new(stream).poll_flush(cx),
         }
@@ -97,6 +107,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Client(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::App(stream) => Pin::new(stream).poll_shutdown(cx),
         }

@@ -27,6 +27,8 @@ pub(crate) struct Wire {
     pub(crate) input: BytesMut,
     /// Heads and framing to be written before anything else.
     pub(crate) output: Outbox,
+    /// It ends as if it were torn.
+    is_cut: bool,
 }
 
 /// Bytes to be written; they stay until cleared, so that an attempt can be repeated.
@@ -92,7 +94,7 @@ impl Wire {
 
     /// A connection from which some bytes were read already.
     pub(crate) fn with_input(stream: impl Into<Stream>, input: BytesMut) -> Self {
-        Self { stream: stream.into(), input, output: Outbox::default() }
+        Self { stream: stream.into(), input, output: Outbox::default(), is_cut: false }
     }
 
     /// The connection, its input and its output.
@@ -143,12 +145,17 @@ impl Wire {
         Poll::Ready(Ok(written - of_head))
     }
 
-    /// Writes all of the output.
+    /// Writes all of the output, through to the peer.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.output.is_empty() {
             ready!(self.poll_send(cx, &[]))?;
         }
-        Poll::Ready(Ok(()))
+        self.poll_settle(cx)
+    }
+
+    /// Passes on what was taken and is still on its way to the system: TLS makes records of it first.
+    pub(crate) fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Ends the writing side; the peer sees the end of the stream.
@@ -158,7 +165,13 @@ impl Wire {
 
     /// Makes the coming close a reset, so that the peer cannot take what it got for complete.
     pub(crate) fn reset_on_close(&mut self) {
+        self.is_cut = true;
         self.stream.reset_on_close();
+    }
+
+    /// Whether its end is to be said, so that the peer can tell it from a cut (RFC 8446, section 6.1).
+    pub(crate) fn owes_goodbye(&self) -> bool {
+        !self.is_cut && matches!(self.stream, Stream::Tls(_))
     }
 
     /// Whether it is one of many in a connection, which outlives it.

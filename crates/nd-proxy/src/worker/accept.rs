@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::entry::Entry;
 use super::greeting;
 use super::raw;
+use super::secure;
 use crate::net::wire::Wire;
 use crate::pages::{self, Refusal};
 use crate::worker::plan::Request;
@@ -64,7 +65,9 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: Socket
     worker.counters().accepted.add(1);
     if worker.signals.count() >= worker.max_connections {
         worker.counters().turned_away.add(1);
-        turn_away(worker, &stream, peer);
+        if !matches!(**entry, Entry::Secure) {
+            turn_away(worker, &stream, peer);
+        }
         return;
     }
     let registered = worker.signals.register();
@@ -80,8 +83,11 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: Socket
         // In a box, because whoever spawns it moves it several times.
         let connection = Box::pin(async move {
             let (_open, mut wire) = (open, Wire::new(stream));
-            if let Some(peer) = greeting::client_of(&worker, &mut wire, peer.ip()).await {
-                let client = Client::new(&worker, &entry, peer);
+            let Some(peer) = greeting::client_of(&worker, &mut wire, peer.ip()).await else { return };
+            let client = Client::new(&worker, &entry, peer);
+            if matches!(*entry, Entry::Secure) {
+                secure::run(client, registered, wire).await;
+            } else {
                 Connection::new(client, registered, wire).run().await;
             }
         });

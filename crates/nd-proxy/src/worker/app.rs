@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::retry_budget::RetryBudget;
+use super::security::Secured;
 use super::sticky::Token;
 use super::trial::Dealer;
 use super::upstream::Upstream;
@@ -55,9 +56,21 @@ pub(crate) struct Service {
     /// The release that some of the clients get, while one is tried.
     pub(crate) split: Option<Split>,
     pub(crate) meters: Meters,
+    /// What it wants of TLS, if anything.
+    pub(crate) tls: Option<Rc<Secured>>,
     /// Of the release that serves, for what no unit of it answers.
     pub(crate) traffic: Arc<ReleaseCounters>,
     next: Cell<usize>,
+}
+
+/// What a service asks of requests.
+#[derive(Debug, Default)]
+pub(crate) struct Terms {
+    pub(crate) limits: ServiceLimits,
+    /// `None` while there are none.
+    pub(crate) rules: Option<Arc<TrafficRules>>,
+    /// `None` where it wants nothing of TLS.
+    pub(crate) tls: Option<Rc<Secured>>,
 }
 
 /// The units of a service, and which of them some of the clients get.
@@ -255,14 +268,14 @@ impl Drop for InProgress {
 impl Service {
     pub(crate) fn new(
         availability: Availability,
-        limits: ServiceLimits,
-        rules: Option<Arc<TrafficRules>>,
+        terms: Terms,
         pool: Pool,
         traffic: Arc<ReleaseCounters>,
         meters: Meters,
     ) -> Rc<Self> {
-        let (Pool { backends, split }, next) = (pool, Cell::new(0));
-        Rc::new(Self { availability, limits, rules, backends, split, meters, traffic, next })
+        let (Terms { limits, rules, tls }, Pool { backends, split }) = (terms, pool);
+        let next = Cell::new(0);
+        Rc::new(Self { availability, limits, rules, backends, split, meters, tls, traffic, next })
     }
 
     /// Whether another release than this one is meant for clients with this lot.
@@ -317,8 +330,7 @@ mod tests {
         let traffic = Arc::new(ReleaseCounters::new("aaaaaa".parse().unwrap(), 1));
         Service::new(
             Availability::Serving,
-            ServiceLimits::default(),
-            None,
+            Terms::default(),
             Pool { backends, split: None },
             traffic,
             Meters::default(),
@@ -368,9 +380,8 @@ mod tests {
         let backends = backends.map(|unit| upstream_of(unit, ([127, 0, 0, 1], 1).into())).to_vec();
         let traffic = Arc::new(ReleaseCounters::new("aaaaaa".parse().unwrap(), 1));
         let split = Some(Split { release: "bbbbbb".parse().unwrap(), percent: 5 });
-        let (limits, meters) = (ServiceLimits::default(), Meters::default());
-        let pool = Pool { backends, split };
-        let service = Service::new(Availability::Serving, limits, None, pool, traffic, meters);
+        let (terms, pool, meters) = (Terms::default(), Pool { backends, split }, Meters::default());
+        let service = Service::new(Availability::Serving, terms, pool, traffic, meters);
         let gets_new = |lot| service.pick(lot, &[]).unwrap().unit.release().as_str() == "bbbbbb";
         assert!((0..9).all(|_| gets_new(4) && !gets_new(5) && !gets_new(99)));
         let [old, _, new] = service.backends.as_slice() else { unreachable!() };

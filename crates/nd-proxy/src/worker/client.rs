@@ -3,6 +3,9 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+
+use nd_types::ServiceTls;
 
 use super::Worker;
 use super::entry::Entry;
@@ -17,6 +20,17 @@ pub(crate) struct Client {
     peer: Rc<Peer>,
     is_trusted: bool,
     is_http2: bool,
+    /// What is known of it by its handshake.
+    tls: Option<Rc<Introduced>>,
+}
+
+/// What a handshake has said about a client.
+#[derive(Debug)]
+pub(crate) struct Introduced {
+    /// The name it asked for.
+    pub(crate) name: Option<Box<str>>,
+    /// Whose authorities have issued the certificate that it has shown, if it has shown one.
+    pub(crate) verified_for: Option<Arc<ServiceTls>>,
 }
 
 /// What all streams of a connection share.
@@ -31,12 +45,17 @@ impl Client {
         let is_trusted = worker.settings.trusts(peer);
         let (worker, entry) = (Rc::clone(worker), Rc::clone(entry));
         let peer = Rc::new(Peer { text: PeerText::new(peer), lot: Cell::new(None) });
-        Self { worker, entry, peer, is_trusted, is_http2: false }
+        Self { worker, entry, peer, is_trusted, is_http2: false, tls: None }
     }
 
     /// The same client, whose requests are streams of HTTP/2.
     pub(crate) fn over_http2(self) -> Self {
         Self { is_http2: true, ..self }
+    }
+
+    /// The same client, behind a handshake.
+    pub(crate) fn over_tls(self, introduced: Introduced) -> Self {
+        Self { tls: Some(Rc::new(introduced)), ..self }
     }
 
     /// Its address.
@@ -47,6 +66,14 @@ impl Client {
     /// What a request says about where it comes from.
     pub(crate) fn origin(&self) -> Origin<'_> {
         let Peer { text: peer, lot } = &*self.peer;
-        Origin { entry: &self.entry, peer, lot, is_trusted: self.is_trusted, is_http2: self.is_http2 }
+        let (is_trusted, is_http2, tls) = (self.is_trusted, self.is_http2, self.tls.as_deref());
+        Origin { entry: &self.entry, peer, lot, is_trusted, is_http2, tls }
+    }
+}
+
+impl Introduced {
+    /// The authorities that have issued its certificate, as they were given to us; none for a client without one.
+    pub(crate) fn authorities(&self) -> Option<&str> {
+        self.verified_for.as_ref()?.client_ca.as_deref()
     }
 }

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use nd_types::AccessEnd;
 use tokio::time::{Instant, timeout};
@@ -13,6 +12,7 @@ use super::admission::{Ask, Lease, Patience, Reuse, admit, enter};
 use super::app::App;
 use super::client::Client;
 use super::exchange::{Answer, End, Exchange};
+use super::farewell;
 use super::h2;
 use super::plan::{Offer, Request, plan};
 use super::signal::{Kind, Registered};
@@ -32,8 +32,6 @@ use crate::passwords::Busy;
 /// A request is sent over at most so many new connections. One of the pool may have been closed at this moment, and the
 /// system still takes new ones for a process that is ending.
 const MAX_TRIES: u32 = 2;
-/// A client that was refused has so long to stop sending, so that it can read why.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// One client connection.
 pub(crate) struct Connection {
@@ -93,6 +91,9 @@ impl Connection {
         if let Opening::Http2 = self.serve_requests().await {
             return self.turn_into_h2().await;
         }
+        if self.client.owes_goodbye() {
+            Box::pin(farewell::say(&mut self.client)).await;
+        }
         self.worker.buffers.give(self.client.into_parts().1);
     }
 
@@ -111,7 +112,7 @@ impl Connection {
             match after {
                 After::NextRequest => {}
                 After::Linger if !self.client.is_multiplexed() => {
-                    self.linger().await;
+                    farewell::linger(&mut self.client, &self.worker.buffers).await;
                     return Opening::Other;
                 }
                 After::Close | After::Linger => return Opening::Other,
@@ -363,24 +364,6 @@ impl Connection {
             Ok(Ok(())) if keep_alive => After::NextRequest,
             Ok(Ok(())) => After::Linger,
             Ok(Err(_)) | Err(_) => After::Close,
-        }
-    }
-
-    /// Reads and drops what the client still sends: closing at once would reset the connection, and the client might
-    /// lose the answer (RFC 9112, section 9.6).
-    async fn linger(&mut self) {
-        let drain = async {
-            poll_fn(|cx| self.client.poll_finish(cx)).await?;
-            loop {
-                self.client.input.clear();
-                if poll_fn(|cx| self.client.poll_fill(cx, READ_BYTES, &self.worker.buffers)).await? == 0 {
-                    return std::io::Result::Ok(());
-                }
-            }
-        };
-        match timeout(LINGER, drain).await {
-            Ok(Ok(())) | Err(_) => {}
-            Ok(Err(error)) => tracing::trace!(%error, "a refused client went away first"),
         }
     }
 }

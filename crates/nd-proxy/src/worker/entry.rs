@@ -16,6 +16,8 @@ use crate::routes::Passage;
 pub(crate) enum Entry {
     /// All apps, by host and path.
     Main,
+    /// The same, behind TLS.
+    Secure,
     /// One app.
     HostPort(RefCell<PortRole>),
 }
@@ -41,7 +43,7 @@ impl Entry {
     /// Where this request goes.
     pub(crate) fn route(&self, worker: &Worker, head: &RequestHead<'_, '_>) -> Option<Destination> {
         match self {
-            Self::Main => worker.table().find(head.host, head.path()),
+            Self::Main | Self::Secure => worker.table().find(head.host, head.path()),
             Self::HostPort(role) => {
                 let app = role.borrow().app.clone()?;
                 Some(Destination { app, passage: None })
@@ -55,7 +57,7 @@ impl Entry {
             Self::HostPort(role) if role.borrow().protocol == HostPortProtocol::Tcp => {
                 Some(role.borrow().app.clone())
             }
-            Self::HostPort(_) | Self::Main => None,
+            Self::HostPort(_) | Self::Main | Self::Secure => None,
         }
     }
 }

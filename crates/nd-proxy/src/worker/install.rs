@@ -1,5 +1,6 @@
 //! Taking over a new edition of the table, in one step between two requests.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
@@ -7,12 +8,14 @@ use std::sync::Arc;
 
 use nd_types::{AppName, Backend, HostPort, HostPortProtocol, Service as ServiceState};
 
-use super::app::{App, Pool, Service};
+use super::app::{App, Pool, Service, Terms};
 use super::entry::{Destination, Entry, PortRole};
+use super::security::Secured;
 use super::upstream::Upstream;
 use super::{Listening, Worker};
 use crate::edition::Edition;
 use crate::http1::host::Host;
+use crate::tls::TlsTable;
 
 /// The table a worker serves: the shared routes, and this worker's own view of the apps.
 #[derive(Default)]
@@ -29,8 +32,26 @@ impl Table {
         Some(Destination { app: self.apps.get(found.service).cloned()?, passage: found.passage })
     }
 
+    /// Certificates by name, and answers to authorities.
+    pub(crate) fn tls(&self) -> &TlsTable {
+        &self.edition.tls
+    }
+
+    /// Where visitors find TLS.
+    pub(crate) fn tls_port(&self) -> Option<u16> {
+        self.edition.state.tls.listen.first().map(SocketAddr::port)
+    }
+
+    /// What a listener besides the main one is for.
+    pub(crate) fn entry(&self, bind: SocketAddr) -> Entry {
+        if self.edition.state.tls.listen.contains(&bind) {
+            return Entry::Secure;
+        }
+        Entry::HostPort(RefCell::new(self.port_role(bind)))
+    }
+
     /// What a host port is for.
-    pub(crate) fn port_role(&self, bind: SocketAddr) -> PortRole {
+    fn port_role(&self, bind: SocketAddr) -> PortRole {
         let named = |port: &&HostPort| port.bind == bind;
         let Some(port) = self.edition.state.host_ports.iter().find(named) else {
             return PortRole { protocol: HostPortProtocol::Http, app: None };
@@ -103,12 +124,15 @@ fn serve(app: &App, service: &ServiceState, living: &mut Vec<Rc<Upstream>>) -> R
         new
     };
     let backends = service.backends.iter().map(&mut upstream).collect();
-    let rules = Some(&service.rules).filter(|rules| !rules.is_empty()).cloned();
+    let terms = Terms {
+        limits: service.limits.clone(),
+        rules: Some(&service.rules).filter(|rules| !rules.is_empty()).cloned(),
+        tls: Secured::of(&service.tls),
+    };
     let traffic = app.release(&service.release);
     Service::new(
         service.availability.clone(),
-        service.limits.clone(),
-        rules,
+        terms,
         Pool { backends, split: service.split.clone() },
         traffic,
         app.meters(&service.limits),

@@ -23,8 +23,10 @@ use crate::turnstile::Pass;
 use super::Worker;
 use super::account::{Account, Subject};
 use super::app::{App, Meters, Service};
+use super::client::Introduced;
 use super::entry::{Destination, Entry};
 use super::policy;
+use super::security;
 use super::sticky::Sticky;
 use super::trial::Lot;
 use super::upstream::Upstream;
@@ -60,6 +62,8 @@ pub(crate) struct Request {
     pub(crate) lot: Option<Lot>,
     /// What else its app counts, for all workers together.
     pub(crate) meters: Meters,
+    /// What its answer tells browsers of TLS, as a line.
+    pub(crate) hsts: Option<Rc<str>>,
     /// How its client stands with the limits, as fields; empty where there are none.
     pub(crate) standing: String,
     /// Its place among the requests that are with the app at once.
@@ -107,8 +111,9 @@ impl Request {
     }
 
     /// Whole field lines that its answer gets.
-    pub(crate) fn added(&self) -> [&str; 3] {
+    pub(crate) fn added(&self) -> [&str; 4] {
         [
+            self.hsts.as_deref().unwrap_or_default(),
             &self.standing,
             self.sticky.as_ref().map_or("", Sticky::line),
             self.lot.as_ref().map_or("", Lot::line),
@@ -145,6 +150,7 @@ impl Request {
             sticky: None,
             lot: None,
             meters: Meters::default(),
+            hsts: None,
             standing: String::new(),
             pass: None,
         }
@@ -161,6 +167,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) is_trusted: bool,
     /// It came as a stream of HTTP/2.
     pub(crate) is_http2: bool,
+    /// What its handshake has said, if there was one.
+    pub(crate) tls: Option<&'a Introduced>,
 }
 
 impl Origin<'_> {
@@ -200,7 +208,11 @@ pub(crate) fn plan(
     request.rules = service.as_ref().and_then(|service| service.rules.clone());
     request.agreed = Agreed::on(request.rules.as_ref(), head.accepts_encoding, head.fields);
     request.timeout = passage.as_ref().and_then(|passage| passage.options.timeout);
+    if let Some(refusal) = security::decide(worker, &head, from, service.as_deref()) {
+        return (request, Some(refusal));
+    }
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
+    request.hsts = service.as_ref().and_then(|service| service.tls.as_ref()?.line(from));
     (request.sticky, request.lot) = homes(service.as_deref(), &head, app, from, client);
     let app = Rc::clone(app);
     let hides_authorization = match pass(worker, &head, from, client, passage.as_deref(), &mut request) {
@@ -214,6 +226,7 @@ pub(crate) fn plan(
     let hop = Hop {
         peer: from.peer,
         is_trusted: from.is_trusted,
+        scheme: if from.tls.is_some() { "https" } else { "http" },
         request_id: request.id.as_str(),
         fallback_host: app.name.as_str(),
         hides_authorization,

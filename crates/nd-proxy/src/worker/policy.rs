@@ -106,7 +106,9 @@ pub(crate) fn scheme(head: &RequestHead<'_, '_>, from: Origin<'_>) -> &'static s
     let mut said = head.fields.iter().filter(|field| Name::of(field.name) == Name::ForwardedProto);
     match said.next().filter(|_| from.is_trusted) {
         Some(field) if text(field.value).trim().eq_ignore_ascii_case("https") => "https",
-        _ => "http",
+        Some(_) => "http",
+        None if from.tls.is_some() => "https",
+        None => "http",
     }
 }
 

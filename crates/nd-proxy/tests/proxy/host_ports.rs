@@ -2,6 +2,7 @@
 
 use std::io::Result;
 
+use nd_types::AppName;
 use nd_types::HostPortProtocol::{Http, Tcp};
 
 use super::support::*;
@@ -67,7 +68,7 @@ async fn a_taken_port_is_a_fault_of_its_app_alone_and_tried_again() -> Result<()
         |generation| State::new(generation).app("app", "aaaaaa", &[app.address]).port(port, "app", Http);
     let applied = proxy.apply(state(1).build()?).await.map_err(std::io::Error::other)?;
     let fault = applied.faults.first().ok_or(std::io::ErrorKind::NotFound)?;
-    assert_eq!((fault.bind, fault.app.as_str()), (port, "app"));
+    assert_eq!((fault.bind, fault.app.as_ref().map(AppName::as_str)), (port, Some("app")));
     assert!(fault.error.contains(&format!("(pid {})", std::process::id())), "{}", fault.error);
     assert_eq!(Wire::connect(proxy.http_addr()).await?.get("/").await?.status(), 200);
     drop(taken);

@@ -25,5 +25,6 @@ mod smuggling;
 mod sticky;
 mod support;
 mod swap;
+mod tls;
 mod trial;
 mod upgrades;

@@ -1,5 +1,8 @@
 //! A proxy, clients and apps for the tests: raw bytes on real sockets, every wait with a deadline.
 
+#[path = "support/wire.rs"] // other tests include this file
+mod wire;
+
 use std::future::Future;
 use std::io::{Error, Result};
 use std::net::SocketAddr;
@@ -13,11 +16,11 @@ pub(crate) use nd_proxy::Settings;
 use nd_supervise::TaskSet;
 use nd_types::{
     AppProtocol, Availability, Backend, EdgeState, Generation, HostPattern, HostPort, HostPortProtocol,
-    PathPrefix, Route, RouteOptions, Service, ServiceLimits, TrafficRules, UnitId,
+    PathPrefix, Route, RouteOptions, Service, ServiceLimits, TlsState, TrafficRules, UnitId,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
+pub(crate) use wire::*;
 
 /// No step of a test takes longer unless something is broken.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
@@ -88,6 +91,7 @@ impl State {
                 rules: Arc::default(),
                 gate: nd_types::Gate::Open,
                 split: None,
+                tls: Arc::default(),
             });
             Ok(())
         });
@@ -110,6 +114,14 @@ impl State {
     pub(crate) fn port(self, bind: SocketAddr, app: &str, protocol: HostPortProtocol) -> Self {
         self.and(|state| {
             state.host_ports.push(HostPort { bind, app: parsed(app)?, protocol });
+            Ok(())
+        })
+    }
+
+    /// Changes what is spoken with TLS.
+    pub(crate) fn tls(self, change: impl FnOnce(&mut TlsState)) -> Self {
+        self.and(|state| {
+            change(Arc::make_mut(&mut state.tls));
             Ok(())
         })
     }
@@ -236,155 +248,4 @@ async fn echo(mut wire: Wire, name: &'static str, count: Arc<AtomicUsize>) -> Re
 /// A complete answer with this body.
 pub(crate) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
-/// One connection: a client's to the proxy, or an app's from it.
-pub(crate) struct Wire {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-/// A message as it came.
-#[derive(Debug)]
-pub(crate) struct Message {
-    pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
-    /// The trailer section of a chunked body.
-    pub(crate) trailers: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Request,
-    Response,
-    /// A response to HEAD.
-    Bodiless,
-}
-
-impl Message {
-    pub(crate) fn status(&self) -> u16 {
-        self.head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// All values of a field.
-    pub(crate) fn fields(&self, name: &str) -> Vec<String> {
-        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        lines
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim().to_owned())
-            .collect()
-    }
-
-    pub(crate) fn field(&self, name: &str) -> Option<String> {
-        self.fields(name).into_iter().next()
-    }
-}
-
-impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: Vec::new() }
-    }
-
-    pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
-        Ok(Self::new(within("connect", TcpStream::connect(address)).await??))
-    }
-
-    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
-        within("send", self.stream.write_all(bytes.as_ref())).await?
-    }
-
-    /// Sends a GET for `app.test`.
-    pub(crate) async fn get(&mut self, path: &str) -> Result<Message> {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: app.test\r\n\r\n")).await?;
-        self.response().await
-    }
-
-    pub(crate) async fn response(&mut self) -> Result<Message> {
-        within("a response", self.message(Kind::Response)).await?
-    }
-
-    pub(crate) async fn finish(&mut self) -> Result<()> {
-        self.stream.shutdown().await
-    }
-
-    /// Reads until so many bytes are there, and takes them.
-    pub(crate) async fn exactly(&mut self, count: usize) -> Result<Vec<u8>> {
-        while self.buffer.len() < count {
-            self.fill().await?;
-        }
-        Ok(self.buffer.drain(..count).collect())
-    }
-
-    /// Reads to the end of the connection.
-    pub(crate) async fn rest(&mut self) -> Result<Vec<u8>> {
-        let read = async { while self.fill().await.is_ok() {} };
-        within("the end of the connection", read).await?;
-        Ok(std::mem::take(&mut self.buffer))
-    }
-
-    /// Waits until the peer closes; bytes before that are an error.
-    pub(crate) async fn closed(&mut self) -> Result<()> {
-        let rest = self.rest().await?;
-        if rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::other(format!("{:?}", String::from_utf8_lossy(&rest))))
-        }
-    }
-
-    /// Reads up to and with `end`.
-    pub(crate) async fn through(&mut self, end: &str) -> Result<String> {
-        loop {
-            let found = self.buffer.windows(end.len()).position(|window| window == end.as_bytes());
-            if let Some(at) = found {
-                return Ok(String::from_utf8_lossy(&self.exactly(at + end.len()).await?).into_owned());
-            }
-            self.fill().await?;
-        }
-    }
-
-    /// Reads a message; broken framing is an error.
-    pub(crate) async fn message(&mut self, kind: Kind) -> Result<Message> {
-        let head = self.through("\r\n\r\n").await?;
-        let mut message = Message { head, body: vec![], trailers: String::new() };
-        let status = message.status();
-        if kind == Kind::Bodiless || kind == Kind::Response && (status < 200 || matches!(status, 204 | 304)) {
-            return Ok(message);
-        }
-        if message.field("transfer-encoding").is_some() {
-            loop {
-                let line = self.through("\r\n").await?;
-                let size = line.trim_end().split(';').next().unwrap_or_default();
-                let size = usize::from_str_radix(size, 16).map_err(Error::other)?;
-                if size == 0 {
-                    break;
-                }
-                let chunk = self.exactly(size + 2).await?;
-                message.body.extend_from_slice(chunk.get(..size).unwrap_or_default());
-            }
-            loop {
-                let line = self.through("\r\n").await?;
-                if line == "\r\n" {
-                    return Ok(message);
-                }
-                message.trailers.push_str(&line);
-            }
-        } else if let Some(length) = message.field("content-length") {
-            message.body = self.exactly(length.parse().map_err(Error::other)?).await?;
-        } else if kind == Kind::Response {
-            message.body = self.rest().await?;
-        }
-        Ok(message)
-    }
-
-    async fn fill(&mut self) -> Result<()> {
-        match self.stream.read_buf(&mut self.buffer).await? {
-            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
-        }
-    }
 }

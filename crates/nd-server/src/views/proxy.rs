@@ -241,6 +241,7 @@ mod tests {
             rules: std::sync::Arc::default(),
             gate: Gate::Open,
             split: None,
+            tls: std::sync::Arc::default(),
         };
         let route = |host: &str, path: &str, app: &str| Route {
             host: HostPattern::pattern(host).unwrap(),

@@ -103,6 +103,7 @@ fn service(app: &AppName, backends: Vec<Backend>) -> Result<Service> {
         rules: Arc::default(),
         gate: nd_types::Gate::Open,
         split: None,
+        tls: Arc::default(),
     })
 }
 
@@ -132,5 +133,6 @@ fn edge(generation: u64, services: Vec<Service>, ports: &[(std::net::SocketAddr,
         routes: services.iter().filter_map(route).collect(),
         services,
         host_ports: ports.iter().map(host_port).collect(),
+        tls: Arc::default(),
     }
 }

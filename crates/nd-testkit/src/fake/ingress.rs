@@ -134,11 +134,10 @@ impl FakeIngress {
             return Err(PortError::new(PortErrorKind::Conflict, context));
         }
         let taken = self.taken.lock();
-        let fault = |port: &nd_types::HostPort| {
-            let error = taken.get(&port.bind)?.clone();
-            Some(BindFault { bind: port.bind, app: port.app.clone(), error })
-        };
-        let faults = state.host_ports.iter().filter_map(fault).collect();
+        let tls = state.tls.listen.iter().map(|bind| (*bind, None));
+        let ports = state.host_ports.iter().map(|port| (port.bind, Some(port.app.clone())));
+        let fault = |(bind, app)| Some(BindFault { bind, app, error: taken.get(&bind)?.clone() });
+        let faults = tls.chain(ports).filter_map(fault).collect();
         drop(taken);
         let sleeps = |app: &AppName| {
             let mut services = state.services.iter();

@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, Response};
 use nd_supervise::TaskSet;
 use tokio::net::TcpStream;
 
-use crate::support::within;
+use crate::support::{Io, within};
 
 /// A connection.
 pub(crate) struct Client {
@@ -42,7 +42,11 @@ impl Answer {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = within("connect", TcpStream::connect(address)).await??;
+        Self::over(within("connect", TcpStream::connect(address)).await??).await
+    }
+
+    /// Begins on a connection.
+    pub(crate) async fn over(stream: impl Io + 'static) -> Result<Self> {
         let mut builder = h2::client::Builder::new();
         // So many until the proxy has said how many it allows; and a window for many small answers, unread.
         builder.initial_max_send_streams(100).initial_connection_window_size(1 << 20);

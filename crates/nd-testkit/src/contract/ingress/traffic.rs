@@ -223,8 +223,8 @@ pub(super) async fn a_taken_host_port_is_a_fault_of_its_app_alone(ingress: &dyn 
     let ports = [(taken, &shop), (free, &blog)];
 
     let applied = ingress.apply(Arc::new(edge(1, services()?, &ports))).await?;
-    let faults: Vec<_> = applied.faults.iter().map(|fault| (fault.bind, &fault.app)).collect();
-    assert_eq!(faults, [(taken, &shop)]);
+    let faults: Vec<_> = applied.faults.iter().map(|fault| (fault.bind, fault.app.as_ref())).collect();
+    assert_eq!(faults, [(taken, Some(&shop))]);
     assert!(applied.faults.iter().all(|fault| !fault.error.is_empty()));
     assert_eq!(get(free, "any").await?.body, "2");
     assert_eq!(get(ingress.http_addr(), &host(&shop)).await?.body, "1", "the app is still found by its host");

@@ -1,0 +1,145 @@
+//! A certificate authority of the tests, and clients with different opinions of it.
+
+use std::io::{Error, Result};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use nd_types::{Certificate, HostPattern, KeyPem};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::support::within;
+
+/// Issues certificates.
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(super) fn new() -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().map_err(Error::other)?;
+        Ok(Self(CertifiedIssuer::self_signed(params, key).map_err(Error::other)?))
+    }
+
+    /// A certificate for these names.
+    pub(super) fn certificate(&self, names: &[&str]) -> Result<Arc<Certificate>> {
+        let text: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().map_err(Error::other)?;
+        let params = CertificateParams::new(text).map_err(Error::other)?;
+        let certificate = params.signed_by(&key, &self.0).map_err(Error::other)?;
+        let names = names.iter().map(|name| HostPattern::pattern(name).map_err(Error::other));
+        let names = names.collect::<Result<_>>()?;
+        Ok(Arc::new(Certificate { names, chain: certificate.pem(), key: KeyPem::new(key.serialize_pem()) }))
+    }
+
+    /// Its own certificate.
+    pub(super) fn pem(&self) -> String {
+        self.0.pem()
+    }
+}
+
+/// A client; what it has learnt of a server it uses again.
+pub(super) struct Visitor(ClientConfig);
+
+impl Visitor {
+    pub(super) fn trusting(authority: &Authority) -> Result<Self> {
+        Ok(Self(Self::roots(authority)?.with_no_client_auth()))
+    }
+
+    /// The same, with a certificate that `issuer` has issued.
+    pub(super) fn showing(authority: &Authority, issuer: &Authority) -> Result<Self> {
+        let own = issuer.certificate(&["client.test"])?;
+        let chain = vec![CertificateDer::from_pem_slice(own.chain.as_bytes()).map_err(Error::other)?];
+        let key = PrivateKeyDer::from_pem_slice(own.key.expose().as_bytes()).map_err(Error::other)?;
+        Ok(Self(Self::roots(authority)?.with_client_auth_cert(chain, key).map_err(Error::other)?))
+    }
+
+    /// Takes any certificate.
+    pub(super) fn careless() -> Result<Self> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_safe_default_protocol_versions().map_err(Error::other)?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Careless(provider)));
+        Ok(Self(builder.with_no_client_auth()))
+    }
+
+    /// Offers these protocols.
+    pub(super) fn offering(mut self, protocols: &[&str]) -> Self {
+        self.0.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        self
+    }
+
+    /// A connection to `address`, which is asked for `name`.
+    pub(super) async fn connect(&self, address: SocketAddr, name: &str) -> Result<TlsStream<TcpStream>> {
+        let stream = within("connect", TcpStream::connect(address)).await??;
+        let name = ServerName::try_from(name.to_owned()).map_err(Error::other)?;
+        within("the handshake", TlsConnector::from(Arc::new(self.0.clone())).connect(name, stream)).await?
+    }
+
+    fn roots(
+        authority: &Authority,
+    ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>> {
+        let mut roots = RootCertStore::empty();
+        let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).map_err(Error::other)?;
+        roots.add(root).map_err(Error::other)?;
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().map_err(Error::other)?;
+        Ok(builder.with_root_certificates(roots))
+    }
+}
+
+/// The name that the server's certificate is for, as it stands in there.
+pub(super) fn name_of(stream: &TlsStream<TcpStream>) -> Result<String> {
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let der = certificates.first().ok_or_else(|| Error::other("no certificate"))?;
+    let text = String::from_utf8_lossy(der);
+    let found = ["*.app.test", "a.app.test", "app.test"].into_iter().find(|name| text.contains(name));
+    found.map(str::to_owned).ok_or_else(|| Error::other("another name"))
+}
+
+#[derive(Debug)]
+struct Careless(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Careless {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
