@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{
-    AppTraffic, Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult,
+    AppTraffic, Applied, BindFault, DrainReport, EdgeFeature, Ingress, IngressCaps, PortError, PortErrorKind,
+    PortResult,
 };
 use nd_proxy::{ApplyError, Proxy};
-use nd_types::{AppName, EdgeState, UnitId};
+use nd_types::{AppName, EdgeState, IngressKind, UnitId};
 
 use crate::figures;
 
@@ -30,12 +31,16 @@ impl EmbeddedIngress {
 
 #[async_trait]
 impl Ingress for EmbeddedIngress {
-    fn kind(&self) -> &'static str {
-        "embedded"
+    fn caps(&self) -> IngressCaps {
+        IngressCaps { kind: IngressKind::Embedded, features: &EdgeFeature::ALL }
     }
 
     fn http_addr(&self) -> SocketAddr {
         self.proxy.http_addr()
+    }
+
+    async fn check(&self) -> PortResult<()> {
+        Ok(())
     }
 
     async fn apply(&self, state: Arc<EdgeState>) -> PortResult<Applied> {

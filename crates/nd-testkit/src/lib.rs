@@ -3,6 +3,7 @@
 //! - [`contract`]: one suite per port, which every adapter and every stand-in has to pass.
 //! - [`fake`]: a runtime, an ingress and a probe in memory, with faults on demand.
 //! - [`MemoryStore`]: a `StateStore` that forgets when it is dropped, and can be told to be full.
+//! - [`servers`]: Caddy and nginx as a user has them.
 //! - [`on_a_small_disk`]: a test that runs on a disk which is soon full.
 //! - [`TestClock`]: time that goes by when the test says so.
 //!
@@ -12,6 +13,7 @@
 mod clock;
 pub mod contract;
 pub mod fake;
+pub mod servers;
 mod small_disk;
 mod store;
 

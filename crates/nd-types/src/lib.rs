@@ -28,5 +28,5 @@ pub use exit::ExitStatus;
 pub use id::{DaemonId, DeploymentId, Generation, InvalidId, ReleaseId, RequestId, UnitId};
 pub use jiff::Timestamp;
 pub use measure::{ByteSize, InvalidMeasure, format_duration, parse_duration};
-pub use name::{AppName, InvalidName, RuntimeKind, StrategyName};
+pub use name::{AppName, IngressKind, InvalidName, RuntimeKind, StrategyName};
 pub use percent::{InvalidPercent, Percent};

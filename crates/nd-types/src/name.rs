@@ -125,6 +125,40 @@ impl fmt::Display for RuntimeKind {
     }
 }
 
+/// What brings requests to an app, as it is written in `proxy_type:`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IngressKind {
+    /// The proxy that is part of the daemon.
+    #[default]
+    Embedded,
+    /// A Caddy that runs beside the daemon.
+    Caddy,
+    /// An nginx that runs beside the daemon.
+    Nginx,
+}
+
+impl IngressKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Embedded, Self::Caddy, Self::Nginx];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Caddy => "caddy",
+            Self::Nginx => "nginx",
+        }
+    }
+}
+
+impl fmt::Display for IngressKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// How one release replaces another, as it is written in `strategy:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

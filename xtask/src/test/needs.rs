@@ -1,6 +1,7 @@
 //! What the tests need besides Rust, and how this machine gets it.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
@@ -18,8 +19,10 @@ struct Need {
     why: &'static str,
 }
 
+const ENGINE: &str = "a Docker engine";
+
 /// Nothing goes without these.
-const NEEDS: [Need; 2] = [
+const NEEDS: [Need; 4] = [
     Need {
         what: "a C compiler with its static C library",
         there: || process::in_path("cc"),
@@ -27,10 +30,22 @@ const NEEDS: [Need; 2] = [
         why: "SQLite and zstd are built from source, and the test application is linked statically",
     },
     Need {
-        what: "a Docker engine",
+        what: ENGINE,
         there: || engine::answers() || process::in_path("dockerd"),
         packages: &["docker.io", "iptables"],
         why: "contract and end-to-end tests run real containers",
+    },
+    Need {
+        what: "Caddy",
+        there: || process::in_path("caddy"),
+        packages: &["caddy"],
+        why: "it is one of the servers that bring requests to apps; tests start it on ports of their own",
+    },
+    Need {
+        what: "nginx",
+        there: || process::in_path("nginx"),
+        packages: &["nginx"],
+        why: "it is one of the servers that bring requests to apps; tests start it on ports of their own",
     },
 ];
 
@@ -129,11 +144,40 @@ fn install(need: &Need) -> Result {
         return Err(format!("only root on Debian or Ubuntu gets it installed from here: {by_hand}").into());
     }
     let packages: Vec<&str> = need.packages.iter().map(|packages| choose(packages)).collect();
+    // An engine may be started as its package likes.
+    let _asleep = (need.what != ENGINE).then(ServicesAsleep::while_installing).transpose()?;
     apt_get(&["install", "-y", "--no-install-recommends"], &packages)?;
     if (need.there)() {
         return Ok(());
     }
     Err(format!("{} is still missing after its installation", need.what).into())
+}
+
+/// Keeps packages from starting their services, as a web server on port 80, which tests have no use for.
+struct ServicesAsleep(Option<&'static Path>);
+
+impl ServicesAsleep {
+    /// Until it is dropped; where the machine has a policy of its own, that counts (invoke-rc.d(8)).
+    fn while_installing() -> Result<Self> {
+        let policy = Path::new("/usr/sbin/policy-rc.d");
+        if policy.exists() || !has_systemd() {
+            return Ok(Self(None));
+        }
+        fs::write(
+            policy,
+            "#!/bin/sh\n# Put here by `cargo xtask test` while it installs packages.\nexit 101\n",
+        )?;
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
+        Ok(Self(Some(policy)))
+    }
+}
+
+impl Drop for ServicesAsleep {
+    fn drop(&mut self) {
+        if let Some(policy) = self.0 {
+            fs::remove_file(policy).ok();
+        }
+    }
 }
 
 /// The first of these packages that is to be had.

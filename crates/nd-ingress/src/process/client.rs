@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{
-    AppTraffic, Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult,
+    AppTraffic, Applied, BindFault, DrainReport, EdgeFeature, Ingress, IngressCaps, PortError, PortErrorKind,
+    PortResult,
 };
 use nd_proxy::ProxyStats;
 use nd_supervise::TaskSet;
-use nd_types::{AppName, EdgeState, UnitId};
+use nd_types::{AppName, EdgeState, IngressKind, UnitId};
 use parking_lot::Mutex;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
@@ -306,12 +307,17 @@ async fn greet(stream: UnixStream) -> Result<(Link, Greeting), LaunchError> {
 
 #[async_trait]
 impl Ingress for ProcessIngress {
-    fn kind(&self) -> &'static str {
-        "embedded"
+    fn caps(&self) -> IngressCaps {
+        IngressCaps { kind: IngressKind::Embedded, features: &EdgeFeature::ALL }
     }
 
     fn http_addr(&self) -> SocketAddr {
         self.inner.http
+    }
+
+    async fn check(&self) -> PortResult<()> {
+        // Whoever is killed is started again, and what is asked meanwhile waits.
+        Ok(())
     }
 
     async fn apply(&self, state: Arc<EdgeState>) -> PortResult<Applied> {

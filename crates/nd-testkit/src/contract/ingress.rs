@@ -1,13 +1,16 @@
 //! The contract of [`Ingress`].
 
+mod drain;
 mod http;
+mod places;
 mod traffic;
 mod upstream;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_core::ports::{DrainReport, Ingress, PortErrorKind};
+use nd_core::ports::{DrainReport, EdgeFeature, Ingress, PortErrorKind};
 use nd_types::{
     AppName, Availability, Backend, EdgeState, Generation, HostPort, HostPortProtocol, PathPrefix, ReleaseId,
     Route, RouteOptions, Service, ServiceLimits, UnitId,
@@ -15,10 +18,16 @@ use nd_types::{
 
 use super::ContractResult;
 
+/// Longer than anything takes that is not waiting for something.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Long enough to see that something does wait.
+const A_WHILE: Duration = Duration::from_millis(150);
+
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// Runs the whole contract, over real connections. Each call of `start` answers a new ingress that serves nothing yet and
-/// whose `http_addr` can be reached from here.
+/// Runs the whole contract, over real connections, as far as the ingress says that it can do it. Each call of `start` answers
+/// a new ingress that serves nothing yet and whose `http_addr` can be reached from here.
 ///
 /// # Errors
 /// The first error of the ingress or of a connection.
@@ -26,18 +35,28 @@ type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 /// # Panics
 /// When the ingress breaks the contract.
 pub async fn run(start: impl Fn() -> Arc<dyn Ingress>) -> ContractResult {
+    let caps = start().caps();
     bookkeeping(&start).await?;
     traffic::a_request_after_an_apply_sees_it(&*start()).await?;
-    traffic::an_apply_closes_no_connection_of_a_client(&*start()).await?;
-    traffic::what_became_of_requests_is_told_by_release(&*start()).await?;
+    if caps.has(EdgeFeature::KeepConnections) {
+        traffic::an_apply_closes_no_connection_of_a_client(&*start()).await?;
+    }
+    if caps.has(EdgeFeature::Figures) {
+        traffic::what_became_of_requests_is_told_by_release(&*start()).await?;
+    }
     traffic::an_unknown_host_reaches_no_app(&*start()).await?;
     traffic::a_stopped_app_answers_unavailable(&*start()).await?;
-    traffic::a_request_without_a_unit_waits_for_one(start()).await?;
-    traffic::a_request_to_a_sleeping_app_waits_and_is_made_known(start()).await?;
-    traffic::a_drain_lasts_as_long_as_a_request_is_in_flight(start()).await?;
-    traffic::a_drain_cuts_what_is_left_at_its_deadline(&*start()).await?;
+    if caps.has(EdgeFeature::Hold) {
+        waiting::a_request_without_a_unit_waits_for_one(start()).await?;
+        waiting::a_request_to_a_sleeping_app_waits_and_is_made_known(start()).await?;
+    } else {
+        waiting::a_request_without_a_unit_is_told_to_come_back(&*start()).await?;
+    }
+    drain::a_drain_lasts_as_long_as_a_request_is_in_flight(start()).await?;
+    drain::a_drain_cuts_what_is_left_at_its_deadline(&*start(), caps).await?;
     traffic::a_host_port_opens_and_closes_with_its_state(&*start()).await?;
-    traffic::a_taken_host_port_is_a_fault_of_its_app_alone(&*start()).await
+    traffic::a_taken_host_port_is_a_fault_of_its_app_alone(&*start()).await?;
+    places::the_longest_path_of_the_closest_host_counts(&*start()).await
 }
 
 /// Runs the part that needs no connections, for stand-ins.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{
-    AppTraffic, Applied, DrainReport, ExecOutcome, HintStream, HistoryQuery, Ingress, LogCursor, LogPieces,
-    PortResult, Prepared, Progress, RegistryAuth, Runtime, RuntimeCaps, Scope, Seq, Signal, Snapshot, Socket,
-    StateStore, UnitIo, UnitObserved, UnitSpec, UnitStats,
+    AppTraffic, Applied, DrainReport, ExecOutcome, HintStream, HistoryQuery, Ingress, IngressCaps, LogCursor,
+    LogPieces, PortResult, Prepared, Progress, RegistryAuth, Runtime, RuntimeCaps, Scope, Seq, Signal,
+    Snapshot, Socket, StateStore, UnitIo, UnitObserved, UnitSpec, UnitStats,
 };
 use nd_core::records::{Record, StoredEvent};
 use nd_supervise::CancellationToken;
@@ -142,12 +142,16 @@ impl Runtime for Wired<dyn Runtime> {
 
 #[async_trait]
 impl Ingress for Wired<dyn Ingress> {
-    fn kind(&self) -> &'static str {
-        self.port.kind()
+    fn caps(&self) -> IngressCaps {
+        self.port.caps()
     }
 
     fn http_addr(&self) -> std::net::SocketAddr {
         self.port.http_addr()
+    }
+
+    async fn check(&self) -> PortResult<()> {
+        self.cable.carry(self.port.check()).await
     }
 
     async fn apply(&self, state: Arc<EdgeState>) -> PortResult<Applied> {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{
-    AppTraffic, Applied, BindFault, DrainReport, Ingress, PortError, PortErrorKind, PortResult,
+    AppTraffic, Applied, BindFault, DrainReport, EdgeFeature, Ingress, IngressCaps, PortError, PortErrorKind,
+    PortResult,
 };
-use nd_types::{AppName, Availability, EdgeState, Service, UnitId};
+use nd_types::{AppName, Availability, EdgeState, IngressKind, Service, UnitId};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -18,6 +19,8 @@ use super::faults::Faults;
 /// A method of [`Ingress`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IngressCall {
+    /// [`Ingress::check`].
+    Check,
     /// [`Ingress::apply`].
     Apply,
     /// [`Ingress::serving`].
@@ -32,6 +35,8 @@ pub enum IngressCall {
 /// serving state still names.
 #[derive(Debug)]
 pub struct FakeIngress {
+    kind: IngressKind,
+    features: &'static [EdgeFeature],
     faults: Faults<IngressCall>,
     served: watch::Sender<Vec<Arc<EdgeState>>>,
     in_flight: watch::Sender<BTreeMap<UnitId, u64>>,
@@ -44,7 +49,15 @@ impl FakeIngress {
     /// An ingress that serves nothing yet.
     #[must_use]
     pub fn new() -> Self {
+        Self::of(IngressKind::Embedded, &EdgeFeature::ALL)
+    }
+
+    /// One of this kind that serves nothing yet and can do no more than this.
+    #[must_use]
+    pub fn of(kind: IngressKind, features: &'static [EdgeFeature]) -> Self {
         Self {
+            kind,
+            features,
             faults: Faults::none(),
             served: watch::Sender::new(vec![Arc::default()]),
             in_flight: watch::Sender::new(BTreeMap::new()),
@@ -169,12 +182,16 @@ impl Default for FakeIngress {
 
 #[async_trait]
 impl Ingress for FakeIngress {
-    fn kind(&self) -> &'static str {
-        "fake"
+    fn caps(&self) -> IngressCaps {
+        IngressCaps { kind: self.kind, features: self.features }
     }
 
     fn http_addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, 80).into()
+    }
+
+    async fn check(&self) -> PortResult<()> {
+        self.faults.meet(IngressCall::Check, || Ok(())).await
     }
 
     async fn apply(&self, state: Arc<EdgeState>) -> PortResult<Applied> {

@@ -1,26 +1,18 @@
 //! The part of the contract that visitors notice.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_core::ports::{DrainReport, Ingress};
-use nd_supervise::TaskSet;
+use nd_core::ports::Ingress;
 use nd_types::{Availability, Service};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::http::{Client, get};
 use super::upstream::Upstream;
-use super::{Result, app, edge, host, service, state};
+use super::{Result, SOON, app, edge, host, service, state};
 use crate::contract::ContractResult;
-
-/// Longer than anything takes that is not waiting for something.
-const SOON: Duration = Duration::from_secs(10);
-
-/// Long enough to see that something does wait.
-const A_WHILE: Duration = Duration::from_millis(150);
 
 pub(super) async fn a_request_after_an_apply_sees_it(ingress: &dyn Ingress) -> ContractResult {
     let shop = app("shop")?;
@@ -100,89 +92,6 @@ pub(super) async fn a_stopped_app_answers_unavailable(ingress: &dyn Ingress) -> 
     let stopped = Service { availability: Availability::Stopped, ..service(&shop, vec![])? };
     ingress.apply(state(1, vec![stopped])).await?;
     assert_eq!(get(ingress.http_addr(), &host(&shop)).await?.status, 503);
-    Ok(())
-}
-
-pub(super) async fn a_request_without_a_unit_waits_for_one(ingress: Arc<dyn Ingress>) -> ContractResult {
-    let shop = app("shop")?;
-    ingress.apply(state(1, vec![service(&shop, vec![])?])).await?;
-    let mut client = Client::connect(ingress.http_addr()).await?;
-    client.ask(&host(&shop)).await?;
-    assert!(timeout(A_WHILE, client.answer()).await.is_err(), "nobody can have answered yet");
-
-    let upstream = Upstream::start(&shop, 1).await?;
-    ingress.apply(state(2, vec![service(&shop, vec![upstream.backend.clone()])?])).await?;
-    let answer = client.answer().await?;
-    assert_eq!((answer.status, answer.body.as_str()), (200, "1"));
-    Ok(())
-}
-
-pub(super) async fn a_request_to_a_sleeping_app_waits_and_is_made_known(
-    ingress: Arc<dyn Ingress>,
-) -> ContractResult {
-    let (shop, nobody) = (app("shop")?, BTreeSet::new());
-    let asleep = Service { availability: Availability::Sleeping, ..service(&shop, vec![])? };
-    ingress.apply(state(1, vec![asleep])).await?;
-    assert!(timeout(A_WHILE, ingress.wanted(&nobody)).await.is_err(), "nobody has asked yet");
-    let mut client = Client::connect(ingress.http_addr()).await?;
-    client.ask(&host(&shop)).await?;
-    let wanted = timeout(SOON, ingress.wanted(&nobody)).await??;
-    assert_eq!(wanted, BTreeSet::from([shop.clone()]));
-    assert_eq!(timeout(SOON, ingress.wanted(&nobody)).await??, wanted, "until it is awake");
-
-    ingress.apply(state(2, vec![service(&shop, vec![])?])).await?;
-    assert_eq!(timeout(SOON, ingress.wanted(&wanted)).await??, nobody);
-    let upstream = Upstream::start(&shop, 1).await?;
-    ingress.apply(state(3, vec![service(&shop, vec![upstream.backend.clone()])?])).await?;
-    assert_eq!(client.answer().await?.body, "1", "it was one request all the time");
-    let traffic = ingress.traffic(&shop).await?;
-    assert_eq!((traffic.requests, traffic.held), (1, 1));
-    Ok(())
-}
-
-pub(super) async fn a_drain_lasts_as_long_as_a_request_is_in_flight(
-    ingress: Arc<dyn Ingress>,
-) -> ContractResult {
-    let shop = app("shop")?;
-    let (old, new) = (Upstream::start(&shop, 1).await?, Upstream::start(&shop, 2).await?);
-    ingress.apply(state(1, vec![service(&shop, vec![old.backend.clone()])?])).await?;
-    old.hold();
-    let mut client = Client::connect(ingress.http_addr()).await?;
-    client.ask(&host(&shop)).await?;
-    timeout(SOON, old.asked(1)).await??;
-
-    ingress.apply(state(2, vec![service(&shop, vec![new.backend.clone()])?])).await?;
-    let tasks = TaskSet::new("contract");
-    let (draining, units) = (Arc::clone(&ingress), [old.backend.unit.clone()]);
-    let mut drain =
-        tasks.spawn_with("drain", async move { draining.drain(&units, Duration::from_secs(60)).await });
-    assert!(timeout(A_WHILE, &mut drain).await.is_err(), "the request is still in flight");
-    assert_eq!(get(ingress.http_addr(), &host(&shop)).await?.body, "2", "others are served meanwhile");
-
-    old.release();
-    assert_eq!(client.answer().await?.body, "1", "the request ends where it began");
-    let report = timeout(SOON, drain).await???;
-    assert_eq!(report, DrainReport { finished: 1, ..DrainReport::default() });
-    Ok(())
-}
-
-pub(super) async fn a_drain_cuts_what_is_left_at_its_deadline(ingress: &dyn Ingress) -> ContractResult {
-    let shop = app("shop")?;
-    let old = Upstream::start(&shop, 1).await?;
-    ingress.apply(state(1, vec![service(&shop, vec![old.backend.clone()])?])).await?;
-    old.hold();
-    let mut client = Client::connect(ingress.http_addr()).await?;
-    client.ask(&host(&shop)).await?;
-    timeout(SOON, old.asked(1)).await??;
-
-    ingress.apply(state(2, vec![service(&shop, vec![])?])).await?;
-    let begin = Instant::now();
-    let report = timeout(SOON, ingress.drain(std::slice::from_ref(&old.backend.unit), A_WHILE)).await??;
-    assert!(begin.elapsed() >= A_WHILE, "the request had its time");
-    assert_eq!(report, DrainReport { cut: 1, ..DrainReport::default() });
-    // An error page or a closed connection: anything but an answer that looks whole.
-    let answer = client.answer().await;
-    assert!(!matches!(&answer, Ok(answer) if answer.status < 500), "{answer:?}");
     Ok(())
 }
 

@@ -75,7 +75,10 @@ async fn serve(
         count.send_modify(|count| *count += 1);
         gate.wait_for(|open| *open).await.map_err(std::io::Error::other)?;
         let body = slot.to_string();
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let head = String::from_utf8_lossy(&head);
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let length = body.len();
+        let answer = format!("HTTP/1.1 200 OK\r\nX-Asked: {path}\r\nContent-Length: {length}\r\n\r\n{body}");
         stream.write_all(answer.as_bytes()).await?;
     }
 }

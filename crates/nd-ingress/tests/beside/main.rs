@@ -1,0 +1,4 @@
+//! Caddy and nginx as ingress, with servers of one's own.
+
+mod caddy;
+mod support;
