@@ -4,7 +4,7 @@
 //! read off its connections.
 
 mod connections;
-mod kept;
+pub(crate) mod kept;
 pub(crate) mod ports;
 pub(crate) mod table;
 mod units;
@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use kept::Kept;
+pub(crate) use kept::replace;
 use units::Units;
 
 /// How long a question after sleeping apps is left open: none of these servers lets an app sleep.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nd_core::ports::{PortError, PortErrorKind, PortResult};
 use nd_types::EdgeState;
@@ -34,13 +35,14 @@ impl Kept {
         }
     }
 
-    /// Replaces what is kept, whole or not at all.
+    /// Replaces what is kept, whole or not at all. Keys are not: whoever starts anew is given them again.
     pub(super) async fn write(&self, state: &EdgeState) -> PortResult<()> {
         let failed = |error: io::Error| {
             let context = format!("keep what is served in {}", self.folder.display());
             PortError::new(PortErrorKind::Transient, context).with_source(error)
         };
-        let bytes = serde_json::to_vec(state).map_err(|error| failed(io::Error::other(error)))?;
+        let state = EdgeState { tls: Arc::default(), ..state.clone() };
+        let bytes = serde_json::to_vec(&state).map_err(|error| failed(io::Error::other(error)))?;
         let folder = self.folder.clone();
         let written =
             nd_supervise::blocking("keep what is served", move || replace(&folder, NAME, &bytes)).await;

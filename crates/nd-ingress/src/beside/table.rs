@@ -33,7 +33,10 @@ pub(crate) struct Upstream<'s> {
     pub(crate) addresses: Vec<SocketAddr>,
     /// What is taken off the path.
     pub(crate) strip: Option<&'s PathPrefix>,
-    pub(crate) timeout: Duration,
+    /// Until the head of the answer.
+    pub(crate) header_timeout: Duration,
+    /// Within the answer, where the route says so.
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) body_bytes: u64,
     pub(crate) protocol: AppProtocol,
 }
@@ -83,14 +86,14 @@ pub(crate) fn meets<'s>(service: &'s Service, route: Option<&'s Route>) -> Meets
         Some(port) => SocketAddr::new(backend.address.ip(), port.get()),
         None => backend.address,
     };
+    let timeout = options.and_then(|options| options.timeout);
     Meets::Units(Upstream {
         addresses: service.backends.iter().map(address).collect(),
         strip: route
             .filter(|route| route.options.strip && route.path != PathPrefix::root())
             .map(|route| &route.path),
-        timeout: options
-            .and_then(|options| options.timeout)
-            .unwrap_or(service.limits.response_header_timeout),
+        header_timeout: timeout.unwrap_or(service.limits.response_header_timeout),
+        idle_timeout: timeout,
         body_bytes: service.limits.body_bytes,
         protocol: service.backends.first().map(|backend| backend.protocol).unwrap_or_default(),
     })
@@ -132,6 +135,7 @@ mod tests {
             rules: Arc::default(),
             gate: Gate::Open,
             split: None,
+            tls: Default::default(),
         };
         EdgeState {
             routes: routes.iter().map(route).collect(),

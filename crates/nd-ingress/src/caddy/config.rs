@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::CaddySettings;
 use super::routes;
 use crate::beside::ports;
-use crate::beside::table::{self, Host};
+use crate::beside::table;
 
 /// What carries the generation; every other `@id` of ours begins with it and a hyphen.
 pub(super) const MARKER: &str = "nextdeploy";
@@ -24,16 +24,15 @@ pub(super) fn with(
 ) -> (Value, Vec<BindFault>) {
     let mut config = found.clone();
     let hosts = table::hosts(state);
-    let (open, mut faults) = ports::open(before, state, "caddy");
+    let (open, mut faults) = ports::open(before, state, "Caddy");
     clean(&mut config);
     if hosts.is_empty() && open.is_empty() {
         return (config, faults);
     }
     let Some(servers) = servers(&mut config) else { return (config, faults) };
     let taken = users_hosts(servers);
-    let (theirs, ours): (Vec<_>, Vec<_>) =
-        hosts.iter().partition(|host| taken.iter().any(|site| site == host.pattern.as_str()));
-    faults.extend(theirs.into_iter().filter_map(|host| theirs_fault(host, settings.http)));
+    let (ours, theirs) = ports::unclaimed(hosts, &taken, settings.http, "Caddy");
+    faults.extend(theirs);
 
     let main = settings.https.unwrap_or(settings.http);
     let mut routes: Vec<Value> = ours.iter().map(|host| routes::of_host(host, main)).collect();
@@ -121,12 +120,6 @@ fn hosts_of(route: &Value) -> Vec<String> {
     let matchers = route.get("match").and_then(Value::as_array).into_iter().flatten();
     let hosts = matchers.filter_map(|matcher| matcher.get("host")?.as_array()).flatten();
     hosts.filter_map(|host| Some(host.as_str()?.to_ascii_lowercase())).collect()
-}
-
-fn theirs_fault(host: &Host<'_>, http: SocketAddr) -> Option<BindFault> {
-    let app = host.paths.first()?.app.clone();
-    let error = format!("{} is a site of Caddy's own configuration, which is left as it is", host.pattern);
-    Some(BindFault { bind: http, app, error })
 }
 
 /// Never asked for: it only says what serves.

@@ -90,7 +90,7 @@ fn to_units(upstream: &Upstream<'_>) -> Vec<Value> {
     let mut transport = json!({
         "protocol": "http",
         "dial_timeout": "5s",
-        "response_header_timeout": upstream.timeout.as_nanos().min(i64::MAX as u128) as i64,
+        "response_header_timeout": upstream.header_timeout.as_nanos().min(i64::MAX as u128) as i64,
         "keep_alive": {"idle_timeout": "4s"},
         // Whatever the app has compressed is passed on as it is.
         "compression": false

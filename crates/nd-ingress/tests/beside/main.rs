@@ -1,4 +1,5 @@
 //! Caddy and nginx as ingress, with servers of one's own.
 
 mod caddy;
+mod nginx;
 mod support;

@@ -78,6 +78,7 @@ pub(crate) fn state(generation: u64, hosts: &[&str], address: Option<SocketAddr>
         rules: Arc::default(),
         gate: Gate::Open,
         split: None,
+        tls: Default::default(),
     };
     let route = |host: &&str| {
         let host = HostPattern::pattern(host)?;

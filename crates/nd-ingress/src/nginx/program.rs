@@ -1,0 +1,89 @@
+//! The program: test and reload.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use nd_core::ports::{PortError, PortErrorKind, PortResult};
+use tokio::process::Command;
+
+use crate::beside::within;
+
+/// How long a call may take: names in a configuration may have to be resolved.
+const CALL: Duration = Duration::from_secs(10);
+
+pub(super) struct Program {
+    pub(super) path: PathBuf,
+    /// Its configuration, where that is not the one it reads by itself.
+    pub(super) config: Option<PathBuf>,
+}
+
+/// What it says of all its configuration.
+pub(super) enum Tested {
+    /// The whole of it, file by file.
+    Good(String),
+    /// Why it refuses it.
+    Bad(String),
+}
+
+impl Program {
+    pub(super) async fn test(&self) -> PortResult<Tested> {
+        let output = self.call(&["-T", "-q"]).await?;
+        if output.status.success() {
+            return Ok(Tested::Good(String::from_utf8_lossy(&output.stdout).into_owned()));
+        }
+        Ok(Tested::Bad(complaint(&output)))
+    }
+
+    pub(super) async fn reload(&self) -> PortResult<()> {
+        let output = self.call(&["-s", "reload"]).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = complaint(&output);
+        if said.contains("invalid PID") || said.contains("No such process") || said.contains("nginx.pid") {
+            return Err(self.not_running());
+        }
+        Err(PortError::new(PortErrorKind::Denied, format!("reload nginx: {said}")))
+    }
+
+    pub(super) fn not_running(&self) -> PortError {
+        PortError::new(PortErrorKind::Unavailable, "nginx does not run").with_fix(
+            "`systemctl start nginx`; where it keeps its process id elsewhere, say so as `pid_file` under [nginx]",
+        )
+    }
+
+    async fn call(&self, words: &[&str]) -> PortResult<Output> {
+        let mut command = Command::new(&self.path);
+        if let Some(config) = &self.config {
+            command.arg("-c").arg(config);
+        }
+        command.args(words).stdin(Stdio::null()).kill_on_drop(true);
+        let what = format!("run `{} {}`", self.path.display(), words.join(" "));
+        let run = async {
+            command.output().await.map_err(|error| {
+                let is_missing = error.kind() == io::ErrorKind::NotFound;
+                let failed = PortError::new(PortErrorKind::Unavailable, what.clone()).with_source(error);
+                match is_missing {
+                    true => failed.with_fix(
+                        "nginx is not installed: `apt-get install nginx`, or name its `program` under [nginx] in \
+                         nextdeployd.toml",
+                    ),
+                    false => failed,
+                }
+            })
+        };
+        within(&what, CALL, run).await
+    }
+}
+
+/// The line that says what is wrong, without its prefix; warnings stand before it.
+fn complaint(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said
+        .lines()
+        .find(|line| line.contains("[emerg]") || line.contains("[error]"))
+        .or_else(|| said.lines().last());
+    line.unwrap_or("it does not say why").trim_start_matches("nginx: ").to_owned()
+}
