@@ -1,5 +1,6 @@
 //! Sockets: binding listeners, a connection with its buffers, bodies on their way from one connection to the next.
 
+pub(crate) mod accepted;
 pub(crate) mod bind;
 pub(crate) mod body;
 pub(crate) mod buffers;

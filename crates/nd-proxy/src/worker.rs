@@ -32,13 +32,15 @@ mod upstream;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nd_supervise::{CancellationToken, LocalTaskSet, TaskHandle};
 use nd_types::{AppName, UnitId};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
@@ -77,7 +79,7 @@ pub(crate) struct Seed {
     pub(crate) records: Option<Arc<Outbound>>,
     pub(crate) ids: IdSource,
     pub(crate) verifier: Arc<Verifier>,
-    pub(crate) listener: std::net::TcpListener,
+    pub(crate) listener: TcpListener,
     /// Whether it accepts before there is a table.
     pub(crate) at_once: bool,
     pub(crate) commands: mpsc::Receiver<Command>,
@@ -200,14 +202,18 @@ impl Worker {
         }
     }
 
-    fn listen(self: &Rc<Self>, listener: std::net::TcpListener, entry: Rc<Entry>) -> io::Result<Listening> {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+    #[expect(
+        deprecated,
+        reason = "it cannot know that a descriptor stays the same; that of a `TcpListener` does"
+    )]
+    fn listen(self: &Rc<Self>, listener: TcpListener, entry: Rc<Entry>) -> io::Result<Listening> {
+        let listener = AsyncFd::with_interest(listener, Interest::READABLE)?;
         let stop = CancellationToken::new();
         let accept = accept::run(Rc::clone(self), listener, Rc::clone(&entry), stop.clone());
         Ok(Listening { entry, stop, task: self.tasks.spawn_with("listener", accept) })
     }
 
-    fn open_port(self: &Rc<Self>, bind: SocketAddr, listener: std::net::TcpListener) -> io::Result<()> {
+    fn open_port(self: &Rc<Self>, bind: SocketAddr, listener: TcpListener) -> io::Result<()> {
         let entry = self.table().entry(bind);
         let listening = self.listen(listener, Rc::new(entry))?;
         self.ports.borrow_mut().insert(bind, listening);

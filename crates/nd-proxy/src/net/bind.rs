@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_w
 use super::holder;
 
 /// Connections the kernel keeps for us until they are accepted; capped by `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 /// Idle connections are probed, so that a vanished peer is noticed within about 3 minutes.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 

@@ -174,6 +174,11 @@ impl Wire {
         !self.is_cut && matches!(self.stream, Stream::Tls(_))
     }
 
+    /// Whether its task is woken when the peer goes away.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.stream.is_watched()
+    }
+
     /// Whether it is one of many in a connection, which outlives it.
     pub(crate) fn is_multiplexed(&self) -> bool {
         self.stream.is_multiplexed()

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use nd_types::ServiceTls;
 use rustls::server::{Acceptor, ClientHello};
-use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::prefixed::Prefixed;
 use super::table::Choice;
+use crate::net::accepted::Accepted;
 
 /// The first byte of a handshake (RFC 8446, section 5.1): nothing else that a client may begin with has it.
 const HANDSHAKE: u8 = 22;
@@ -37,7 +37,7 @@ pub(crate) fn begins(read: &[u8]) -> bool {
 /// Carries out the handshake of a client of which `read` was read already. A name for which `choose` has nothing is
 /// refused (`unrecognized_name` would tell no client more than a closed connection does).
 pub(crate) async fn shake(
-    stream: TcpStream,
+    stream: Accepted,
     read: BytesMut,
     choose: impl FnOnce(&ClientHello<'_>) -> Option<Choice>,
 ) -> io::Result<Handshake> {

@@ -6,22 +6,23 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::net::accepted::Accepted;
 
 /// A connection that gives `read` once more.
 #[derive(Debug)]
 pub(crate) struct Prefixed {
-    stream: TcpStream,
+    stream: Accepted,
     read: BytesMut,
 }
 
 impl Prefixed {
-    pub(super) fn new(stream: TcpStream, read: BytesMut) -> Self {
+    pub(super) fn new(stream: Accepted, read: BytesMut) -> Self {
         Self { stream, read }
     }
 
     /// The connection itself.
-    pub(super) fn tcp(&self) -> &TcpStream {
+    pub(super) fn tcp(&self) -> &Accepted {
         &self.stream
     }
 }

@@ -1,12 +1,14 @@
 //! Taking connections from a listener.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 
 use nd_supervise::CancellationToken;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::net::{SocketFlags, acceptfrom_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::Worker;
 use super::client::Client;
@@ -15,6 +17,8 @@ use super::entry::Entry;
 use super::greeting;
 use super::raw;
 use super::secure;
+use crate::net::accepted::Accepted;
+use crate::net::bind::BACKLOG;
 use crate::net::wire::Wire;
 use crate::pages::{self, Refusal};
 use crate::worker::plan::Request;
@@ -25,14 +29,14 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 /// Accepts until told to stop; what the kernel has already accepted by then is still served.
 pub(crate) async fn run(
     worker: Rc<Worker>,
-    listener: TcpListener,
+    listener: AsyncFd<TcpListener>,
     entry: Rc<Entry>,
     stop: CancellationToken,
 ) {
     let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.async_io(Interest::READABLE, accept) => accepted,
             () = stop.cancelled() => break,
         };
         match accepted {
@@ -49,19 +53,20 @@ pub(crate) async fn run(
             }
         }
     }
-    let empty_queue = async {
-        while let Ok((stream, peer)) = listener.accept().await {
-            serve(&worker, &entry, stream, peer);
-        }
-    };
-    tokio::select! {
-        biased;
-        () = empty_queue => {}
-        () = tokio::task::yield_now() => {}
+    for _ in 0..BACKLOG {
+        let Ok((stream, peer)) = accept(listener.get_ref()) else { break };
+        serve(&worker, &entry, stream, peer);
     }
 }
 
-fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: SocketAddr) {
+/// Takes a connection that the kernel has accepted.
+fn accept(listener: &TcpListener) -> io::Result<(Accepted, SocketAddr)> {
+    let (socket, peer) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((Accepted::new(socket), peer.try_into()?))
+}
+
+fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: Accepted, peer: SocketAddr) {
     worker.counters().accepted.add(1);
     if worker.signals.count() >= worker.max_connections {
         worker.counters().turned_away.add(1);
@@ -96,7 +101,7 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: TcpStream, peer: Socket
 }
 
 /// A short answer that fits into any socket buffer; whether it is read is up to the client.
-fn turn_away(worker: &Worker, stream: &TcpStream, peer: SocketAddr) {
+fn turn_away(worker: &Worker, stream: &Accepted, peer: SocketAddr) {
     let mut answer = Vec::new();
     let mut request = Request::unknown(worker, &peer.ip().to_canonical().to_string());
     request.account.refused(Refusal::TooManyConnections.status(), 0);

@@ -1,7 +1,7 @@
 //! One attempt at one request: the body goes up while the answer comes down, in one task without any hop.
 
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ use crate::pages::Refusal;
 /// A client that has closed its side may still read: it gets an answer that comes within this time. After that the app
 /// learns that nobody listens.
 const LEFT_CLIENT_GRACE: Duration = Duration::from_secs(1);
+/// From when on an exchange notices that its client goes away: most are over before it would be worth the effort.
+const WATCH_AFTER: Duration = Duration::from_millis(50);
 /// Never, for practical purposes.
 const NEVER: Duration = Duration::from_secs(365 * 86400);
 
@@ -40,6 +42,8 @@ pub(crate) struct Exchange<'e> {
     /// How fast bodies go up and down, where that is limited.
     paces: Option<Box<Paces>>,
     client_left: Option<Instant>,
+    /// When the client will be watched, unless it had to be waited for before.
+    watch_from: Instant,
     activity: u64,
     last_activity: Instant,
 }
@@ -96,6 +100,7 @@ impl<'e> Exchange<'e> {
         request: &'e mut Request,
         upstream: Wire,
     ) -> Self {
+        let now = Instant::now();
         Self {
             paces: request.meters.bandwidth.as_ref().map(|bandwidth| Box::new(Paces::new(bandwidth))),
             worker,
@@ -107,8 +112,9 @@ impl<'e> Exchange<'e> {
             answer: None,
             upload: Upload::Going,
             client_left: None,
+            watch_from: now + WATCH_AFTER,
             activity: 0,
-            last_activity: Instant::now(),
+            last_activity: now,
         }
     }
 
@@ -142,6 +148,12 @@ impl<'e> Exchange<'e> {
             self.activity = activity;
             self.last_activity = Instant::now();
         }
+        if !self.client.is_watched() && self.watch_from < self.due().0 {
+            ready!(self.deadline.poll_due(cx, self.watch_from));
+            if let Poll::Ready(end) = self.poll_watch(cx) {
+                return Poll::Ready(end);
+            }
+        }
         let (due, end) = self.due();
         self.deadline.poll_due(cx, due).map(|()| end)
     }
@@ -168,7 +180,8 @@ impl<'e> Exchange<'e> {
                 }
             }
         }
-        if self.upload == Upload::Complete { self.poll_watch(cx) } else { Poll::Pending }
+        let is_watching = self.upload == Upload::Complete && self.client.is_watched();
+        if is_watching { self.poll_watch(cx) } else { Poll::Pending }
     }
 
     /// Notices a client that goes away; what it sends ahead is kept for later.

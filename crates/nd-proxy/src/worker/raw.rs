@@ -4,18 +4,17 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use tokio::net::TcpStream;
-
 use super::Worker;
 use super::admission::{Ask, Patience, Reuse, admit};
 use super::app::{App, InProgress};
 use super::signal::{Kind, Registered};
 use super::tunnel::Tunnel;
+use crate::net::accepted::Accepted;
 use crate::net::wire::Wire;
 
 /// Serves one connection; it waits like a request while no unit is ready, and is closed where a request would be
 /// refused.
-pub(crate) async fn run(worker: &Worker, app: Option<Rc<App>>, stream: TcpStream, registered: Registered) {
+pub(crate) async fn run(worker: &Worker, app: Option<Rc<App>>, stream: Accepted, registered: Registered) {
     let Some(app) = app else { return };
     poll_fn(|cx| {
         registered.signal.attach(cx);

@@ -92,7 +92,7 @@ async fn shake(client: &Client, mut wire: Wire) -> Result<Handshake, Failed> {
     if !handshake::begins(&wire.input) {
         return Err(Failed::Plain(Box::new(wire)));
     }
-    let (Stream::Tcp(stream), read, _) = wire.into_parts() else {
+    let (Stream::Accepted(stream), read, _) = wire.into_parts() else {
         return Err(io::Error::other("TLS is spoken over TCP alone").into());
     };
     let table = worker.table();

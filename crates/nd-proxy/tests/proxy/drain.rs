@@ -31,7 +31,7 @@ async fn draining_waits_for_requests_in_flight_and_for_nothing_else() -> Result<
     let proxy = start_for(&old).await?;
     let mut client = Wire::connect(proxy.http_addr()).await?;
     client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
-    until("the old app has the request", || old.connections() == 1).await?;
+    until("the old app has the request", || old.requests() == 1).await?;
     apply(&proxy, State::new(2).app("app", "bbbbbb", &[new.address])).await?;
     let units = [unit("app", "aaaaaa", 1)?];
     let drain = proxy.drain(&units, Duration::from_secs(30));
@@ -52,7 +52,7 @@ async fn what_does_not_finish_in_time_is_cut_and_counted() -> Result<()> {
     let proxy = start_for(&old).await?;
     let mut client = Wire::connect(proxy.http_addr()).await?;
     client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
-    until("the old app has the request", || old.connections() == 1).await?;
+    until("the old app has the request", || old.requests() == 1).await?;
     apply(&proxy, State::new(2).app("app", "bbbbbb", &[])).await?;
     let report = proxy.drain(&[unit("app", "aaaaaa", 1)?], Duration::from_millis(100)).await;
     assert_eq!(report, DrainReport { cut: 1, ..DrainReport::default() });
@@ -92,7 +92,7 @@ async fn at_the_end_clients_are_told_to_close_and_requests_finish() -> Result<()
     let proxy = start_for(&app).await?;
     let mut busy = Wire::connect(proxy.http_addr()).await?;
     busy.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
-    until("the app has the request", || app.connections() == 1).await?;
+    until("the app has the request", || app.requests() == 1).await?;
     let mut idle = Wire::connect(proxy.http_addr()).await?;
     let address = proxy.http_addr();
     let finish = async {
@@ -116,7 +116,7 @@ async fn what_hangs_at_the_end_is_cut_after_the_grace_time() -> Result<()> {
     let proxy = start_for(&app).await?;
     let mut busy = Wire::connect(proxy.http_addr()).await?;
     busy.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
-    until("the app has the request", || app.connections() == 1).await?;
+    until("the app has the request", || app.requests() == 1).await?;
     within("the end", proxy.shutdown(Duration::from_millis(200))).await?;
     busy.closed().await
 }

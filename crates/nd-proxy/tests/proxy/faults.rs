@@ -145,7 +145,7 @@ async fn an_app_hears_within_two_seconds_that_its_client_is_gone() -> Result<()>
         let proxy = start_for(&app).await?;
         let mut client = Wire::connect(proxy.http_addr()).await?;
         client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
-        until("the app has the request", || app.connections() == 1).await?;
+        until("the app has the request", || app.requests() == 1).await?;
         drop(client);
         let start = std::time::Instant::now();
         until("the app has heard", || gone.load(Ordering::SeqCst)).await?;

@@ -92,7 +92,7 @@ async fn a_client_that_leaves_before_its_answer_counts_as_499() -> Result<()> {
     let proxy = start_for(&silent).await?;
     let mut client = Wire::connect(proxy.http_addr()).await?;
     client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await?;
-    until("the app has the request", || silent.connections() == 1).await?;
+    until("the app has the request", || silent.requests() == 1).await?;
     drop(client);
     let record = record(&proxy).await?;
     assert_eq!((record.status, record.end, record.upstream_ms), (499, AccessEnd::ClientGone, None));

@@ -200,12 +200,13 @@ impl Upstream {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (tasks, count) = (TaskSet::new("test app"), Arc::clone(&connections));
+        let (tasks, count, read) =
+            (TaskSet::new("test app"), Arc::clone(&connections), Arc::clone(&requests));
         let connection_tasks = tasks.clone();
         tasks.spawn("accept", async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                let serve = serve(Wire::new(stream), number);
+                let serve = serve(Wire::new(stream).counted(&read), number);
                 connection_tasks.spawn("connection", async move {
                     serve.await.ok();
                 });
@@ -216,10 +217,7 @@ impl Upstream {
 
     /// An app that answers every request with its name, a line feed, and the request as it came: head, then body.
     pub(crate) async fn named(name: &'static str) -> Result<Self> {
-        let requests = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&requests);
-        let upstream = Self::raw(move |wire, _| echo(wire, name, Arc::clone(&count))).await?;
-        Ok(Self { requests, ..upstream })
+        Self::raw(move |wire, _| echo(wire, name)).await
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -236,10 +234,9 @@ impl Upstream {
     }
 }
 
-async fn echo(mut wire: Wire, name: &'static str, count: Arc<AtomicUsize>) -> Result<()> {
+async fn echo(mut wire: Wire, name: &'static str) -> Result<()> {
     loop {
         let request = wire.message(Kind::Request).await?;
-        count.fetch_add(1, Ordering::SeqCst);
         let body = format!("{name}\n{}{}", request.head, String::from_utf8_lossy(&request.body));
         wire.send(ok(&body)).await?;
     }

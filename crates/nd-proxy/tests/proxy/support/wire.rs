@@ -2,6 +2,8 @@
 
 use std::io::{Error, Result};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,6 +14,8 @@ use super::within;
 pub(crate) struct Wire {
     stream: Box<dyn Io>,
     buffer: Vec<u8>,
+    /// Whole requests that were read from it.
+    requests: Arc<AtomicUsize>,
 }
 
 /// What a connection is made of.
@@ -61,7 +65,12 @@ impl Message {
 
 impl Wire {
     pub(crate) fn new(stream: impl Io + 'static) -> Self {
-        Self { stream: Box::new(stream), buffer: Vec::new() }
+        Self { stream: Box::new(stream), buffer: Vec::new(), requests: Arc::default() }
+    }
+
+    /// The same, whose requests are counted there.
+    pub(super) fn counted(self, requests: &Arc<AtomicUsize>) -> Self {
+        Self { requests: Arc::clone(requests), ..self }
     }
 
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
@@ -124,6 +133,14 @@ impl Wire {
 
     /// Reads a message; broken framing is an error.
     pub(crate) async fn message(&mut self, kind: Kind) -> Result<Message> {
+        let message = self.read(kind).await?;
+        if kind == Kind::Request {
+            self.requests.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(message)
+    }
+
+    async fn read(&mut self, kind: Kind) -> Result<Message> {
         let head = self.through("\r\n\r\n").await?;
         let mut message = Message { head, body: vec![], trailers: String::new() };
         let status = message.status();
