@@ -1,5 +1,6 @@
 //! The data plane through its public API: real sockets, raw bytes, real concurrency.
 
+mod answers;
 mod bodies;
 mod compression;
 mod drain;
@@ -16,6 +17,9 @@ mod introductions;
 mod limits;
 mod passwords;
 mod rates;
+#[path = "../floods/raw.rs"]
+#[allow(dead_code, reason = "shared with the floods, which use more of it")]
+mod raw;
 mod records;
 mod routing;
 mod rules;
