@@ -16,6 +16,7 @@ mod http2;
 mod introductions;
 mod limits;
 mod passwords;
+mod prompt;
 mod rates;
 #[path = "../floods/raw.rs"]
 #[allow(dead_code, reason = "shared with the floods, which use more of it")]
