@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nd_types::{Compression, ContentCoding};
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc};
 
 use super::http2::client::{Client, piece, post, with};
@@ -132,13 +133,14 @@ async fn an_upload_that_was_cut_is_cut_for_the_app_within_two_seconds() -> Resul
             let has_begun = || begun.load(Ordering::SeqCst);
             let since;
             if leaves.starts_with("h1") {
-                let mut client = Wire::connect(proxy.http_addr()).await?;
+                let stream = within("connect", TcpStream::connect(proxy.http_addr())).await??;
+                if leaves.ends_with("resets") {
+                    stream.set_zero_linger()?;
+                }
+                let mut client = Wire::new(stream);
                 let body = if framing.contains("chunked") { "5\r\nhel" } else { "hel" };
                 client.send(format!("POST / HTTP/1.1\r\nHost: app.test\r\n{framing}\r\n\r\n{body}")).await?;
                 until("the app has the beginning", has_begun).await?;
-                if leaves.ends_with("resets") {
-                    client.reset_on_close()?;
-                }
                 since = Instant::now();
                 drop(client);
             } else {
