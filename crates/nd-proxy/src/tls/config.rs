@@ -85,7 +85,9 @@ impl Keys {
 
     /// How a challenge is answered with this certificate.
     pub(super) fn challenge(&self, certificate: &Arc<Certificate>) -> Result<Arc<ServerConfig>, KeysError> {
-        let key = self.read(certificate)?;
+        let (chain, key) = parse(certificate)?;
+        // Not checked against each other: the extension that proves the name is critical, and rustls does not know it.
+        let key = Arc::new(CertifiedKey::new(chain, self.provider.key_provider.load_private_key(key)?));
         Ok(Arc::new(self.config(key, None, &[ACME])?))
     }
 
@@ -95,12 +97,7 @@ impl Keys {
         {
             return Ok(Arc::clone(key));
         }
-        let chain =
-            CertificateDer::pem_slice_iter(certificate.chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
-        if chain.is_empty() {
-            return Err(KeysError::Empty);
-        }
-        let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes())?;
+        let (chain, key) = parse(certificate)?;
         let key = Arc::new(CertifiedKey::from_der(chain, key, &self.provider)?);
         let known = (Arc::clone(certificate), Arc::clone(&key));
         self.read.lock().insert(certificate.chain.clone(), known);
@@ -132,4 +129,15 @@ impl Keys {
         }
         Ok(config)
     }
+}
+
+fn parse(
+    certificate: &Certificate,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), KeysError> {
+    let chain =
+        CertificateDer::pem_slice_iter(certificate.chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    if chain.is_empty() {
+        return Err(KeysError::Empty);
+    }
+    Ok((chain, PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes())?))
 }

@@ -3,7 +3,6 @@
 mod apps;
 mod bodies;
 pub(crate) mod client;
-mod desync;
 mod ends;
 mod heads;
 mod sockets;

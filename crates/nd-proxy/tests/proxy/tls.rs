@@ -196,7 +196,7 @@ async fn browsers_are_told_to_come_with_tls_over_tls_alone() -> Result<()> {
 #[tokio::test]
 async fn a_challenge_is_answered_with_its_own_certificate() -> Result<()> {
     let secure = Secure::start_with(|state, authority| {
-        let proof = authority.certificate(&["app.test"]);
+        let proof = authority.proof("app.test");
         state.tls(|tls| tls.challenges.extend(proof.map(|certificate| Challenge::TlsAlpn01 { certificate })))
     })
     .await?;
