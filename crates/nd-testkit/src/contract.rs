@@ -1,5 +1,7 @@
 //! Contract suites: what an adapter must do to earn its port.
 
+pub mod cert_issuer;
+pub mod cert_store;
 pub mod ingress;
 pub mod runtime;
 pub mod store;

@@ -5,6 +5,7 @@
 //! - [`MemoryStore`]: a `StateStore` that forgets when it is dropped, and can be told to be full.
 //! - [`servers`]: Caddy and nginx as a user has them.
 //! - [`on_a_small_disk`]: a test that runs on a disk which is soon full.
+//! - [`Pebble`]: a certificate authority that speaks ACME, with the DNS that it asks.
 //! - [`TestClock`]: time that goes by when the test says so.
 //!
 //! A dev-dependency only, used from `tests/` and examples. A broken expectation panics with what was expected, as a test
@@ -13,10 +14,12 @@
 mod clock;
 pub mod contract;
 pub mod fake;
+mod pebble;
 pub mod servers;
 mod small_disk;
 mod store;
 
 pub use clock::TestClock;
+pub use pebble::{Pebble, PebbleOptions};
 pub use small_disk::{on_a_small_disk, small_disk};
 pub use store::MemoryStore;

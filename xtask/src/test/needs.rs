@@ -22,7 +22,7 @@ struct Need {
 const ENGINE: &str = "a Docker engine";
 
 /// Nothing goes without these.
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 5] = [
     Need {
         what: "a C compiler with its static C library",
         there: || process::in_path("cc"),
@@ -46,6 +46,14 @@ const NEEDS: [Need; 4] = [
         there: || process::in_path("nginx"),
         packages: &["nginx"],
         why: "it is one of the servers that bring requests to apps; tests start it on ports of their own",
+    },
+    Need {
+        what: "Pebble, a certificate authority, with its name server",
+        there: || {
+            process::in_path("pebble") && process::in_path("pebble-challtestsrv") && process::in_path("curl")
+        },
+        packages: &["pebble", "curl"],
+        why: "certificates are ordered by ACME",
     },
 ];
 
