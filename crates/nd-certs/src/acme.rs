@@ -1,0 +1,169 @@
+//! [`CertIssuer`] at an authority that speaks ACME (RFC 8555), through instant-acme.
+
+mod account;
+mod chains;
+mod directory;
+mod http;
+mod order;
+mod problem;
+mod renewal_info;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use instant_acme::{RevocationReason as AcmeReason, RevocationRequest};
+use nd_core::ports::{
+    CertIssuer, CertOrder, ChallengeSolver, IssuedCert, IssuerName, PortError, PortErrorKind, PortResult,
+    Renewal, RevocationReason,
+};
+use nd_supervise::Clock;
+use nd_types::KeyPem;
+
+use crate::{AcmeSettings, Dns, x509};
+
+/// How often something is tried again that failed for a reason which says nothing about it.
+const MORE_TRIES: u32 = 4;
+
+/// An authority on the net. Each order, look or revocation opens its account anew, so that two at once share nothing but
+/// the files.
+pub struct Acme {
+    name: IssuerName,
+    settings: AcmeSettings,
+    /// Where its account is kept.
+    account_file: PathBuf,
+    /// Two orders at once open one account.
+    opening: tokio::sync::Mutex<()>,
+    connector: http::Connector,
+    dns: Dns,
+    clock: Arc<dyn Clock>,
+}
+
+impl Acme {
+    /// The authority of these settings, with its account in `certs_dir/accounts`. Nobody is asked yet.
+    ///
+    /// # Errors
+    /// When the settings cannot be meant: no https URL, no readable CA file, a damaged `hmac_key`.
+    pub fn new(
+        name: IssuerName,
+        settings: AcmeSettings,
+        certs_dir: &Path,
+        dns: Dns,
+        clock: Arc<dyn Clock>,
+    ) -> PortResult<Self> {
+        let connector = http::Connector::new(&settings, clock.clone())?;
+        if let Some(eab) = &settings.eab {
+            account::external(eab)?;
+        }
+        let account_file = account::place(certs_dir, &settings);
+        Ok(Self { name, settings, account_file, opening: Default::default(), connector, dns, clock })
+    }
+
+    /// Gives the account another key (RFC 8555, section 7.3.5). One that is lost between the answer of the authority and
+    /// the disk is replaced by a new account at the next order.
+    ///
+    /// # Errors
+    /// As the orders.
+    pub async fn roll_over(&self) -> PortResult<()> {
+        let mut session = self.session().await?;
+        let _one_at_a_time = self.opening.lock().await;
+        account::roll_over(self, &mut session).await
+    }
+
+    /// A talk with the authority.
+    async fn session(&self) -> PortResult<Session> {
+        let http = self.connector.session();
+        let directory = directory::fetch(&http, &self.settings.directory).await?;
+        let account = account::open(self, &http, &directory).await?;
+        Ok(Session { http, directory, account })
+    }
+}
+
+/// What one talk with an authority needs.
+struct Session {
+    http: http::Session,
+    directory: directory::Directory,
+    account: instant_acme::Account,
+}
+
+impl Session {
+    /// An error of the library as the port tells it.
+    fn failed(&self, tried: &str, error: instant_acme::Error) -> PortError {
+        problem::at_port(tried, error, &self.http)
+    }
+}
+
+#[async_trait]
+impl CertIssuer for Acme {
+    fn name(&self) -> &IssuerName {
+        &self.name
+    }
+
+    async fn issue(&self, order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> PortResult<IssuedCert> {
+        order::check(order, solvers)?;
+        for _ in 0..MORE_TRIES {
+            match self.order(order, solvers).await {
+                // The authority has forgotten it, or its key: another one is as good.
+                Err(error) if problem::says_account_is_gone(&error) => account::set_aside(self).await?,
+                Err(error) if problem::says_bad_nonce(&error) => {}
+                issued => return issued,
+            }
+        }
+        self.order(order, solvers).await
+    }
+
+    async fn revoke(&self, cert: &IssuedCert, reason: RevocationReason) -> PortResult<()> {
+        for _ in 0..MORE_TRIES {
+            match self.withdraw(cert, reason).await {
+                Err(error) if problem::says_bad_nonce(&error) => {}
+                revoked => return revoked,
+            }
+        }
+        self.withdraw(cert, reason).await
+    }
+
+    async fn renewal(&self, cert: &IssuedCert) -> PortResult<Renewal> {
+        let http = self.connector.session();
+        let window = match renewal_info::ask(&http, &self.settings.directory, cert).await {
+            Ok(window) => window,
+            Err(error) => {
+                tracing::debug!(issuer = %self.name, %error, "the authority does not say when to renew");
+                None
+            }
+        };
+        Ok(crate::renewal(cert, window.as_ref(), self.clock.wall()))
+    }
+}
+
+impl Acme {
+    async fn order(&self, order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> PortResult<IssuedCert> {
+        let session = self.session().await?;
+        order::look_first(self, &session, order, solvers).await?;
+        let made = order::place(self, &session, order, solvers).await?;
+        let context = format!("read the certificate of {}", self.settings.directory);
+        let cert =
+            x509::read(&made.chain, &KeyPem::new(made.key)).map_err(|error| error.at_port(&context))?;
+        x509::check_names(&cert, &order.names).map_err(|error| error.at_port(&context))?;
+        match x509::check_time(&cert, self.clock.wall()) {
+            Ok(()) => Ok(cert),
+            Err(error) => Err(problem::with_clock(error.at_port(&context), &session.http)),
+        }
+    }
+
+    async fn withdraw(&self, cert: &IssuedCert, reason: RevocationReason) -> PortResult<()> {
+        let tried = format!("revoke certificate {}", cert.serial);
+        let ders = x509::certificates(&cert.certificate.chain).map_err(|error| error.at_port(&tried))?;
+        let first = ders.first().ok_or_else(|| PortError::new(PortErrorKind::Invalid, &*tried))?;
+        let session = self.session().await?;
+        let reason = match reason {
+            RevocationReason::Unspecified => AcmeReason::Unspecified,
+            RevocationReason::KeyCompromise => AcmeReason::KeyCompromise,
+            RevocationReason::Superseded => AcmeReason::Superseded,
+            RevocationReason::CessationOfOperation => AcmeReason::CessationOfOperation,
+        };
+        match session.account.revoke(&RevocationRequest { certificate: first, reason: Some(reason) }).await {
+            Err(error) if !problem::says_already_revoked(&error) => Err(session.failed(&tried, error)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Certificates: who issues them, where they are kept, and when they are renewed.
+//!
+//! - [`Acme`]: an authority on the net that speaks ACME (RFC 8555).
+//! - [`InternalCa`]: an authority of our own, for names that no public one knows; [`TrustStore`] makes a machine trust it.
+//! - [`OwnFiles`]: files that somebody else keeps up to date.
+//! - [`self_signed()`]: what is served for names without a certificate.
+//! - [`CertsOnDisk`]: certificates and keys in a private directory.
+//! - [`ExecDns`]: a program of the user's that writes proofs into the DNS.
+//!
+//! Must never know: who terminates TLS, which app a name belongs to, or when something is asked of it.
+
+mod acme;
+mod addresses;
+mod disk;
+mod dns;
+mod error;
+mod exec_dns;
+mod files;
+mod internal;
+mod mint;
+mod own_files;
+mod reach;
+mod renewal;
+mod self_signed;
+mod settings;
+#[cfg(test)]
+mod testing;
+mod trust;
+mod x509;
+
+pub use acme::Acme;
+pub use disk::CertsOnDisk;
+pub use dns::Dns;
+pub use error::CertError;
+pub use exec_dns::ExecDns;
+pub use internal::InternalCa;
+pub use mint::KeyKind;
+pub use own_files::{LOOK_EVERY, OwnFiles};
+pub use renewal::{ASK_EVERY, Window, renewal};
+pub use self_signed::self_signed;
+pub use settings::{AcmeSettings, DnsSettings, Eab, ExecSettings};
+pub use trust::TrustStore;
+pub use x509::{check_names, check_time, read};

@@ -1,0 +1,6 @@
+//! Orders at a real ACME server, and at ones that misbehave.
+
+mod bad_servers;
+mod edge;
+mod orders;
+mod support;
