@@ -35,18 +35,20 @@ impl Dns {
     /// Asks the servers of the settings, else those of the system.
     ///
     /// # Errors
-    /// When the system's own settings cannot be read.
+    /// When no socket can be had.
     pub fn new(settings: &DnsSettings) -> PortResult<Self> {
         if settings.servers.is_empty() {
-            let builder = TokioResolver::builder_tokio();
-            let failed = |error: NetError| {
-                PortError::new(PortErrorKind::Unavailable, "read the system's name servers")
-                    .with_fix("name servers in the settings: `[certs.dns] servers = [\"9.9.9.9:53\"]`")
-                    .with_source(error)
+            return match TokioResolver::builder_tokio() {
+                Ok(mut builder) => {
+                    tune(builder.options_mut());
+                    Ok(Self { resolver: builder.build().map_err(failed)?, chosen: false })
+                }
+                Err(error) => {
+                    // As resolv.conf(5) has it.
+                    tracing::warn!(%error, "cannot read the system's name servers: asking one on this machine");
+                    Self::asking(&[SocketAddr::from(([127, 0, 0, 1], 53))], true)
+                }
             };
-            let mut builder = builder.map_err(failed)?;
-            tune(builder.options_mut());
-            return Ok(Self { resolver: builder.build().map_err(failed)?, chosen: false });
         }
         Self::asking(&settings.servers, true)
     }
@@ -63,8 +65,6 @@ impl Dns {
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         tune(builder.options_mut());
         builder.options_mut().recursion_desired = recursion;
-        let failed =
-            |error: NetError| PortError::new(PortErrorKind::Internal, "ask name servers").with_source(error);
         Ok(Self { resolver: builder.build().map_err(failed)?, chosen: true })
     }
 
@@ -159,6 +159,10 @@ impl Dns {
             Err(_) => Err(format!("no answer within {DEADLINE:?}")),
         }
     }
+}
+
+fn failed(error: NetError) -> PortError {
+    PortError::new(PortErrorKind::Internal, "ask name servers").with_source(error)
 }
 
 fn tune(options: &mut hickory_resolver::config::ResolverOpts) {

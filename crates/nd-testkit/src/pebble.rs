@@ -84,15 +84,20 @@ impl Pebble {
         self.dns
     }
 
-    /// Lets a name lead somewhere else; nowhere without an address.
+    /// Lets a name lead somewhere else.
     ///
     /// # Errors
     /// When the name server does not answer.
-    pub fn lead(&self, name: &str, address: Option<Ipv4Addr>) -> Result<()> {
-        match address {
-            Some(address) => self.tell("add-a", &format!(r#"{{"host":"{name}","addresses":["{address}"]}}"#)),
-            None => self.tell("set-servfail", &format!(r#"{{"host":"{name}"}}"#)),
-        }
+    pub fn lead(&self, name: &str, address: Ipv4Addr) -> Result<()> {
+        self.tell("add-a", &format!(r#"{{"host":"{name}","addresses":["{address}"]}}"#))
+    }
+
+    /// Lets every name lead nowhere that was not told where.
+    ///
+    /// # Errors
+    /// When the name server does not answer.
+    pub fn lead_nowhere(&self) -> Result<()> {
+        self.tell("set-default-ipv4", r#"{"ip":""}"#)
     }
 
     /// Lets only that authority issue for a name (RFC 8659).

@@ -3,4 +3,5 @@
 mod bad_servers;
 mod edge;
 mod orders;
+mod scripted;
 mod support;
