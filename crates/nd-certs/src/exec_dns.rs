@@ -35,7 +35,7 @@ impl ExecDns {
                 PortErrorKind::Invalid,
                 "prove names in the DNS by a program: none is named",
             )
-            .with_fix("write `[certs.dns_exec] command = [\"/path/to/hook\"]`"));
+            .with_fix("write `[certs.exec] command = [\"/path/to/hook\"]`"));
         }
         Ok(Self { settings, dns })
     }
@@ -53,7 +53,7 @@ impl ExecDns {
                 });
                 let context = format!("{tried}: no end within {:?}", self.settings.timeout);
                 return Err(PortError::new(PortErrorKind::Timeout, context)
-                    .with_fix("make it faster, or give it more time: `[certs.dns_exec] timeout`"));
+                    .with_fix("make it faster, or give it more time: `[certs.exec] timeout`"));
             }
             Ok(output) => output.map_err(|error| unstartable(&tried, error))?,
         };
@@ -62,7 +62,7 @@ impl ExecDns {
         }
         let context = format!("{tried}: {}: {}", output.status, last_words(&output));
         Err(PortError::new(PortErrorKind::Transient, context).with_fix(
-            "run it by hand with the same arguments; its environment is that of `[certs.dns_exec] env`",
+            "run it by hand with the same arguments; its environment is that of `[certs.exec] env`",
         ))
     }
 
@@ -92,7 +92,7 @@ impl ExecDns {
                 let context =
                     format!("the TXT record {record} cannot be seen {patience:?} after it was written");
                 return Err(PortError::new(PortErrorKind::Timeout, context).with_fix(format!(
-                    "look at `dig TXT {record}`; give it more time with `[certs.dns_exec] propagation_timeout`, \
+                    "look at `dig TXT {record}`; give it more time with `[certs.exec] propagation_timeout`, \
                      or do without the look: `propagation_timeout = \"0s\"`"
                 )));
             }

@@ -1,6 +1,5 @@
 //! Certificates: who issues them, where they are kept, and when they are renewed.
 //!
-//! [`open()`] makes all of it from [`Settings`]:
 //! - [`Acme`]: an authority on the net that speaks ACME (RFC 8555).
 //! - [`InternalCa`]: an authority of our own, for names that no public one knows; [`TrustStore`] makes a machine trust it.
 //! - [`OwnFiles`]: files that somebody else keeps up to date.
@@ -19,7 +18,6 @@ mod exec_dns;
 mod files;
 mod internal;
 mod mint;
-mod open;
 mod own_files;
 mod reach;
 mod renewal;
@@ -37,10 +35,9 @@ pub use error::CertError;
 pub use exec_dns::ExecDns;
 pub use internal::InternalCa;
 pub use mint::KeyKind;
-pub use open::{Adapters, CUSTOM, INTERNAL, open};
 pub use own_files::{LOOK_EVERY, OwnFiles};
 pub use renewal::{ASK_EVERY, Window, renewal};
 pub use self_signed::self_signed;
-pub use settings::{AcmeSettings, DnsSettings, Eab, ExecSettings, Settings};
+pub use settings::{AcmeSettings, DnsSettings, Eab, ExecSettings};
 pub use trust::TrustStore;
 pub use x509::{check_names, check_time, read};

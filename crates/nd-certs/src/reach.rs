@@ -53,7 +53,7 @@ fn create(name: &HostPattern, here: &[IpAddr]) -> String {
     };
     format!(
         "create {record} where the domain is managed; where it leads here by another way, say so with \
-         `[certs] addresses = [\"…\"]` or `check_dns = false`"
+         `addresses = [\"…\"]` or `check_dns = false` in `[certs.acme.NAME]`"
     )
 }
 

@@ -11,52 +11,11 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::KeyKind;
 
-/// What `issuer` says where nobody is to issue for apps that name nobody.
-pub(crate) const NOBODY: &str = "none";
-
-/// Certificates (`[certs]` of `nextdeployd.toml`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Who issues them for apps that name nobody; `none` for nobody.
-    pub issuer: String,
-    /// Where they are kept.
-    pub dir: Option<PathBuf>,
-    /// Where authorities write to, unless one has an address of its own.
-    pub email: Option<String>,
-    /// Whether to look at the DNS before an authority is asked.
-    pub check_dns: bool,
-    /// The addresses at which the world reaches this machine, where its network cards do not have them.
-    pub addresses: Vec<IpAddr>,
-    /// Whom to ask about names.
-    pub dns: DnsSettings,
-    /// A program that writes into the DNS.
-    pub dns_exec: Option<ExecSettings>,
-    /// Authorities that speak ACME, by the name that `ssl.provider` gives them.
-    pub acme: BTreeMap<String, AcmeSettings>,
-}
-
-impl Default for Settings {
-    /// Let's Encrypt, after a look at the DNS.
-    fn default() -> Self {
-        Self {
-            issuer: "letsencrypt".to_owned(),
-            dir: None,
-            email: None,
-            check_dns: true,
-            addresses: Vec::new(),
-            dns: DnsSettings::default(),
-            dns_exec: None,
-            acme: BTreeMap::new(),
-        }
-    }
-}
-
 /// An authority that speaks ACME.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AcmeSettings {
-    /// The URL of its directory (RFC 8555, section 7.1.1); to be left out where its name says it.
+    /// The URL of its directory (RFC 8555, section 7.1.1).
     pub directory: String,
     /// Whom to trust when talking to it, as PEM; the public authorities without it.
     pub ca_file: Option<PathBuf>,

@@ -48,7 +48,7 @@ pub(super) fn check(order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> 
                 format!(
                     "order a certificate for `{name}`: a wildcard can only be proven in the DNS (dns-01)"
                 ),
-                "set up a hook that writes into it (`[certs.dns_exec]`, docs/guide/certificates.md), or name each host",
+                "set up a hook that writes into it (`[certs.exec]`, docs/guide/certificates.md), or name each host",
             );
         }
         if solvers.is_empty() {
