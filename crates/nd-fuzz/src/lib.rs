@@ -7,6 +7,7 @@
 //!
 //! This crate must never know how anything is run: a target is a function of bytes.
 
+mod certs;
 mod config;
 mod logs;
 mod targets;

@@ -1,6 +1,6 @@
 //! The table.
 
-use crate::{config, logs, wire};
+use crate::{certs, config, logs, wire};
 
 /// One parser.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "manifests", run: config::manifests },
     Target { name: "import_pm2", run: config::import_pm2 },
     Target { name: "import_compose", run: config::import_compose },
+    Target { name: "certificate", run: certs::certificate },
     Target { name: "api", run: wire::api },
     Target { name: "log_line", run: nd_logs::fuzz::stored_line },
     Target { name: "log_level", run: nd_logs::fuzz::level },

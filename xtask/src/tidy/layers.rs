@@ -45,7 +45,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("nd-testapp", &[]),
     ("nd-e2e", &["nd-testapp"]),
     ("nd-testkit", &["nd-api", "nd-client", "nd-core", "nd-supervise", "nd-testapp", "nd-types"]),
-    ("nd-fuzz", &["nd-api", "nd-config", "nd-ingress", "nd-logs", "nd-process", "nd-proxy"]),
+    (
+        "nd-fuzz",
+        &["nd-api", "nd-certs", "nd-config", "nd-ingress", "nd-logs", "nd-process", "nd-proxy", "nd-types"],
+    ),
     ("xtask", &["nd-e2e", "nd-testapp"]),
 ];
 
