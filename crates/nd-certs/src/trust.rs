@@ -79,8 +79,7 @@ impl TrustStore {
         }
         let said = String::from_utf8_lossy(&output.stderr);
         let context = format!("{}: {}: {}", tried(), output.status, said.trim());
-        Err(PortError::new(PortErrorKind::Denied, context)
-            .with_fix("run it as root: `sudo nextdeploy certs trust`"))
+        Err(PortError::new(PortErrorKind::Denied, context).with_fix("do the same as root"))
     }
 }
 
