@@ -6,6 +6,7 @@
 
 mod access_log;
 mod activation;
+mod descriptors;
 mod fail_point;
 mod host;
 mod install;

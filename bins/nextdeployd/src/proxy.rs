@@ -12,6 +12,7 @@ use nd_ingress::{EmbeddedIngress, Launch, ProcessIngress, proxy_main};
 use nd_proxy::{Proxy, ProxyStats, Settings, StartError};
 use nd_server::ErrorLog;
 
+use crate::descriptors;
 use crate::logging;
 use crate::options::Chosen;
 use crate::paths::Paths;
@@ -125,6 +126,7 @@ impl Written {
 /// The mode `nextdeployd proxy`: a process of the data plane. The daemon starts it.
 pub(crate) fn main(mode: &str) -> ExitCode {
     logging::init(&LogSettings::default(), Arc::new(ErrorLog::default()));
+    descriptors::raise();
     proxy_main(mode, |word| {
         use std::io::Write;
         let mut output = std::io::stdout();

@@ -13,6 +13,7 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 
 use crate::activation::{Held, Legacy};
+use crate::descriptors;
 use crate::fail_point;
 use crate::host::DaemonHost;
 use crate::lock::{DataLock, LockError};
@@ -68,6 +69,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), RunError> {
     let chosen = options.choose()?;
     let errors = Arc::new(ErrorLog::default());
     logging::init(&chosen.settings.log, Arc::clone(&errors));
+    descriptors::raise();
     let paths = Paths::new(&chosen).map_err(system("find the data directory"))?;
     paths.create().map_err(system("make the data directory"))?;
     let _lock = DataLock::take(&paths.data)?;

@@ -31,11 +31,13 @@ pub struct Options {
     pub flags: Vec<String>,
     /// Variables for the daemon.
     pub variables: Vec<(String, String)>,
+    /// How many files it may have open, as `ulimit` takes it: `-Sn 256` is where it starts, `-n 256` is all it gets.
+    pub descriptors: Option<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dev: true, flags: Vec::new(), variables: Vec::new() }
+        Self { dev: true, flags: Vec::new(), variables: Vec::new(), descriptors: None }
     }
 }
 
@@ -114,7 +116,15 @@ impl Daemon {
     /// When it cannot be started.
     pub fn spawn(&mut self) -> Result {
         let log = File::options().create(true).append(true).open(self.site.folder().join("daemon.log"))?;
-        let mut command = Command::new(&self.programs.daemon);
+        let mut command = match self.options.descriptors {
+            None => Command::new(&self.programs.daemon),
+            Some(limit) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]);
+                shell.arg(&self.programs.daemon);
+                shell
+            }
+        };
         command.arg("run").arg("--data-dir").arg(self.site.data());
         command.arg("--config").arg(self.site.settings());
         command.args(["--listen", &self.site.api.to_string(), "--http", &self.site.http.to_string()]);

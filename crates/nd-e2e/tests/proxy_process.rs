@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use nd_e2e::{Daemon, Load, Options, Programs, Result, Site, WAIT, get, has_ended, kill, until};
 use rustix::process::Signal;
 
+/// From a start to the first answers of all apps.
+const BACK: Duration = Duration::from_secs(2);
+
 /// A daemon whose proxy has processes of its own.
 fn daemon() -> Result<Daemon> {
     Daemon::start_at(Site::with_own_proxy()?, &Programs::from_env()?, Options::default())
@@ -59,6 +62,29 @@ fn a_proxy_that_was_killed_is_back_with_its_routes() -> Result {
         until("an answer", WAIT, good)?;
     }
     daemon.deploy("shop", "v2", &[])?;
+    Ok(())
+}
+
+#[test]
+fn the_routes_of_a_daemon_that_serves_by_itself_are_back_within_two_seconds_of_its_start() -> Result {
+    let mut daemon = Daemon::start(&Programs::from_env()?, Options::default())?;
+    let urls = [
+        daemon.deploy("shop", "v1", &[])?,
+        daemon.deploy("blog", "v1", &[])?,
+        daemon.deploy("docs", "v1", &[])?,
+    ];
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        daemon.kill();
+        let begun = Instant::now();
+        daemon.spawn()?;
+        until("the routes", WAIT, || {
+            urls.iter().all(|url| daemon.get(url).is_ok_and(|answer| answer.status == 200))
+        })?;
+        times.push(begun.elapsed());
+    }
+    // The machine may be busy once or twice.
+    assert!(times.iter().min() < Some(&BACK), "{times:?}");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Load, Options, Programs, Result, WAIT, until};
+use nd_e2e::{Daemon, Load, Options, Programs, Result, Site, WAIT, until};
 
 #[test]
 fn a_rolling_deployment_replaces_three_instances_and_loses_nothing() -> Result {
@@ -47,7 +47,16 @@ fn a_rolling_deployment_whose_first_instance_dies_half_way_goes_back_unnoticed()
 
 #[test]
 fn every_swap_has_its_receipt_and_a_version_whose_answers_fail_is_rolled_back_by_itself() -> Result {
-    let daemon = Daemon::start(&Programs::from_env()?, Options::default())?;
+    has_receipts_and_goes_back(Site::new()?)
+}
+
+#[test]
+fn a_proxy_of_its_own_gives_receipts_and_notices_failing_answers_too() -> Result {
+    has_receipts_and_goes_back(Site::with_own_proxy()?)
+}
+
+fn has_receipts_and_goes_back(site: Site) -> Result {
+    let daemon = Daemon::start_at(site, &Programs::from_env()?, Options::default())?;
     let url = daemon.deploy("shop", "v1", &[])?;
     let (target, host, _) = daemon.route(&url)?;
     let mut load = Load::new(&target, &host, &["v1"]);
@@ -71,7 +80,8 @@ fn every_swap_has_its_receipt_and_a_version_whose_answers_fail_is_rolled_back_by
         daemon.get(&url).is_ok_and(|it| it.header("x-release") == Some("v1"))
     })?;
     until("the end of the rollback", WAIT, || {
-        last_deployment(&daemon).is_ok_and(|last| last["status"] == "rolled_back")
+        last_deployment(&daemon)
+            .is_ok_and(|last| last.get("status").is_some_and(|status| status == "rolled_back"))
     })?;
     let why = last_deployment(&daemon)?.pointer("/error/what").map(ToString::to_string).unwrap_or_default();
     assert!(why.contains("requests failed (5xx) since it took over"), "{why}");

@@ -20,7 +20,7 @@ pub struct Settings {
     pub workers: usize,
     /// Client connections open at once, over all workers. Never more than the process's file descriptors allow.
     pub max_connections: usize,
-    /// Largest request or response head in bytes.
+    /// Largest request or response head in bytes; the interim heads of an answer count with its last one.
     pub max_head_bytes: usize,
     /// From the first byte of a request head to its last; then 408.
     #[serde(deserialize_with = "duration")]

@@ -130,7 +130,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
     }
 
     /// Serves a request as a task of its own.
-    fn start(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn start(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        if !self.has_room() {
+            // Nothing was done with it: the client may ask again (RFC 9113, section 8.7).
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
         let (from, place) = (self.from.clone(), Streams::enter(&self.streams));
         let worker = &self.from.worker;
         let registered = worker.signals.register_stream();
@@ -150,6 +154,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
                 connection.run().await;
             }),
         );
+    }
+
+    /// Whether there is a descriptor for one more stream, which may need a connection to an app: two were set aside for
+    /// each connection that may be open. The first stream has the one of its own connection.
+    fn has_room(&self) -> bool {
+        let worker = &self.from.worker;
+        let taken = worker.signals.streams() + 2 * worker.signals.count();
+        self.streams.open.get() == 0 || taken < 2 * worker.max_connections
     }
 
     /// Whether the client has just used up what it may do to us.

@@ -121,6 +121,11 @@ impl Signals {
         self.open.borrow().len() - self.streams.get()
     }
 
+    /// Streams of connections that carry many requests.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.get()
+    }
+
     pub(crate) fn all(&self) -> Vec<Rc<Signal>> {
         self.open.borrow().values().cloned().collect()
     }

@@ -2,6 +2,7 @@
 
 use std::io::Result;
 
+use super::http2::client::{Client, with};
 use super::support::*;
 
 #[tokio::test]
@@ -77,6 +78,13 @@ async fn fields_meant_for_one_hop_are_removed_in_both_directions() -> Result<()>
         assert!(!seen.contains(name), "{name} in {seen}");
     }
     assert!(seen.contains("cookie: end=1"));
+    let mut h2 = Client::connect(proxy.http_addr()).await?;
+    let answer = h2.ask(with("GET", "http://app.test/", &[("te", "trailers")]), b"").await?;
+    for name in ["connection", "x-hop", "keep-alive", "upgrade", "proxy-connection"] {
+        assert_eq!(answer.field(name), None, "{name}");
+    }
+    let seen = answer.text().to_ascii_lowercase();
+    assert!(answer.field("x-end") == Some("1") && !seen.contains("te:"), "{seen}");
     Ok(())
 }
 

@@ -167,3 +167,43 @@ async fn a_client_that_takes_nothing_is_given_up() -> Result<()> {
     assert!(matches!(end, Some(Err(_))) && read <= 65_535, "{end:?} after {read} bytes");
     Ok(())
 }
+
+#[tokio::test]
+async fn streams_leave_room_for_everyone_else() -> Result<()> {
+    let go = Arc::new(Notify::new());
+    let app = on_demand(&go).await?;
+    let proxy = start(Settings { workers: 1, max_connections: 8, ..settings() })?;
+    apply(&proxy, State::new(1).app("app", "aaaaaa", &[app.address])).await?;
+    let mut client = Client::connect(proxy.http_addr()).await?;
+    let mut answers = Vec::new();
+    for _ in 0..40 {
+        answers.push(client.send(get("/"), true).await?.0);
+    }
+    let (mut taken, mut refused) = (Vec::new(), 0);
+    until("the app has all that were taken", || app.connections() == 14).await?;
+    for mut answer in answers {
+        match futures_now(&mut answer).await {
+            None => taken.push(answer),
+            Some(Err(error)) if error.reason() == Some(h2::Reason::REFUSED_STREAM) => refused += 1,
+            Some(other) => return Err(Error::other(format!("{other:?}"))),
+        }
+    }
+    assert_eq!((taken.len(), refused), (14, 26));
+    let mut other = Client::connect(proxy.http_addr()).await?;
+    let (answer, _) = other.send(get("/"), true).await?;
+    until("the app has another one's as well", || app.connections() == 15).await?;
+    go.notify_waiters();
+    for answer in taken.into_iter().chain([answer]) {
+        assert_eq!(whole(answer).await?.text(), "done");
+    }
+    let (answer, _) = client.send(get("/"), true).await?;
+    until("the app has the next one", || app.connections() == 16).await?;
+    go.notify_waiters();
+    assert_eq!(whole(answer).await?.text(), "done");
+    Ok(())
+}
+
+/// What is there already.
+async fn futures_now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    tokio::time::timeout(Duration::from_millis(10), future).await.ok()
+}

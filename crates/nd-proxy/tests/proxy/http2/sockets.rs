@@ -107,6 +107,24 @@ async fn draining_closes_it_with_1012() -> Result<()> {
 }
 
 #[tokio::test]
+async fn at_the_end_of_the_proxy_it_is_told_that_it_goes_away() -> Result<()> {
+    let (app, mut heard) = socket_app().await?;
+    let proxy = start_for(&app).await?;
+    let mut client = Client::connect(proxy.http_addr()).await?;
+    let (mut down, mut up) = opened(&mut client).await?;
+    let answer = async {
+        assert_eq!(piece(&mut down).await?, Some([0x88, 2, 0x03, 0xe9].as_slice().to_vec().into()));
+        assert!(hear(&mut heard, 8).await?.starts_with(&[0x88, 0x82]));
+        up.send_data([0x88, 0x80, 0, 0, 0, 0].as_slice().to_vec().into(), false).map_err(Error::other)?;
+        assert_eq!(piece(&mut down).await?, None);
+        client.ended().await
+    };
+    let (_, answered) =
+        within("the end", async { tokio::join!(proxy.shutdown(Duration::from_secs(20)), answer) }).await?;
+    answered
+}
+
+#[tokio::test]
 async fn an_app_that_does_not_switch_has_not_said_yes() -> Result<()> {
     let (app, _heard) = socket_app().await?;
     let proxy = start_for(&app).await?;
