@@ -293,6 +293,8 @@ fn split_target<'b>(method: &str, target: &'b str) -> Result<(&'b str, Option<&'
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).ok_or(malformed)?;
     match path {
+        // What is asked of the server as a whole (RFC 9112, section 3.2.4).
+        "" if method == "OPTIONS" => Ok(("*", Some(authority))),
         "" => Ok(("/", Some(authority))),
         path if path.starts_with('/') => Ok((path, Some(authority))),
         _ => Err(malformed),

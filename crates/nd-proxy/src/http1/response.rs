@@ -66,7 +66,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             reason: parsed.reason.unwrap_or_default(),
             length,
             body,
-            keep_alive: persistent && body != ResponseBody::UntilClose && !facts.is_doubtful(version),
+            keep_alive: persistent && body != ResponseBody::UntilClose && !facts.is_doubtful(version, status),
             keep_alive_timeout: facts.keep_alive_timeout,
             upgrade: facts.upgrade,
             is_event_stream: facts.content_type.starts_with(b"text/event-stream"),
@@ -145,8 +145,9 @@ impl<'b> Facts<'b> {
     }
 
     /// Framing that another reader could understand differently: nothing may follow on this connection.
-    fn is_doubtful(&self, version: u8) -> bool {
-        self.chunked && (self.length.is_some() || version == 0)
+    fn is_doubtful(&self, version: u8, status: u16) -> bool {
+        let announces_a_body = self.chunked || self.length.is_some_and(|length| length > 0);
+        self.chunked && (self.length.is_some() || version == 0) || status == 204 && announces_a_body
     }
 }
 
@@ -203,6 +204,8 @@ mod tests {
         assert!(!keeps("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"));
         assert!(!keeps("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n"));
         assert!(!keeps("HTTP/1.1 200 OK\r\n\r\n"));
+        assert!(!keeps("HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n"));
+        assert!(keeps("HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n"));
     }
 
     #[test]

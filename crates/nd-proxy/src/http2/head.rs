@@ -32,10 +32,13 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &Parts, follows: Follows) {
         (_, None) => "",
     };
     let method = if matches!(follows, Follows::Socket(_)) { "GET" } else { head.method.as_str() };
+    let scheme = head.uri.scheme_str().filter(|scheme| !matches!(*scheme, "http" | "https"));
     put(out, &[method, " "]);
     match authority {
-        // In absolute form, so that the two names are compared.
-        Some(authority) if named && target.starts_with('/') => put(out, &["http://", authority, target]),
+        // In absolute form, so that the two names are compared, or the scheme is seen.
+        Some(authority) if (named || scheme.is_some()) && target.starts_with('/') => {
+            put(out, &[scheme.unwrap_or("http"), "://", authority, target]);
+        }
         _ => put(out, &[target]),
     }
     put(out, &[" HTTP/1.1\r\n"]);
@@ -170,6 +173,12 @@ mod tests {
             written(request, Follows::Nothing),
             "GET http://a.test/x HTTP/1.1\r\nhost: b.test\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn another_scheme_is_left_to_be_refused() {
+        let request = Request::get("ftp://a.test/x").body(()).unwrap();
+        assert_eq!(written(request, Follows::Nothing), "GET ftp://a.test/x HTTP/1.1\r\nHost: a.test\r\n\r\n");
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(crate) struct Exchange<'e> {
     watch_from: Instant,
     activity: u64,
     last_activity: Instant,
+    /// How much there was of heads so far: interim ones without end are none.
+    heads: usize,
 }
 
 /// An answer whose head has been passed on.
@@ -115,6 +117,7 @@ impl<'e> Exchange<'e> {
             watch_from: now + WATCH_AFTER,
             activity: 0,
             last_activity: now,
+            heads: 0,
         }
     }
 
@@ -240,11 +243,13 @@ impl<'e> Exchange<'e> {
         }
         let mut space = field_space();
         let parsed = ResponseHead::parse(&self.upstream.input, &mut space, self.request.is_head);
-        let Some(head) = parsed.map_err(|_| Refusal::BadAnswer)? else {
-            let is_too_long = self.upstream.input.len() > self.worker.settings.max_head_bytes;
-            return if is_too_long { Err(Refusal::BadAnswer) } else { Ok(HeadStep::Incomplete) };
-        };
-        let (length, id) = (head.length, self.request.id);
+        let head = parsed.map_err(|_| Refusal::BadAnswer)?;
+        let length = head.as_ref().map_or(self.upstream.input.len(), |head| head.length);
+        if self.heads + length > self.worker.settings.max_head_bytes {
+            return Err(Refusal::BadAnswer);
+        }
+        let Some(head) = head else { return Ok(HeadStep::Incomplete) };
+        let id = self.request.id;
         let out = self.client.output.writer();
         let step = match head.status {
             101 if self.request.offers_upgrade.is_none() => return Err(Refusal::BadAnswer),
@@ -275,6 +280,7 @@ impl<'e> Exchange<'e> {
             }
         };
         self.upstream.consume(length);
+        self.heads += length;
         Ok(step)
     }
 

@@ -7,9 +7,18 @@
 #[allow(dead_code, reason = "shared with the other tests, which use more of it")]
 mod support;
 
+#[path = "../floods/hesitation.rs"]
+mod hesitation;
+#[path = "../floods/raw.rs"]
+#[allow(dead_code, reason = "shared with the floods, which use more of it")]
+mod raw;
+
 use std::io::{Error, Result};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hesitation::with_hesitation;
+use raw::Raw;
 use support::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -22,6 +31,8 @@ const LENGTH: usize = 100_000_000;
 /// For one idle connection.
 const IDLE: usize = 48 << 10;
 const IDLE_CONNECTIONS: usize = 2000;
+/// Another client waits no longer for an answer.
+const PATIENCE: Duration = Duration::from_millis(1500);
 static PIECE: [u8; 50_000] = [b'x'; 50_000];
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
@@ -156,5 +167,97 @@ async fn two_thousand_idle_connections_take_little_memory_each() -> Result<()> {
     let each = memory()?.saturating_sub(before) / IDLE_CONNECTIONS;
     assert!(each <= IDLE, "{each} bytes each");
     assert_eq!(warm.get("/").await?.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_thousand_idle_connections_of_http2_take_little_memory_each() -> Result<()> {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let app = Upstream::named("app").await?;
+    let proxy = start_for(&app).await?;
+    let mut warm = Raw::connect(proxy.http_addr()).await?;
+    asked_on(&mut warm, 1).await?;
+    let before = memory()?;
+    let mut idle = Vec::with_capacity(IDLE_CONNECTIONS);
+    for n in 0..IDLE_CONNECTIONS {
+        let mut raw = Raw::connect(proxy.http_addr()).await?;
+        if n % 2 == 0 {
+            asked_on(&mut raw, 1).await?;
+        }
+        idle.push(raw);
+    }
+    until("all are there", || proxy.stats().connections > IDLE_CONNECTIONS as u64).await?;
+    let each = memory()?.saturating_sub(before) / IDLE_CONNECTIONS;
+    assert!(each <= IDLE, "{each} bytes each");
+    asked_on(&mut warm, 3).await
+}
+
+/// Asks on a stream and reads the answer.
+async fn asked_on(raw: &mut Raw, stream: u32) -> Result<()> {
+    raw.send(&raw::get(stream, "/")).await?;
+    loop {
+        let frame = within("an answer", raw.reader.next()).await??;
+        if frame.stream == stream && frame.flags & raw::END_STREAM != 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// What a slow client does at the beginning, and again and again: it is slow with a head, with a body, or in reading.
+const SLOW: [(&str, &str); 3] = [
+    ("GET / HTTP/1.1\r\nHost: app.test\r\nA: ", "b"),
+    ("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000\r\n\r\n", "b"),
+    ("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n", ""),
+];
+/// So many of each. What is not read fills the system's buffers with megabytes.
+const SLOW_CLIENTS: [usize; 3] = [200, 200, 50];
+
+#[tokio::test]
+async fn four_hundred_and_fifty_slow_connections_take_little_memory_and_everyone_else_is_served() -> Result<()>
+{
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let (slow, quick) = (app().await?, Upstream::named("quick").await?);
+    let proxy = start(settings())?;
+    let state = State::new(1).app("app", "aaaaaa", &[slow.address]).app("quick", "aaaaaa", &[quick.address]);
+    apply(&proxy, state).await?;
+    let ask = "GET / HTTP/1.1\r\nHost: quick.test\r\n\r\n";
+    let mut kept = Wire::connect(proxy.http_addr()).await?;
+    kept.send(ask).await?;
+    assert_eq!(kept.response().await?.status(), 200);
+    let before = memory()?;
+    let mut clients = Vec::new();
+    for ((opening, more), count) in SLOW.into_iter().zip(SLOW_CLIENTS) {
+        for _ in 0..count {
+            let mut client = Wire::connect(proxy.http_addr()).await?;
+            client.send(opening).await?;
+            clients.push((client, more));
+        }
+    }
+    until("all are there", || proxy.stats().connections > 450).await?;
+    // With a head that has not come to its end nobody has been asked.
+    until("the app has the others' requests", || slow.connections() == 250).await?;
+    for _ in 0..20 {
+        for (client, more) in &mut clients {
+            match *more {
+                "" => client.exactly(1).await.map(drop)?,
+                more => client.send(more).await?,
+            }
+        }
+        for is_new in [false, true] {
+            let began = Instant::now();
+            let answer = async {
+                if is_new {
+                    kept = Wire::connect(proxy.http_addr()).await?;
+                }
+                kept.send(ask).await?;
+                kept.response().await
+            };
+            let (answer, hesitation) = with_hesitation(answer).await;
+            assert_eq!(answer?.status(), 200);
+            let took = began.elapsed().saturating_sub(hesitation);
+            assert!(took < PATIENCE, "{took:?}, and {hesitation:?} of our own");
+        }
+        assert_modest(before)?;
+    }
     Ok(())
 }

@@ -6,14 +6,15 @@
 #[allow(dead_code, reason = "shared with the other tests, which use more of it")]
 mod support;
 
+mod hesitation;
 mod raw;
 
-use std::cell::Cell;
 use std::io::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use hesitation::with_hesitation;
 use nd_proxy::Proxy;
 use nd_supervise::TaskSet;
 use raw::{CANCEL, END_HEADERS, END_STREAM, Frame, Raw, frame, get, head, post};
@@ -87,9 +88,7 @@ where
         over.store(true, Ordering::SeqCst);
         Result::Ok(())
     };
-    let (others, ends) = tokio::join!(others, ends);
-    others?;
-    ends?;
+    tokio::try_join!(others, ends)?;
     until("the attackers' connections are closed", || proxy.stats().connections == 0).await
 }
 
@@ -106,24 +105,6 @@ async fn others_are_served(proxy: &Proxy, before: usize, over: Arc<AtomicBool>) 
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
-}
-
-/// What a future gives, and for how long this thread itself was late meanwhile: the attackers are on it as well, and the
-/// machine may have other work.
-async fn with_hesitation<T>(future: impl Future<Output = T>) -> (T, Duration) {
-    const TICK: Duration = Duration::from_millis(5);
-    let late = Cell::new(Duration::ZERO);
-    let ticks = async {
-        loop {
-            let began = Instant::now();
-            tokio::time::sleep(TICK).await;
-            late.set(late.get() + began.elapsed().saturating_sub(TICK));
-        }
-    };
-    tokio::select! {
-        value = future => (value, late.get()),
-        () = ticks => unreachable!("it never ends"),
-    }
 }
 
 /// An app whose answers are large at `/large`.
@@ -150,6 +131,39 @@ async fn requests_that_are_reset_at_once() -> Result<()> {
 async fn requests_that_make_us_reset_them() -> Result<()> {
     // CVE-2025-8671: a window that becomes too large is an error of the stream, whose request goes on behind it.
     endures(vec![], |n| [get(2 * n + 1, "/large"), frame(8, 0, 2 * n + 1, TOO_MUCH)].concat()).await
+}
+
+#[tokio::test]
+async fn requests_that_make_us_reset_them_in_other_ways() -> Result<()> {
+    const NOTHING: &[u8] = &[0, 0, 0, 0];
+    for fault in [
+        // A window that grows by nothing, content and a head behind the end of the request, a length that is not its own.
+        (|id| frame(8, 0, id, NOTHING)) as fn(u32) -> Vec<u8>,
+        |id| frame(0, END_STREAM, id, b"x"),
+        |id| frame(1, END_STREAM | END_HEADERS, id, &head("/", &[])),
+        |id| frame(2, 0, id, &[id.to_be_bytes().as_slice(), &[0]].concat()),
+    ] {
+        attacked(move |proxy| async move {
+            let Raw { mut reader, mut writer } = Raw::connect(proxy).await?;
+            let sent = async {
+                for id in (1..2_000_000).step_by(2) {
+                    if writer.send(&[get(id, "/large"), fault(id)].concat()).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            let (_, goodbye) = tokio::join!(sent, reader.goodbye());
+            goodbye
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn heads_that_make_no_sense_again_and_again() -> Result<()> {
+    endures(vec![], |n| frame(1, END_STREAM | END_HEADERS, 2 * n + 1, &head("/", &[("connection", "close")])))
+        .await
 }
 
 #[tokio::test]

@@ -278,7 +278,7 @@ async fn a_client_of_http_1_0_reads_it_until_the_connection_ends() -> Result<()>
 
 #[tokio::test]
 async fn large_answers_are_compressed_while_others_are_served() -> Result<()> {
-    let body = "0123456789abcdef\n".repeat(1_000_000);
+    let body = "0123456789abcdef\n".repeat(300_000);
     let app = Upstream::raw(move |mut wire, _| {
         let body = body.clone();
         async move {
@@ -291,7 +291,7 @@ async fn large_answers_are_compressed_while_others_are_served() -> Result<()> {
     .await?;
     let proxy = start_for(&app).await?;
     let (one, other) = tokio::join!(ask(&proxy, "gzip"), ask(&proxy, "zstd"));
-    assert_eq!(decoded("gzip", &one?.body)?.len(), 17_000_000);
-    assert_eq!(decoded("zstd", &other?.body)?.len(), 17_000_000);
+    assert_eq!(decoded("gzip", &one?.body)?.len(), 5_100_000);
+    assert_eq!(decoded("zstd", &other?.body)?.len(), 5_100_000);
     Ok(())
 }

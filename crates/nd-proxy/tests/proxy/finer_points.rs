@@ -99,6 +99,19 @@ async fn a_target_in_absolute_form_is_a_path_to_the_app() -> Result<()> {
 }
 
 #[tokio::test]
+async fn options_of_the_server_as_a_whole_are_asked_for_with_an_asterisk() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = start_for(&app).await?;
+    let mut client = Wire::connect(proxy.http_addr()).await?;
+    for target in ["*", "http://app.test"] {
+        client.send(format!("OPTIONS {target} HTTP/1.1\r\nHost: app.test\r\n\r\n")).await?;
+        let text = client.response().await?.text();
+        assert!(text.starts_with("app\nOPTIONS * HTTP/1.1\r\n"), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_app_that_sends_what_is_no_answer_is_a_bad_gateway() -> Result<()> {
     for head in [
         "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 2\r\n\r\nno",

@@ -3,6 +3,7 @@
 mod apps;
 mod bodies;
 pub(crate) mod client;
+mod desync;
 mod ends;
 mod heads;
 mod sockets;

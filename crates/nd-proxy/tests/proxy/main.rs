@@ -1,5 +1,6 @@
 //! The data plane through its public API: real sockets, raw bytes, real concurrency.
 
+mod answers;
 mod bodies;
 mod compression;
 mod drain;
@@ -15,7 +16,11 @@ mod http2;
 mod introductions;
 mod limits;
 mod passwords;
+mod prompt;
 mod rates;
+#[path = "../floods/raw.rs"]
+#[allow(dead_code, reason = "shared with the floods, which use more of it")]
+mod raw;
 mod records;
 mod routing;
 mod rules;

@@ -4,6 +4,7 @@ use std::io::{Error, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
@@ -17,6 +18,9 @@ use tokio::sync::Notify;
 
 use super::client::{Client, get, piece, post, whole, with};
 use crate::support::*;
+
+/// From a client's end to its app's knowledge of it.
+const ABORT: Duration = Duration::from_secs(2);
 
 /// An app: each request gets what `answer` makes of it. Its connections are counted.
 struct App {
@@ -299,8 +303,48 @@ async fn an_app_hears_that_its_client_is_gone() -> Result<()> {
     let mut client = Client::connect(proxy.http_addr()).await?;
     let (answer, mut stream) = client.send(get("/"), true).await?;
     within("the head", answer).await?.map_err(Error::other)?;
+    let since = Instant::now();
     stream.send_reset(Reason::CANCEL);
     assert_eq!(within("the reset", heard.recv()).await?, Some(Reason::CANCEL));
+    assert!(since.elapsed() < ABORT, "{:?}", since.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upload_that_was_cut_is_reset_for_the_app() -> Result<()> {
+    let (say, mut heard) = tokio::sync::mpsc::channel(10);
+    let app = App::start(move |request: Request<RecvStream>, _respond| {
+        let say = say.clone();
+        async move {
+            let mut body = request.into_body();
+            while let Some(Ok(_)) = body.data().await {
+                say.send("a piece").await.ok();
+            }
+            // After a reset there are no trailers, not even none.
+            let end = if body.trailers().await.is_err() { "a reset" } else { "the end" };
+            say.send(end).await.ok();
+            Ok(())
+        }
+    })
+    .await?;
+    let proxy = app.proxied().await?;
+    let mut client = Client::connect(proxy.http_addr()).await?;
+    let (_answer, mut upload) = client.send(post(), false).await?;
+    upload.send_data("hello".into(), false).map_err(Error::other)?;
+    assert_eq!(within("a piece", heard.recv()).await?, Some("a piece"));
+    let since = Instant::now();
+    upload.send_reset(Reason::CANCEL);
+    assert_eq!(within("the reset", heard.recv()).await?, Some("a reset"));
+    assert!(since.elapsed() < ABORT, "{:?}", since.elapsed());
+    let mut client = Wire::connect(proxy.http_addr()).await?;
+    client
+        .send("POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        .await?;
+    assert_eq!(within("a piece", heard.recv()).await?, Some("a piece"));
+    let since = Instant::now();
+    drop(client);
+    assert_eq!(within("the reset", heard.recv()).await?, Some("a reset"));
+    assert!(since.elapsed() < ABORT, "{:?}", since.elapsed());
     Ok(())
 }
 

@@ -180,9 +180,9 @@ async fn streams_leave_room_for_everyone_else() -> Result<()> {
         answers.push(client.send(get("/"), true).await?.0);
     }
     let (mut taken, mut refused) = (Vec::new(), 0);
-    until("the app has all that were taken", || app.connections() == 14).await?;
+    until("the app has all that were taken", || app.requests() == 14).await?;
     for mut answer in answers {
-        match futures_now(&mut answer).await {
+        match at_once(&mut answer).await {
             None => taken.push(answer),
             Some(Err(error)) if error.reason() == Some(h2::Reason::REFUSED_STREAM) => refused += 1,
             Some(other) => return Err(Error::other(format!("{other:?}"))),
@@ -191,19 +191,19 @@ async fn streams_leave_room_for_everyone_else() -> Result<()> {
     assert_eq!((taken.len(), refused), (14, 26));
     let mut other = Client::connect(proxy.http_addr()).await?;
     let (answer, _) = other.send(get("/"), true).await?;
-    until("the app has another one's as well", || app.connections() == 15).await?;
+    until("the app has another one's as well", || app.requests() == 15).await?;
     go.notify_waiters();
     for answer in taken.into_iter().chain([answer]) {
         assert_eq!(whole(answer).await?.text(), "done");
     }
     let (answer, _) = client.send(get("/"), true).await?;
-    until("the app has the next one", || app.connections() == 16).await?;
+    until("the app has the next one", || app.requests() == 16).await?;
     go.notify_waiters();
     assert_eq!(whole(answer).await?.text(), "done");
     Ok(())
 }
 
 /// What is there already.
-async fn futures_now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+async fn at_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     tokio::time::timeout(Duration::from_millis(10), future).await.ok()
 }

@@ -103,11 +103,33 @@ impl Wire {
         Ok(self.buffer.drain(..count).collect())
     }
 
+    /// Reads until there is something, and takes it.
+    pub(crate) async fn some(&mut self) -> Result<Vec<u8>> {
+        if self.buffer.is_empty() {
+            self.fill().await?;
+        }
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
     /// Reads to the end of the connection.
     pub(crate) async fn rest(&mut self) -> Result<Vec<u8>> {
         let read = async { while self.fill().await.is_ok() {} };
         within("the end of the connection", read).await?;
         Ok(std::mem::take(&mut self.buffer))
+    }
+
+    /// Reads to the end of the connection; says whether that was an orderly close.
+    pub(crate) async fn end(&mut self) -> Result<(Vec<u8>, bool)> {
+        let read = async {
+            loop {
+                match self.fill().await {
+                    Ok(()) => {}
+                    Err(error) => return error.kind() == std::io::ErrorKind::UnexpectedEof,
+                }
+            }
+        };
+        let is_orderly = within("the end of the connection", read).await?;
+        Ok((std::mem::take(&mut self.buffer), is_orderly))
     }
 
     /// Waits until the peer closes; bytes before that are an error.
