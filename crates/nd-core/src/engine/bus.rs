@@ -20,6 +20,10 @@ const RECENT: usize = 4096;
 /// Events that may wait for the store; when it is slower than that for long, the oldest are dropped and counted.
 const UNSTORED: usize = 16_384;
 
+/// What was told before a crash and not stored yet had numbers too. They are not given again: whoever follows would take
+/// the next events for those it has seen.
+const LEAP: u64 = UNSTORED as u64;
+
 /// How long an event may wait for others before it is stored.
 const BATCH: Duration = Duration::from_millis(500);
 
@@ -37,9 +41,15 @@ struct State {
 }
 
 impl EventBus {
+    /// Goes on behind the last event that was stored; 0 where there is none.
     pub(crate) fn new(last_id: u64) -> Self {
-        let state =
-            State { next_id: last_id + 1, recent: VecDeque::new(), unstored: VecDeque::new(), dropped: 0 };
+        let leap = if last_id == 0 { 0 } else { LEAP };
+        let state = State {
+            next_id: last_id + leap + 1,
+            recent: VecDeque::new(),
+            unstored: VecDeque::new(),
+            dropped: 0,
+        };
         Self { state: Mutex::new(state), live: broadcast::Sender::new(1024), more: Notify::new() }
     }
 

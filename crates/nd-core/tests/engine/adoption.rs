@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use nd_core::events::Event;
 use nd_core::model::AppPhase;
 use nd_core::ports::{PortErrorKind, Runtime, UnitSpec};
@@ -180,6 +181,24 @@ async fn a_daemon_keeps_its_id_and_the_numbers_of_its_events() -> TestResult {
     daemon.serve(&shop, web("")).await?;
     let ids: Vec<u64> = daemon.events().await?.iter().map(|event| event.id).collect();
     assert!(ids.is_sorted_by(|a, b| a < b) && ids.last() > Some(&last), "{ids:?}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_that_were_told_before_a_crash_are_not_given_again() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    daemon.serve(&shop, web("")).await?;
+    pass(Duration::from_secs(5)).await;
+    let accepted = daemon.engine.deploy(request(&shop, web("ready-after:1s"))).await?;
+    let told: Vec<_> =
+        within(async { daemon.engine.follow(&accepted.deployment).await.collect().await }).await?;
+    let last = told.last().map(|event| event.id).unwrap_or_default();
+    daemon.kill();
+    let daemon = world.daemon().await?;
+    let next = daemon.engine.deploy(request(&shop, web("ready-after:2s"))).await?;
+    let first = within(async { daemon.engine.follow(&next.deployment).await.next().await }).await?;
+    assert!(first.as_ref().is_some_and(|first| first.id > last), "{first:?} after {last}");
     Ok(())
 }
 
