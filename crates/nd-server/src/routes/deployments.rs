@@ -257,7 +257,7 @@ struct Reader {
     api: Arc<Api>,
     id: DeploymentId,
     events: Pin<Box<dyn Stream<Item = Arc<StoredEvent>> + Send>>,
-    /// The number of the last record.
+    /// The number of the last record: that of its event, which no crash gives to another one.
     seq: u64,
     over: bool,
 }
@@ -266,7 +266,7 @@ impl Reader {
     async fn next(&mut self) -> Option<StepRecord> {
         while !self.over {
             let record = match tokio::time::timeout(GLANCE, self.events.next()).await {
-                Ok(Some(event)) => views::step_record(&self.api, self.seq + 1, &event),
+                Ok(Some(event)) => views::step_record(&self.api, event.id, &event),
                 // Stopping or destroying an app ends its deployment without an event of the deployment's own.
                 Ok(None) | Err(_) => views::last_record(&self.api, self.seq + 1, &self.id),
             };

@@ -17,7 +17,7 @@ async fn a_deployments_stream_tells_its_steps_and_can_be_read_again() -> TestRes
     assert_eq!(last.at("/status"), "succeeded");
     assert!(last.at("/url").as_str().is_some_and(|url| url.starts_with("http://shop.localhost")), "{last}");
     let numbers: Vec<_> = records.iter().filter_map(|record| record.at("/seq").as_u64()).collect();
-    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    assert!(numbers.len() == records.len() && numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
     assert!(records.iter().any(|record| record.at("/step") == "health" && record.at("/state") == "ok"));
     let again = world.ask("GET", &path, "").await?.ndjson()?;
     assert_eq!(again.len(), records.len());
