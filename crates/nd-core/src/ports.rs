@@ -7,6 +7,7 @@
 mod cert_issuer;
 mod cert_store;
 mod challenge_solver;
+mod deadline;
 mod error;
 mod ingress;
 mod logs;
@@ -22,6 +23,7 @@ pub use cert_issuer::{
 };
 pub use cert_store::{CertFault, CertStore, KeptCert, KeptCerts};
 pub use challenge_solver::{ChallengeKind, ChallengeSolver, Proof};
+pub use deadline::within;
 pub use error::{PortError, PortErrorKind, PortResult};
 pub use ingress::{Applied, BindFault, DrainReport, EdgeFeature, Ingress, IngressCaps};
 pub use logs::{LogCollector, LogEntry, LogFilter, LogFollow, LogLevel, LogStore, LogStream};

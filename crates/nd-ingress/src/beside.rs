@@ -10,7 +10,6 @@ pub(crate) mod table;
 mod units;
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -196,20 +195,5 @@ fn ended<T, E: std::fmt::Display>(ended: Result<PortResult<T>, E>) -> PortResult
     match ended {
         Ok(result) => result,
         Err(failure) => Err(PortError::new(PortErrorKind::Internal, format!("apply routes: {failure}"))),
-    }
-}
-
-/// Ends what takes longer than `limit`.
-pub(crate) async fn within<T>(
-    what: &str,
-    limit: Duration,
-    call: impl Future<Output = PortResult<T>>,
-) -> PortResult<T> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(result) => result,
-        Err(_) => {
-            let limit = nd_types::format_duration(limit);
-            Err(PortError::new(PortErrorKind::Timeout, format!("{what}: no answer within {limit}")))
-        }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nd_core::ports::{BindFault, Ingress, IngressCaps, PortError, PortErrorKind, PortResult};
+use nd_core::ports::{BindFault, Ingress, IngressCaps, PortError, PortErrorKind, PortResult, within};
 use nd_types::{EdgeState, Generation, IngressKind};
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -24,7 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::beside::{Beside, Server, ports, replace, table, within};
+use crate::beside::{Beside, Server, ports, replace, table};
 
 use dump::Dump;
 use program::{Program, Tested};

@@ -23,6 +23,7 @@ mod raw;
 mod retry_budget;
 mod secure;
 mod security;
+mod service;
 mod signal;
 mod sticky;
 mod trial;

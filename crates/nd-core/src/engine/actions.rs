@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::ports::{
     PortError, PortErrorKind, PortResult, Prepared, Progress, Runtime, Scope, UnitObserved, UnitSpec,
-    UnitStatus,
+    UnitStatus, within,
 };
 use crate::routes::AppRoutes;
 use crate::spec::AppSpec;
@@ -299,20 +299,6 @@ fn spec_of(context: &Context) -> PortResult<Arc<AppSpec>> {
         PortError::new(PortErrorKind::Internal, format!("{}: the release is not known any more", context.app))
     };
     context.spec.clone().ok_or_else(unknown)
-}
-
-pub(crate) async fn within<T>(
-    what: &str,
-    limit: Duration,
-    call: impl Future<Output = PortResult<T>>,
-) -> PortResult<T> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(result) => result,
-        Err(_) => {
-            let limit = nd_types::format_duration(limit);
-            Err(PortError::new(PortErrorKind::Timeout, format!("{what}: no answer within {limit}")))
-        }
-    }
 }
 
 pub(crate) fn failed(error: &PortError) -> ActionError {

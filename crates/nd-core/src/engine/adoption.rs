@@ -8,11 +8,10 @@ use nd_supervise::Mono;
 use nd_types::{DeploymentId, StrategyName, UnitId};
 use tokio_util::sync::CancellationToken;
 
-use super::actions::within;
 use super::shared::Shared;
 use crate::events::Event;
 use crate::model::{AppModel, Fact};
-use crate::ports::{Runtime, Scope, UnitObserved};
+use crate::ports::{Runtime, Scope, UnitObserved, within};
 use crate::records::{AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord};
 
 /// How often units without an owner are looked for.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
 
-use super::actions::within;
 use super::choose::{choose_strategy, time_limit};
 use super::error::EngineError;
 use super::reconciler::ask;
@@ -13,7 +12,7 @@ use super::shared::{AppEntry, Message, Shared};
 use crate::model::edit::{DeployEdit, Edit};
 use crate::model::{AppModel, AppStatus};
 use crate::plan::Plan;
-use crate::ports::{PlanInput, PortResult, RegistryAuth, UnitInput, UnitReadiness};
+use crate::ports::{PlanInput, PortResult, RegistryAuth, UnitInput, UnitReadiness, within};
 use crate::records::{AppRecord, DeploymentRecord, DeploymentStatus, Record, ReleaseRecord};
 use crate::spec::AppSpec;
 

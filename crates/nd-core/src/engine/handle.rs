@@ -19,7 +19,7 @@ use super::shared::{Message, Shared};
 use crate::events::StoredEvent;
 use crate::model::edit::Edit;
 use crate::model::{AppPhase, AppStatus};
-use crate::ports::{HistoryQuery, PortError, PortErrorKind, PortResult, UnitStats};
+use crate::ports::{HistoryQuery, PortError, PortErrorKind, PortResult, UnitStats, within};
 use crate::records::DeploymentRecord;
 use crate::routes::local_host;
 use crate::spec::AppSpec;
@@ -275,7 +275,7 @@ impl EngineHandle {
             .and_then(|status| Some(status.spec.as_ref()?.runtime()))
             .ok_or_else(missing)?;
         let runtime = self.shared.registry.runtime(kind).ok_or_else(missing)?;
-        super::actions::within("read the figures of a unit", STATS, runtime.stats(unit)).await
+        within("read the figures of a unit", STATS, runtime.stats(unit)).await
     }
 
     /// Where the ingress serves HTTP.

@@ -11,14 +11,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::actions::within;
 use super::bus::EventBus;
 use super::claims::Claims;
 use super::error::EngineError;
 use super::reconciler::{self, Desk};
 use crate::model::edit::Edit;
 use crate::model::{ActionEnd, AppModel, AppStatus, Now};
-use crate::ports::{HintKind, LogCollector, RegistryAuth, Runtime, StateStore};
+use crate::ports::{HintKind, LogCollector, RegistryAuth, Runtime, StateStore, within};
 use crate::records::DeploymentRecord;
 use crate::registry::Registry;
 use crate::routebook::RouteBook;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use nd_types::UnitId;
 
-use super::actions::{Context, UNSEEN, runtime_of, within};
+use super::actions::{Context, UNSEEN, runtime_of};
 use super::shared::Shared;
 use crate::model::StopReport;
-use crate::ports::{PortResult, Runtime, Signal};
+use crate::ports::{PortResult, Runtime, Signal, within};
 
 /// How long one signal may take to be sent.
 const SIGNAL: Duration = Duration::from_secs(15);

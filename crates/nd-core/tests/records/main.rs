@@ -222,6 +222,21 @@ fn the_record_of_a_container_release_is_kept() -> Outcome {
     keeps("release-image.json", &Record::Release(Box::new(release)))
 }
 
+/// The record of a release with this spec, of which nothing is lost.
+fn release(spec: &AppSpec) -> Outcome<Record> {
+    let record = ReleaseRecord {
+        id: "8f3k2a".parse()?,
+        app: "shop".parse()?,
+        deployment: None,
+        created_at: at(0)?,
+        adopted: None,
+        prepared: None,
+        spec: spec.into(),
+    };
+    assert_eq!(AppSpec::from(&record.spec), *spec, "something of the spec is not stored");
+    Ok(Record::Release(Box::new(record)))
+}
+
 #[test]
 fn the_record_of_a_release_with_keys_of_later_versions_is_kept() -> Outcome {
     let image = ImageSpec {
@@ -239,17 +254,7 @@ fn the_record_of_a_release_with_keys_of_later_versions_is_kept() -> Outcome {
             StatusRange { first: 401, last: 401 },
         ]),
     });
-    let record = ReleaseRecord {
-        id: "8f3k2a".parse()?,
-        app: "shop".parse()?,
-        deployment: None,
-        created_at: at(0)?,
-        adopted: None,
-        prepared: None,
-        spec: (&spec).into(),
-    };
-    assert_eq!(AppSpec::from(&record.spec), spec, "something of the spec is not stored");
-    keeps("release-image-2.json", &Record::Release(Box::new(record)))
+    keeps("release-image-2.json", &release(&spec)?)
 }
 
 #[test]
@@ -267,20 +272,10 @@ fn the_record_of_a_process_release_is_kept() -> Outcome {
     for (kind, policy) in kinds.into_iter().zip(policies) {
         spec.readiness.kind = kind;
         spec.restart.policy = policy;
-        let record = ReleaseRecord {
-            id: "8f3k2a".parse()?,
-            app: "shop".parse()?,
-            deployment: None,
-            created_at: at(0)?,
-            adopted: None,
-            prepared: None,
-            spec: (&spec).into(),
-        };
-        assert_eq!(AppSpec::from(&record.spec), spec, "something of the spec is not stored");
-        records.push(record);
+        records.push(release(&spec)?);
     }
     for (index, record) in records.into_iter().enumerate() {
-        keeps(&format!("release-command-{}.json", index + 1), &Record::Release(Box::new(record)))?;
+        keeps(&format!("release-command-{}.json", index + 1), &record)?;
     }
     Ok(())
 }

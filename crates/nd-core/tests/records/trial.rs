@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nd_core::events::{Event, StoredEvent};
-use nd_core::records::{AppRecord, CanaryRecord, Record, ReleaseRecord, RolloutRecord, RolloutStage};
+use nd_core::records::{AppRecord, CanaryRecord, Record, RolloutRecord, RolloutStage};
 use nd_core::spec::{AbortRules, AppSpec, CanarySpec, CommandSpec, MirrorSpec, RolloutSpec, Workload};
 use nd_types::StrategyName;
 
-use crate::{Outcome, at, keeps};
+use crate::{Outcome, at, keeps, release};
 
 #[test]
 fn the_record_of_a_trial_is_kept() -> Outcome {
@@ -46,17 +46,7 @@ fn the_record_of_a_release_that_is_to_be_tried_is_kept() -> Outcome {
         mirror: Some(MirrorSpec { cooldown: Duration::from_secs(45) }),
         ..AppSpec::new(Workload::Command(command))
     };
-    let record = ReleaseRecord {
-        id: "8f3k2a".parse()?,
-        app: "shop".parse()?,
-        deployment: None,
-        created_at: at(0)?,
-        adopted: None,
-        prepared: None,
-        spec: (&spec).into(),
-    };
-    assert_eq!(AppSpec::from(&record.spec), spec, "something of the spec is not stored");
-    keeps("release-canary.json", &Record::Release(Box::new(record)))
+    keeps("release-canary.json", &release(&spec)?)
 }
 
 #[test]

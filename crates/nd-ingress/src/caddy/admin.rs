@@ -9,13 +9,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_MATCH};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use nd_core::ports::{PortError, PortErrorKind, PortResult};
+use nd_core::ports::{PortError, PortErrorKind, PortResult, within};
 use nd_supervise::TaskSet;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-
-use crate::beside::within;
 
 /// How long a look may take.
 const LOOK: Duration = Duration::from_secs(3);

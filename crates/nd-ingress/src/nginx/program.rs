@@ -5,10 +5,8 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use nd_core::ports::{PortError, PortErrorKind, PortResult};
+use nd_core::ports::{PortError, PortErrorKind, PortResult, within};
 use tokio::process::Command;
-
-use crate::beside::within;
 
 /// How long a call may take: names in a configuration may have to be resolved.
 const CALL: Duration = Duration::from_secs(10);

@@ -10,8 +10,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Worker;
-use super::app::{App, Held, Service, Turn};
+use super::app::{App, Held, Turn};
 use super::multiplexed;
+use super::service::Service;
 use super::sticky::Token;
 use super::upstream::{InFlight, Upstream};
 use crate::net::stream::Stream;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use nd_types::{AppName, Backend, HostPort, HostPortProtocol, Service as ServiceState};
 
-use super::app::{App, Pool, Service, Terms};
+use super::app::App;
 use super::entry::{Destination, Entry, PortRole};
 use super::security::Secured;
+use super::service::{Pool, Service, Terms};
 use super::upstream::Upstream;
 use super::{Listening, Worker};
 use crate::edition::Edition;

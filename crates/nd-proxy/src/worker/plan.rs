@@ -22,11 +22,12 @@ use crate::turnstile::Pass;
 
 use super::Worker;
 use super::account::{Account, Subject};
-use super::app::{App, Meters, Service};
+use super::app::App;
 use super::client::Introduced;
 use super::entry::{Destination, Entry};
 use super::policy;
 use super::security;
+use super::service::{Meters, Service};
 use super::sticky::Sticky;
 use super::trial::Lot;
 use super::upstream::Upstream;

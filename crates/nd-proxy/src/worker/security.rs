@@ -7,11 +7,11 @@ use std::sync::Arc;
 use nd_types::{Hsts, ServiceTls};
 
 use super::Worker;
-use super::app::Service;
 use super::client::Introduced;
 use super::entry::Entry;
 use super::plan::Origin;
 use super::policy;
+use super::service::Service;
 use crate::http1::request::RequestHead;
 use crate::pages::Refusal;
 
