@@ -9,6 +9,7 @@ mod activation;
 mod descriptors;
 mod fail_point;
 mod host;
+mod ingress;
 mod install;
 mod lock;
 mod logging;

@@ -11,13 +11,16 @@ use nd_core::ports::{Ingress, PortResult};
 use nd_ingress::{EmbeddedIngress, Launch, ProcessIngress, proxy_main};
 use nd_proxy::{Proxy, ProxyStats, Settings, StartError};
 use nd_server::ErrorLog;
+use nd_types::IngressKind;
 
 use crate::descriptors;
+use crate::ingress;
 use crate::logging;
 use crate::options::Chosen;
 use crate::paths::Paths;
 use crate::program;
 use crate::run::RunError;
+use crate::wiring::adapter;
 
 /// The address when port 80 is not for this daemon.
 const UNPRIVILEGED: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
@@ -51,7 +54,7 @@ impl DataPlane {
         let failed = |error: &dyn std::error::Error| RunError::Start(format!("start the proxy: {error}"));
         let Written { own_process, table, settings } = Written::read(chosen)?;
         if !own_process {
-            let (proxy, notes) = embedded(addresses(chosen), &settings).map_err(|error| failed(&error))?;
+            let (proxy, notes) = embedded(addresses(chosen)?, &settings).map_err(|error| failed(&error))?;
             return Ok((Self::Embedded(proxy), notes));
         }
         let program = program::path().map_err(|error| failed(&error))?;
@@ -61,7 +64,7 @@ impl DataPlane {
             before: before(),
             run_dir: paths.run.clone(),
             settings,
-            http: addresses(chosen),
+            http: addresses(chosen)?,
         };
         let (ingress, notes) = ProcessIngress::start(launch).await.map_err(|error| failed(&error))?;
         Ok((Self::Process(ingress), notes))
@@ -143,17 +146,19 @@ fn before() -> Vec<String> {
     Vec::new()
 }
 
-/// The addresses that will do, the best first.
-fn addresses(chosen: &Chosen) -> Vec<SocketAddr> {
+/// The addresses that will do, the best first. Port 80 is left to a server beside us that is to have it.
+fn addresses(chosen: &Chosen) -> Result<Vec<SocketAddr>, RunError> {
     if let Some(http) = chosen.http {
-        return vec![http];
+        return Ok(vec![http]);
     }
     let all = [
         SocketAddr::from(([0, 0, 0, 0], 80)),
         SocketAddr::from(UNPRIVILEGED),
         SocketAddr::from(([127, 0, 0, 1], 0)),
     ];
-    all.into_iter().skip(usize::from(chosen.dev)).collect()
+    let usual = adapter::<ingress::Settings>(chosen, "ingress")?.kind;
+    let leaves_80 = chosen.dev || usual != IngressKind::Embedded;
+    Ok(all.into_iter().skip(usize::from(leaves_80)).collect())
 }
 
 fn embedded(addresses: Vec<SocketAddr>, settings: &Settings) -> Result<(Proxy, Vec<String>), StartError> {

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::access_log::AccessLog;
 use crate::fail_point;
+use crate::ingress;
 use crate::options::Chosen;
 use crate::paths::Paths;
 use crate::program;
@@ -51,10 +52,9 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         vec![docker.clone() as _, process.clone() as _],
         Arc::clone(&logs) as Arc<dyn LogStore>,
     );
-    let registry = Registry::builder()
+    let registry = ingress::register(Registry::builder(), proxy.ingress(), chosen, paths)?
         .runtime(docker)
         .runtime(process)
-        .ingress(proxy.ingress())
         .probe(Arc::new(NetworkProbe))
         .strategy(Arc::new(BlueGreen))
         .strategy(Arc::new(Recreate))
@@ -100,7 +100,7 @@ fn docker_settings(chosen: &Chosen) -> Result<nd_docker::Settings, RunError> {
 }
 
 /// An adapter's own table of `nextdeployd.toml`.
-fn adapter<T: DeserializeOwned + Default>(chosen: &Chosen, name: &str) -> Result<T, RunError> {
+pub(crate) fn adapter<T: DeserializeOwned + Default>(chosen: &Chosen, name: &str) -> Result<T, RunError> {
     match chosen.settings.adapters.get(name) {
         None => Ok(T::default()),
         Some(table) => Deserialize::deserialize(table.clone())
@@ -146,6 +146,11 @@ mod tests {
             nd_process::Settings::default()
         );
         assert_eq!(proxy::Written::read(&chosen).unwrap().settings, nd_proxy::Settings::default());
+        assert_eq!(adapter::<ingress::Settings>(&chosen, "ingress").unwrap(), ingress::Settings::default());
+        let caddy = adapter::<nd_ingress::CaddySettings>(&chosen, "caddy").unwrap();
+        assert_eq!(caddy, nd_ingress::CaddySettings { https: caddy.https, ..Default::default() });
+        let nginx = adapter::<nd_ingress::NginxSettings>(&chosen, "nginx").unwrap();
+        assert_eq!(nginx, nd_ingress::NginxSettings { config: nginx.config.clone(), ..Default::default() });
         assert_eq!(adapter::<nd_logs::Settings>(&chosen, "logs").unwrap(), nd_logs::Settings::default());
         let docker = docker_settings(&chosen).unwrap();
         let default =

@@ -3,7 +3,7 @@
 use nd_types::{AppName, DeploymentId, HostPattern, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Env, ImageRef, Manifest, Port};
+use crate::manifest::{Env, ImageRef, Manifest, Port, ProxyType};
 use crate::v1::Phase;
 
 /// The envelope around every answer of the flat paths.
@@ -49,7 +49,7 @@ pub struct DeployRequest {
     /// The host name that leads to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<HostPattern>,
-    /// Which proxy shall serve it; the embedded one where it is left out.
+    /// Which proxy shall serve it; as before, or what the daemon has as its default, where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_type: Option<ProxyType>,
 }
@@ -63,21 +63,29 @@ impl DeployRequest {
         manifest.env = self.env;
         manifest.app.port = self.port;
         manifest.app.domain = self.domain;
+        manifest.app.proxy_type = self.proxy_type;
         manifest
     }
 }
 
-/// Which proxy serves an app.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProxyType {
-    /// The daemon's own.
-    #[default]
-    Embedded,
-    /// Caddy, through its admin API.
-    Caddy,
-    /// nginx, through its configuration files.
-    Nginx,
+/// The body of `POST /proxy/configure`: what is left out stays as the app has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigureProxyRequest {
+    /// The app.
+    pub app_name: AppName,
+    /// The host name that leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<HostPattern>,
+    /// The port the app listens on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<Port>,
+    /// Which proxy shall serve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_type: Option<ProxyType>,
+    /// A server that is not managed here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
 }
 
 /// The body of `POST /swap`: like [`DeployRequest`], but what is left out stays as the app has it.
@@ -239,7 +247,10 @@ mod tests {
             (r#"{"app_name":"a","image":""}"#, "image must not be empty"),
             (r#"{"app_name":"a","image":"a","port":0}"#, "port must be 1–65535, found 0"),
             (r#"{"app_name":"a","image":"a","imge":"b"}"#, "unknown field `imge`"),
-            (r#"{"app_name":"a","image":"a","proxy_type":"apache"}"#, "unknown variant `apache`"),
+            (
+                r#"{"app_name":"a","image":"a","proxy_type":"apache"}"#,
+                "`apache` is not one of embedded, caddy, nginx",
+            ),
         ] {
             let error = serde_json::from_str::<DeployRequest>(body).unwrap_err().to_string();
             assert!(error.contains(reason), "{body}: {error}");

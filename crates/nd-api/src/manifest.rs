@@ -35,7 +35,9 @@ pub use self::image::{ImageRef, InvalidImage};
 pub use self::limits::{BackoffFactor, CpuQuota, Instances, InvalidLimit, RestartMax};
 pub use self::mirror::Mirror;
 pub use self::password::Password;
-pub use self::policy::{Condition, Environment, InvalidWord, Protocol, RestartPolicy, Sticky, StopSignal};
+pub use self::policy::{
+    Condition, Environment, InvalidWord, Protocol, ProxyType, RestartPolicy, Sticky, StopSignal,
+};
 pub use self::port::{InvalidPort, Port, PortMapping};
 pub use self::proxy::{Access, BasicAuth, HeaderChanges, PageSource, Proxy, ProxyRateLimit, ProxyRoute};
 pub use self::rollout::{AbortIf, Canary, Rollout};
@@ -118,6 +120,7 @@ impl Manifest {
                 port: None,
                 protocol: None,
                 domain: None,
+                proxy_type: None,
                 environment: None,
                 deletion_protection: None,
                 resources: Resources::default(),
@@ -181,6 +184,9 @@ pub struct App {
     /// The host name that leads to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<HostPattern>,
+    /// What brings requests to it; as before, or what the daemon has as its default, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_type: Option<ProxyType>,
     /// Which of the user's environments this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Environment>,

@@ -138,6 +138,16 @@ const DAEMON: &[Row] = &[
         "Nothing that was acknowledged is lost, and traffic goes on. Make room on the disk of the data directory: `df -h`, `docker system df`.",
     ),
     (
+        "ND1121",
+        "The server in front of the app (`proxy_type`) cannot do what the app asks for.",
+        "Take that out, or use `proxy_type: embedded`. docs/guide/ingress.md lists what each can do.",
+    ),
+    (
+        "ND1122",
+        "The server that is to stand in front of the app (`proxy_type`) is not there, or does not take routes.",
+        "The message says what is missing: start it, or say under [caddy] or [nginx] in nextdeployd.toml where it is.",
+    ),
+    (
         "ND1199",
         "A mistake of the daemon.",
         "Its log says more, under the request's id. Please report it with that line.",

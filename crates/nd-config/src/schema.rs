@@ -58,6 +58,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("app.domain.provider", NoEffectYet),
     ("app.domain.dns", NoEffectYet),
     ("app.domain.zone", NoEffectYet),
+    ("app.proxy_type", Now),
     ("app.environment", Now),
     ("app.deletion_protection", Now),
     ("app.cdn_enabled", Never),
@@ -234,6 +235,9 @@ pub(crate) const SETTINGS: Schema = Schema(&[
     ("shutdown.apps", Now),
     ("process", Now),
     ("proxy", Now),
+    ("ingress", Now),
+    ("caddy", Now),
+    ("nginx", Now),
     ("logs", Now),
 ]);
 

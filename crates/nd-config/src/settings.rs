@@ -33,7 +33,7 @@ pub struct DaemonSettings {
     pub docker: DockerSettings,
     /// What happens to apps when the daemon ends (`shutdown.apps`).
     pub on_shutdown: Option<OnShutdown>,
-    /// Tables of the adapters, by their name: `process`, `proxy`, `logs`. Each adapter reads its own and refuses what it
+    /// Tables of the adapters, by their name: `process`, `proxy`, `ingress`, `caddy`, `nginx`, `logs`. Each adapter reads its own and refuses what it
     /// does not know.
     pub adapters: BTreeMap<String, toml::Table>,
 }
@@ -135,7 +135,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Tables that are handed on as they are.
-const ADAPTERS: [&str; 3] = ["process", "proxy", "logs"];
+const ADAPTERS: [&str; 6] = ["process", "proxy", "ingress", "caddy", "nginx", "logs"];
 
 /// Reads `nextdeployd.toml`.
 ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nd_api::Manifest;
 use nd_api::manifest::{
-    CommandLine, Env, Environment, Healthcheck, Instances, Port, Protocol, ProxyRoute, RestartMax,
+    CommandLine, Env, Environment, Healthcheck, Instances, Port, Protocol, ProxyRoute, ProxyType, RestartMax,
     RestartPolicy, StopSignal, TargetType, TcpProbe,
 };
 use nd_config::{
@@ -122,6 +122,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         m.app.port = app.0;
         m.app.protocol = app.2.map(|_| Protocol::H2c);
         m.app.domain = app.1.map(String::try_into).transpose().ok()?;
+        m.app.proxy_type = app.2.map(|_| ProxyType::Nginx);
         m.app.environment = Some(Environment::Staging);
         m.app.deletion_protection = app.2;
         m.app.resources.memory_max = app.3;

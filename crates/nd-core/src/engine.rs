@@ -12,6 +12,7 @@ mod diagnose;
 mod error;
 mod follow;
 mod handle;
+mod ingresses;
 mod order;
 mod question;
 mod readiness;
@@ -119,8 +120,10 @@ impl Engine {
         let shared = &self.shared;
         shared.start_resting();
         shared.watch_runtimes(&shutdown);
-        shared.tasks.spawn("routes", shared::serve_routes(Arc::clone(shared), shutdown.clone()));
-        shared.tasks.spawn("wake", waking::run(Arc::clone(shared), shutdown.clone()));
+        for kind in shared.books.kinds() {
+            shared.tasks.spawn("routes", shared::serve_routes(Arc::clone(shared), kind, shutdown.clone()));
+        }
+        waking::start(shared, &shutdown);
         let writer = Arc::clone(shared);
         let until = shutdown.clone();
         shared.tasks.spawn("events", async move { writer.bus.write(&*writer.store, &until).await });

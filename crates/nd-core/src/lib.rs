@@ -24,5 +24,5 @@ pub mod routes;
 pub mod spec;
 
 pub use engine::{Engine, EngineHandle};
-pub use registry::Registry;
+pub use registry::{Registry, RegistryBuilder};
 pub use routebook::RouteBook;

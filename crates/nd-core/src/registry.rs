@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nd_types::{RuntimeKind, StrategyName};
+use nd_types::{IngressKind, RuntimeKind, StrategyName};
 
 use crate::model::Strategies;
-use crate::ports::{CertIssuer, CertStore, DeployStrategy, HealthProbe, Ingress, IssuerName, Runtime};
+use crate::ports::{
+    CertIssuer, CertStore, DeployStrategy, HealthProbe, Ingress, IssuerName, PortError, PortErrorKind,
+    PortResult, Runtime,
+};
 
 /// Every adapter of an engine. Immutable once built.
 #[derive(Clone)]
 pub struct Registry {
     runtimes: BTreeMap<RuntimeKind, Arc<dyn Runtime>>,
-    ingress: Arc<dyn Ingress>,
+    ingresses: BTreeMap<IngressKind, Arc<dyn Ingress>>,
+    default_ingress: IngressKind,
     probe: Arc<dyn HealthProbe>,
     strategies: Strategies,
     issuers: BTreeMap<IssuerName, Arc<dyn CertIssuer>>,
@@ -23,7 +27,8 @@ pub struct Registry {
 #[derive(Default)]
 pub struct RegistryBuilder {
     runtimes: Vec<Arc<dyn Runtime>>,
-    ingress: Vec<Arc<dyn Ingress>>,
+    ingresses: Vec<Arc<dyn Ingress>>,
+    default_ingress: Option<IngressKind>,
     probe: Vec<Arc<dyn HealthProbe>>,
     strategies: Vec<Arc<dyn DeployStrategy>>,
     issuers: Vec<Arc<dyn CertIssuer>>,
@@ -59,10 +64,28 @@ impl Registry {
         self.runtimes.iter().map(|(kind, runtime)| (*kind, runtime))
     }
 
-    /// What brings requests to units.
+    /// What brings requests to units under that name; the default one where none is named.
+    ///
+    /// # Errors
+    /// `Invalid` when there is none of that name.
+    pub fn ingress(&self, kind: Option<IngressKind>) -> PortResult<&Arc<dyn Ingress>> {
+        let kind = kind.unwrap_or(self.default_ingress);
+        self.ingresses.get(&kind).ok_or_else(|| Self::no_ingress(kind))
+    }
+
+    /// Everything that brings requests to units.
+    pub fn ingresses(&self) -> impl Iterator<Item = (IngressKind, &Arc<dyn Ingress>)> {
+        self.ingresses.iter().map(|(kind, ingress)| (*kind, ingress))
+    }
+
+    /// What brings requests to apps that name nothing else.
     #[must_use]
-    pub fn ingress(&self) -> &Arc<dyn Ingress> {
-        &self.ingress
+    pub fn default_ingress(&self) -> IngressKind {
+        self.default_ingress
+    }
+
+    pub(crate) fn no_ingress(kind: IngressKind) -> PortError {
+        PortError::new(PortErrorKind::Invalid, format!("proxy_type {kind} is not part of this daemon"))
     }
 
     /// What asks units whether they are well.
@@ -103,10 +126,17 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets what brings requests to units.
+    /// Adds what brings requests to units.
     #[must_use]
     pub fn ingress(mut self, ingress: Arc<dyn Ingress>) -> Self {
-        self.ingress.push(ingress);
+        self.ingresses.push(ingress);
+        self
+    }
+
+    /// Says which of them counts for apps that name none; the only one where there is only one.
+    #[must_use]
+    pub fn default_ingress(mut self, kind: IngressKind) -> Self {
+        self.default_ingress = Some(kind);
         self
     }
 
@@ -172,13 +202,23 @@ impl RegistryBuilder {
                 return Err(RegistryError::Missing("strategy bluegreen and recreate"));
             }
         }
-        let ingress = only(self.ingress, "ingress")?;
+        let mut ingresses = BTreeMap::new();
+        for ingress in self.ingresses {
+            let kind = ingress.caps().kind;
+            if ingresses.insert(kind, ingress).is_some() {
+                return Err(RegistryError::Duplicate(format!("ingress {kind}")));
+            }
+        }
+        let only_one = ingresses.keys().next().copied().filter(|_| ingresses.len() == 1);
+        let default_ingress = self.default_ingress.or(only_one);
+        let default_ingress = default_ingress.filter(|kind| ingresses.contains_key(kind));
+        let default_ingress = default_ingress.ok_or(RegistryError::Missing("ingress"))?;
         let probe = only(self.probe, "health probe")?;
         let certs = match (self.certs.is_empty(), issuers.is_empty()) {
             (true, true) => None,
             _ => Some(only(self.certs, "certificate store")?),
         };
-        Ok(Registry { runtimes, ingress, probe, strategies, issuers, certs })
+        Ok(Registry { runtimes, ingresses, default_ingress, probe, strategies, issuers, certs })
     }
 }
 

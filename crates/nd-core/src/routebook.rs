@@ -1,5 +1,7 @@
 //! One book for the routes of all apps: it merges them into one numbered state and waits until that serves.
 
+mod books;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +15,13 @@ use crate::model::RoutesServing;
 use crate::ports::{Applied, Ingress, PortError, PortErrorKind, PortResult};
 use crate::routes::AppRoutes;
 
+pub(crate) use books::Books;
+
 /// How long the ingress may take until a state serves.
 const APPLY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// A state that an ingress did not take is offered to it again after this time, unless there is another one before.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// The routes of all apps.
 pub struct RouteBook {
@@ -32,6 +39,8 @@ struct Book {
     tls: Arc<TlsState>,
     /// Whether certificates have been set since the daemon began: until then they stay as they serve.
     knows_tls: bool,
+    /// Whether what serves has been taken over.
+    has_inherited: bool,
     /// Counts the changes; a change is served when an outcome has its number or a higher one.
     version: u64,
 }
@@ -75,6 +84,22 @@ impl RouteBook {
             generation: applied.generation,
             faults: applied.faults.into_iter().filter(|fault| fault.app.as_ref() == Some(app)).collect(),
         })
+    }
+
+    /// Takes away the routes of an app, if this book has them, and returns when that serves.
+    ///
+    /// # Errors
+    /// As [`RouteBook::set`].
+    pub(crate) async fn let_go(&self, app: &AppName) -> PortResult<()> {
+        // Only then it is known what it has.
+        let mut outcomes = self.outcome.subscribe();
+        let begun = outcomes.wait_for(|_| self.book.lock().has_inherited);
+        tokio::time::timeout(APPLY_DEADLINE, begun).await.map(drop).ok();
+        let has_it = {
+            let book = self.book.lock();
+            book.apps.contains_key(app) || book.unsettled.contains(app)
+        };
+        if has_it { self.set(app, None).await.map(drop) } else { Ok(()) }
     }
 
     /// Changes where TLS is spoken, its certificates or what is said to certificate authorities, and returns when that
@@ -121,13 +146,19 @@ impl RouteBook {
     pub async fn run(&self, shutdown: &CancellationToken) {
         let Some(serving) = shutdown.run_until_cancelled(self.serving()).await else { return };
         self.book.lock().inherit(&serving);
+        // Whoever waits for just that is woken.
+        self.outcome.send_modify(|_| {});
         let mut generation = serving.generation;
-        let mut tried = 0;
+        let (mut tried, mut failed) = (0, false);
         loop {
             let (version, state) = self.merged(generation.next());
             if version == tried {
-                match shutdown.run_until_cancelled(self.changed.notified()).await {
-                    Some(()) => continue,
+                let again = if failed { AGAIN } else { Duration::MAX };
+                let changed = tokio::time::timeout(again, self.changed.notified());
+                match shutdown.run_until_cancelled(changed).await {
+                    Some(Ok(())) => continue,
+                    // What was to be let go must not come back with a server that comes back.
+                    Some(Err(_)) => {}
                     None => return,
                 }
             }
@@ -135,6 +166,7 @@ impl RouteBook {
             generation = generation.next();
             let result = self.apply(state).await;
             let outgrown = result.as_ref().is_err_and(|error| error.kind == PortErrorKind::Conflict);
+            failed = result.is_err();
             let result = result.map_err(|error| (error.kind, error.to_string()));
             self.outcome.send_replace(Outcome { version, result: Some(result) });
             if outgrown {
@@ -194,9 +226,11 @@ impl Book {
                 host_ports: serving.host_ports.iter().filter(|port| ours(&port.app)).cloned().collect(),
                 units: service.backends.iter().map(|backend| backend.unit.clone()).collect(),
                 mix: 0,
+                ingress: None,
             };
             self.apps.insert(service.app.clone(), routes);
         }
         self.unsettled.clear();
+        self.has_inherited = true;
     }
 }

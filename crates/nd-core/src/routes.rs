@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use nd_types::{
-    AppName, AppProtocol, Availability, Backend, Gate, HostPattern, HostPort, PathPrefix, ReleaseId, Route,
-    RouteOptions, Service, Timestamp, UnitId,
+    AppName, AppProtocol, Availability, Backend, Gate, HostPattern, HostPort, IngressKind, PathPrefix,
+    ReleaseId, Route, RouteOptions, Service, Timestamp, UnitId,
 };
 
 use crate::spec::AppSpec;
@@ -23,6 +23,8 @@ pub struct AppRoutes {
     pub units: Vec<UnitId>,
     /// Which mix of two releases this is, where it is one of those that a deployment goes through.
     pub mix: u16,
+    /// What brings the requests; what the daemon does so by itself where it is absent.
+    pub ingress: Option<IngressKind>,
 }
 
 impl AppRoutes {
@@ -61,7 +63,7 @@ impl AppRoutes {
             split: None,
             tls: Arc::default(),
         };
-        Self { service, routes, host_ports, units: Vec::new(), mix: 0 }
+        Self { service, routes, host_ports, units: Vec::new(), mix: 0, ingress: None }
     }
 
     /// Adds a unit that serves since `started` and speaks `protocol`, at its address where it has one.

@@ -122,6 +122,11 @@ impl From<EngineError> for Refusal {
                 plain(StatusCode::CONFLICT, "ND1103").fix(format!("nextdeploy status {by}"))
             }
             EngineError::NoRuntime(_) => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1104"),
+            EngineError::IngressLacks { .. } => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1121"),
+            EngineError::Ingress(error) => {
+                let fix = error.fix.into_iter().collect();
+                Self { fix, ..plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1122") }
+            }
             EngineError::Strategy(..) => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1105"),
             EngineError::NothingToRollBackTo(_) => {
                 plain(StatusCode::CONFLICT, "ND1106").fix("nextdeploy deployments")

@@ -58,6 +58,7 @@ fn flat_routes(router: Routes) -> Routes {
     router
         .route("/deploy", post(flat::deploy))
         .route("/swap", post(flat::swap))
+        .route("/proxy/configure", post(flat::configure_proxy))
         .route("/stop", post(flat::stop))
         .route("/restart", post(flat::restart))
         .route("/status", get(flat::status))

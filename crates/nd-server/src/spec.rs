@@ -14,6 +14,7 @@ use nd_api::Manifest;
 use nd_api::manifest::{Environment, Instances};
 use nd_api::v1::FieldError;
 use nd_core::spec::AppSpec;
+use nd_types::IngressKind;
 
 use crate::identity::Caller;
 use crate::refusal::Refusal;
@@ -42,6 +43,7 @@ pub(crate) struct Built {
     pub(crate) spec: AppSpec,
     pub(crate) replicas: Option<u16>,
     pub(crate) protected: Option<bool>,
+    pub(crate) ingress: Option<IngressKind>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -62,7 +64,8 @@ pub(crate) fn build(manifest: &Manifest, context: &Context<'_>) -> Result<Built,
     policy::restart(manifest, &mut spec, &mut notes)?;
     policy::rollout(manifest, &mut spec);
     let replicas = manifest.scale.instances.map(instances);
-    Ok(Built { spec, replicas, protected: manifest.app.deletion_protection, notes })
+    let ingress = manifest.app.proxy_type.map(IngressKind::from);
+    Ok(Built { spec, replicas, protected: manifest.app.deletion_protection, ingress, notes })
 }
 
 /// How many instances a word or number means on this host.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nd_types::IngressKind;
 use serde::{Deserialize, Serialize};
 
 /// Why a word is not one of those expected.
@@ -91,6 +92,38 @@ words! {
         Staging = "staging" | "stage",
         /// Production.
         Prod = "prod" | "production",
+    }
+}
+
+words! {
+    /// What brings requests to an app.
+    ProxyType {
+        /// The daemon's own proxy.
+        Embedded = "embedded",
+        /// A Caddy beside the daemon, through its admin API.
+        Caddy = "caddy",
+        /// An nginx beside the daemon, through a file that it includes.
+        Nginx = "nginx",
+    }
+}
+
+impl From<ProxyType> for IngressKind {
+    fn from(proxy: ProxyType) -> Self {
+        match proxy {
+            ProxyType::Embedded => Self::Embedded,
+            ProxyType::Caddy => Self::Caddy,
+            ProxyType::Nginx => Self::Nginx,
+        }
+    }
+}
+
+impl From<IngressKind> for ProxyType {
+    fn from(kind: IngressKind) -> Self {
+        match kind {
+            IngressKind::Embedded => Self::Embedded,
+            IngressKind::Caddy => Self::Caddy,
+            IngressKind::Nginx => Self::Nginx,
+        }
     }
 }
 

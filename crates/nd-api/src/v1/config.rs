@@ -3,7 +3,7 @@
 use nd_types::{ReleaseId, StrategyName};
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::RestartPolicy;
+use crate::manifest::{ProxyType, RestartPolicy};
 
 /// How the instances of an app's release run. Values of variables are never shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct AppConfigView {
     /// Whether it has these ports itself, without the proxy in front; then no route leads to it either.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
+    /// What brings its requests, where that is not the daemon's own proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_type: Option<ProxyType>,
     /// Whether destroying it needs force.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deletion_protection: bool,

@@ -53,6 +53,7 @@ fn what_runs(view: &AppView, rows: &mut Rows<'_>) {
     rows.row("variables", config.variables.join(" "));
     rows.row("volumes", config.volumes.join(", "));
     rows.row("limits", limits(&config.limits));
+    rows.row("proxy", config.proxy_type.map(|proxy| proxy.to_string()));
     rows.row("protected", config.deletion_protection.then(|| "destroy needs --force".to_owned()));
     let kept: Vec<_> = config.kept_releases.iter().map(ToString::to_string).collect();
     rows.row("kept", kept.join(" "));

@@ -18,11 +18,12 @@ pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Option<App> {
     let port = keys.get("port").and_then(|field| field.parsed(d));
     let protocol = keys.get("protocol").and_then(|field| field.word(d));
     let domain = keys.get("domain").and_then(|field| domain(&field, d));
+    let proxy_type = keys.get("proxy_type").and_then(|field| field.word(d));
     let environment = keys.get("environment").and_then(|field| field.word(d));
     let deletion_protection = keys.get("deletion_protection").and_then(|field| field.flag(d));
     let resources = keys.get("resources").map(|field| resources(&field, d)).unwrap_or_default();
     keys.finish(d);
-    Some(App { name: name?, port, protocol, domain, environment, deletion_protection, resources })
+    Some(App { name: name?, port, protocol, domain, proxy_type, environment, deletion_protection, resources })
 }
 
 /// A host name, or the original tool's block with its `name`.

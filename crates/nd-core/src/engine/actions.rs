@@ -18,8 +18,8 @@ use crate::model::{
     Action, ActionEnd, ActionError, AppModel, CheckReport, Fact, NotReady, RoutesServing, Started, UnitAction,
 };
 use crate::ports::{
-    PortError, PortErrorKind, PortResult, Prepared, Progress, Runtime, Scope, UnitObserved, UnitSpec,
-    UnitStatus, within,
+    DrainReport, PortError, PortErrorKind, PortResult, Prepared, Progress, Runtime, Scope, UnitObserved,
+    UnitSpec, UnitStatus, within,
 };
 use crate::routes::AppRoutes;
 use crate::spec::AppSpec;
@@ -47,6 +47,7 @@ pub(crate) struct Context {
     /// Every runtime that a unit of the app may be in, and whether the release that serves, or is to, runs there.
     kinds: Vec<(RuntimeKind, bool)>,
     deployment: Option<nd_types::DeploymentId>,
+    ingress: Option<nd_types::IngressKind>,
     drain: Duration,
     /// Cancelled when nobody waits for the unit to become ready any more.
     wait: CancellationToken,
@@ -69,6 +70,7 @@ impl Context {
             prepared: known.and_then(|release| release.prepared.clone()).unwrap_or_default(),
             spec,
             kinds: shared.registry.runtimes().map(|(kind, _)| (kind, runs_in(model, kind))).collect(),
+            ingress: model.record().ingress,
             deployment: model.record().rollout.as_ref().map(|rollout| rollout.deployment.clone()),
         }
     }
@@ -121,7 +123,7 @@ async fn attempt(shared: &Arc<Shared>, context: &Context, action: Action) -> Act
         }
         Action::Withdraw => ActionEnd::Withdrawn(apply(shared, &context.app, None).await.map(|_| ())),
         Action::Measure => {
-            let traffic = shared.registry.ingress().traffic(&context.app);
+            let traffic = async { shared.registry.ingress(context.ingress)?.traffic(&context.app).await };
             let result = within("read what became of requests", GLANCE_AT_TRAFFIC, traffic).await;
             ActionEnd::Measured(result.map_err(|error| failed(&error)))
         }
@@ -156,8 +158,7 @@ async fn perform_on(shared: &Arc<Shared>, context: &Context, unit: UnitId, actio
             ActionEnd::Warmed(unit, result)
         }
         UnitAction::Drain => {
-            let ingress = shared.registry.ingress();
-            let drained = ingress.drain(std::slice::from_ref(&unit), context.drain);
+            let drained = drain(shared, &unit, context.drain);
             let result = within("drain", context.drain + CALL, drained).await;
             ActionEnd::Drained(unit, result.map_err(|error| failed(&error)))
         }
@@ -170,6 +171,20 @@ async fn perform_on(shared: &Arc<Shared>, context: &Context, unit: UnitId, actio
             ActionEnd::Removed(unit, result.map_err(|error| failed(&error)))
         }
     }
+}
+
+/// Waits for the requests that each ingress has in flight on the unit: its app may have moved from one to another.
+async fn drain(shared: &Shared, unit: &UnitId, deadline: Duration) -> PortResult<DrainReport> {
+    let unit = std::slice::from_ref(unit);
+    let drains = shared.registry.ingresses().map(|(_, ingress)| ingress.drain(unit, deadline));
+    let reports = try_join_all(drains).await?;
+    let sum = |of: fn(&DrainReport) -> u64| reports.iter().map(of).sum();
+    Ok(DrainReport {
+        finished: sum(|report| report.finished),
+        cut: sum(|report| report.cut),
+        websockets_closed: sum(|report| report.websockets_closed),
+        websockets_cut: sum(|report| report.websockets_cut),
+    })
 }
 
 /// Whether ending the action in the middle loses nothing but time.
@@ -284,7 +299,7 @@ async fn apply(
     app: &AppName,
     routes: Option<AppRoutes>,
 ) -> Result<RoutesServing, ActionError> {
-    shared.book.set(app, routes).await.map_err(|error| failed(&error))
+    shared.books.set(app, routes).await.map_err(|error| failed(&error))
 }
 
 pub(crate) fn runtime_of(shared: &Shared, context: &Context) -> PortResult<Arc<dyn Runtime>> {

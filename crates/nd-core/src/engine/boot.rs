@@ -16,7 +16,7 @@ use crate::model::AppModel;
 use crate::ports::{LogCollector, PortError, StateStore};
 use crate::records::{AppRecord, DaemonRecord, DeploymentRecord, Record, ReleaseRecord, RunIntent};
 use crate::registry::Registry;
-use crate::routebook::RouteBook;
+use crate::routebook::Books;
 use crate::spec::AppSpec;
 
 /// One app as it was stored.
@@ -69,7 +69,7 @@ pub(crate) async fn load(
         resting.push((model, desk));
     }
     Ok(Shared {
-        book: RouteBook::new(Arc::clone(registry.ingress()), known.keys().cloned()),
+        books: Books::new(&registry, &known.keys().cloned().collect::<Vec<_>>()),
         registry,
         store,
         clock,
@@ -88,15 +88,16 @@ pub(crate) async fn load(
     })
 }
 
-/// What an ingress that has outlived its daemon serves; nothing where it cannot say.
+/// What every ingress that has outlived its daemon serves; nothing of one that cannot say.
 async fn inherited(registry: &Registry) -> Vec<Service> {
-    match registry.ingress().serving().await {
-        Ok(state) => state.services.clone(),
-        Err(error) => {
-            tracing::warn!(%error, "ask the ingress what it serves");
-            Vec::new()
+    let mut services = Vec::new();
+    for (kind, ingress) in registry.ingresses() {
+        match ingress.serving().await {
+            Ok(state) => services.extend(state.services.iter().cloned()),
+            Err(error) => tracing::warn!(%kind, %error, "ask the ingress what it serves"),
         }
     }
+    services
 }
 
 /// One app's model as it is stored now; `None` when it is stored nowhere.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{AppName, DeploymentId, ReleaseId, StrategyName, Timestamp};
+use nd_types::{AppName, DeploymentId, IngressKind, ReleaseId, StrategyName, Timestamp};
 
 use super::choose::{choose_strategy, time_limit};
 use super::error::EngineError;
@@ -33,6 +33,8 @@ pub struct DeployRequest {
     pub replicas: Option<u16>,
     /// Whether the app is protected from removal; as before when absent.
     pub protected: Option<bool>,
+    /// What brings its requests; the same as before when absent.
+    pub ingress: Option<IngressKind>,
     /// A login for the registry of the image.
     pub auth: Option<RegistryAuth>,
     /// Who asks.
@@ -60,6 +62,7 @@ impl DeployRequest {
             spec,
             replicas: None,
             protected: None,
+            ingress: None,
             auth: None,
             actor: actor.to_owned(),
             message: None,
@@ -145,6 +148,9 @@ impl Shared {
             spec: (&request.spec).into(),
         };
         self.claims.check(&request.app, &request.spec)?;
+        let status = self.entry(&request.app).map(|entry| Arc::clone(&entry.status.borrow()));
+        let kind = self.check_features(request.ingress, status.as_deref(), &request.spec)?;
+        self.check_there(kind).await?;
         let known = self.entry(&request.app).is_some();
         let entry = self.entry_or_new(&request.app);
         if let Some(auth) = request.auth.clone() {
@@ -171,6 +177,7 @@ impl Shared {
             // What has served before need not be tried, and whoever goes back is in a hurry.
             spec.strategy = None;
         }
+        self.check_features(None, Some(&status), &spec)?;
         let wish = DeployRequest { message, request, lock_wait, ..DeployRequest::new(&app, spec, &actor) };
         self.begin(&entry, &wish, release, None).await
     }
@@ -269,6 +276,7 @@ impl Shared {
             release: new.map(|release| ReleaseRecord { deployment: Some(id), ..release }),
             replicas: request.replicas,
             protected: request.protected,
+            ingress: request.ingress,
             deadline: later(now, limit),
         })
     }
@@ -278,9 +286,11 @@ impl Shared {
         app: &AppName,
         spec: &AppSpec,
         replicas: Option<u16>,
+        ingress: Option<IngressKind>,
     ) -> Result<PlannedDeploy, EngineError> {
         self.claims.check(app, spec)?;
         let status = self.entry(app).map(|entry| Arc::clone(&entry.status.borrow()));
+        self.check_features(ingress, status.as_deref(), spec)?;
         let fixed = status.as_ref().and_then(|status| status.fixed_port);
         let (strategy, reason) = choose_strategy(self, spec, status.as_deref(), fixed)?;
         let new = random(ReleaseId::random())?;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use nd_types::{AppName, DeploymentId, RuntimeKind, StrategyName, Timestamp};
+use nd_types::{AppName, DeploymentId, IngressKind, RuntimeKind, StrategyName, Timestamp};
 
 use crate::model::edit::EditError;
 use crate::ports::PortError;
@@ -55,6 +55,17 @@ pub enum EngineError {
     /// No such runtime is registered.
     #[error("runtime {0} is not available in this daemon")]
     NoRuntime(RuntimeKind),
+    /// What brings the app's requests cannot do what it asks for.
+    #[error("{kind} cannot do {what}; take it out, or use `proxy_type: embedded`")]
+    IngressLacks {
+        /// The ingress.
+        kind: IngressKind,
+        /// What it was asked for, in the words of `nextdeploy.yml`.
+        what: String,
+    },
+    /// What is to bring the app's requests is not there.
+    #[error("{0}")]
+    Ingress(PortError),
     /// The strategy that was asked for cannot be used.
     #[error("strategy {0} cannot be used: {1}; use `strategy: recreate`")]
     Strategy(StrategyName, String),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
-use nd_types::{AppName, DaemonId, DeploymentId, EdgeState, Gate, RuntimeKind, UnitId};
+use nd_types::{AppName, DaemonId, DeploymentId, EdgeState, Gate, IngressKind, RuntimeKind, UnitId};
 use tokio::sync::broadcast;
 
 use super::deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackRequest};
@@ -61,8 +61,9 @@ impl EngineHandle {
         app: &AppName,
         spec: &AppSpec,
         replicas: Option<u16>,
+        ingress: Option<IngressKind>,
     ) -> Result<PlannedDeploy, EngineError> {
-        self.shared.plan(app, spec, replicas)
+        self.shared.plan(app, spec, replicas, ingress)
     }
 
     /// Makes an earlier release serve again, whole: image or command, environment, routes and limits.
@@ -163,8 +164,9 @@ impl EngineHandle {
     /// Lets requests of an app come through, wait, or be told to come back later.
     ///
     /// # Errors
-    /// When the app is unknown.
+    /// When the app is unknown, or what brings its requests cannot let them wait.
     pub async fn set_gate(&self, app: &AppName, gate: Gate, actor: &str) -> Result<u64, EngineError> {
+        self.shared.check_gate(self.status(app).as_deref(), gate)?;
         self.edit(app, Edit::Gate(gate), actor).await
     }
 
@@ -173,10 +175,40 @@ impl EngineHandle {
     /// # Errors
     /// When the ingress does not say, or not in time.
     pub async fn edge(&self) -> PortResult<Arc<EdgeState>> {
-        match tokio::time::timeout(STATS, self.shared.registry.ingress().serving()).await {
-            Ok(state) => state,
-            Err(_) => Err(PortError::new(PortErrorKind::Timeout, "routes: the proxy does not answer")),
+        self.shared.edge().await
+    }
+
+    /// Has another ingress bring an app's requests: the new one serves it first, then the one before lets go. No instance is
+    /// started anew. Answers the number of the wish.
+    ///
+    /// # Errors
+    /// When the app is unknown, or the ingress is not there or cannot do what the app asks for.
+    pub async fn set_ingress(
+        &self,
+        app: &AppName,
+        kind: IngressKind,
+        actor: &str,
+    ) -> Result<u64, EngineError> {
+        let status = self.status(app).ok_or_else(|| EngineError::UnknownApp(app.clone()))?;
+        if let Some(spec) = &status.spec {
+            self.shared.check_features(Some(kind), Some(&status), spec)?;
         }
+        self.shared.check_there(kind).await?;
+        self.edit(app, Edit::Ingress(kind), actor).await
+    }
+
+    /// Whether this ingress is part of the engine and could take routes now.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it.
+    pub async fn check_ingress(&self, kind: IngressKind) -> Result<(), EngineError> {
+        self.shared.check_there(kind).await
+    }
+
+    /// The ingress that brings an app's requests.
+    #[must_use]
+    pub fn ingress_of(&self, status: &AppStatus) -> IngressKind {
+        status.ingress.unwrap_or_else(|| self.shared.registry.default_ingress())
     }
 
     /// Removes the app with its instances and releases; one that is protected only with `force`.
@@ -278,10 +310,23 @@ impl EngineHandle {
         within("read the figures of a unit", STATS, runtime.stats(unit)).await
     }
 
-    /// Where the ingress serves HTTP.
+    /// Where the usual ingress serves HTTP.
     #[must_use]
     pub fn http_addr(&self) -> SocketAddr {
-        self.shared.registry.ingress().http_addr()
+        self.address_of(None)
+    }
+
+    /// Where the ingress of an app serves HTTP.
+    #[must_use]
+    pub fn http_addr_of(&self, status: &AppStatus) -> SocketAddr {
+        self.address_of(status.ingress)
+    }
+
+    fn address_of(&self, kind: Option<IngressKind>) -> SocketAddr {
+        let registry = &self.shared.registry;
+        let ingress = registry.ingress(kind).or_else(|_| registry.ingress(None));
+        // The usual one is always there.
+        ingress.map_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 80)), |ingress| ingress.http_addr())
     }
 
     /// The address under which users reach the app: its first domain, else its first host port, else
@@ -294,7 +339,7 @@ impl EngineHandle {
         if portless {
             return None;
         }
-        let port = self.http_addr().port();
+        let port = self.http_addr_of(status).port();
         let suffix = if port == 80 { String::new() } else { format!(":{port}") };
         if let Some(route) = spec.routes.iter().find(|route| route.is_place()) {
             let path = route.path.as_str().trim_end_matches('/');

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nd_supervise::{Clock, TaskFailure, TaskSet};
-use nd_types::{AppName, DaemonId, DeploymentId, ReleaseId, UnitId};
+use nd_types::{AppName, DaemonId, DeploymentId, IngressKind, ReleaseId, UnitId};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::StreamExt;
@@ -20,7 +20,7 @@ use crate::model::{ActionEnd, AppModel, AppStatus, Now};
 use crate::ports::{HintKind, LogCollector, RegistryAuth, Runtime, StateStore, within};
 use crate::records::DeploymentRecord;
 use crate::registry::Registry;
-use crate::routebook::RouteBook;
+use crate::routebook::Books;
 
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) collector: Option<Arc<dyn LogCollector>>,
     pub(crate) daemon: DaemonId,
     pub(crate) bus: EventBus,
-    pub(crate) book: RouteBook,
+    pub(crate) books: Books,
     pub(crate) tasks: TaskSet,
     pub(crate) stop: CancellationToken,
     pub(crate) claims: Claims,
@@ -157,13 +157,18 @@ pub(crate) fn open(model: &AppModel) -> (AppEntry, Desk) {
     (entry, Desk { mailbox, messages: Arc::new(tokio::sync::Mutex::new(messages)), publish })
 }
 
-/// Serves the book of routes until `shutdown`, also after a panic of the ingress.
-pub(crate) async fn serve_routes(shared: Arc<Shared>, shutdown: CancellationToken) {
+/// Serves the book of one ingress until `shutdown`, also after a panic of the ingress.
+pub(crate) async fn serve_routes(shared: Arc<Shared>, kind: IngressKind, shutdown: CancellationToken) {
     loop {
         let (worker, until) = (Arc::clone(&shared), shutdown.clone());
-        let ended = shared.tasks.spawn_with("route-book", async move { worker.book.run(&until).await }).await;
+        let serve = async move {
+            if let Some(book) = worker.books.of(kind) {
+                book.run(&until).await;
+            }
+        };
+        let ended = shared.tasks.spawn_with("route-book", serve).await;
         let Err(TaskFailure::Panicked(why)) = ended else { return };
-        tracing::error!(why, "the route book panicked; going on with what is in it");
+        tracing::error!(why, %kind, "the route book panicked; going on with what is in it");
         tokio::time::sleep(AFTER_PANIC).await;
     }
 }

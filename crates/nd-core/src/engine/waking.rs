@@ -11,16 +11,24 @@ use super::reconciler;
 use super::shared::Shared;
 use crate::model::AppPhase;
 use crate::model::edit::Edit;
+use crate::ports::{EdgeFeature, Ingress};
 
 /// The pause after an ingress that could not be asked.
 const REST: Duration = Duration::from_millis(500);
 
+/// Listens to every ingress behind which an app may sleep.
+pub(super) fn start(shared: &Arc<Shared>, shutdown: &CancellationToken) {
+    for (_, ingress) in shared.registry.ingresses().filter(|(_, one)| one.caps().has(EdgeFeature::Hold)) {
+        shared.tasks.spawn("wake", run(Arc::clone(shared), Arc::clone(ingress), shutdown.clone()));
+    }
+}
+
 /// Wakes whom somebody waits for, until `shutdown`.
-pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+async fn run(shared: Arc<Shared>, ingress: Arc<dyn Ingress>, shutdown: CancellationToken) {
     let wake = async {
         let mut known = BTreeSet::new();
         loop {
-            match shared.registry.ingress().wanted(&known).await {
+            match ingress.wanted(&known).await {
                 Ok(wanted) => {
                     for app in &wanted {
                         wake(&shared, app).await;

@@ -159,7 +159,7 @@ pub struct StopReport {
 }
 
 /// Routes that serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoutesServing {
     /// Since which state.
     pub generation: Generation,

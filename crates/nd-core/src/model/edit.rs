@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{DeploymentId, Gate, StrategyName, Timestamp};
+use nd_types::{DeploymentId, Gate, IngressKind, StrategyName, Timestamp};
 
 use super::steps::StepTracker;
 use super::{AppModel, Fact, Now, Release};
@@ -38,6 +38,8 @@ pub enum Edit {
     Scale(u16),
     /// Let requests come through, wait or be told to come back.
     Gate(Gate),
+    /// Have this bring its requests.
+    Ingress(IngressKind),
     /// Vanish.
     Remove {
         /// Also where the app is protected.
@@ -56,6 +58,8 @@ pub struct DeployEdit {
     pub replicas: Option<u16>,
     /// Whether the app is protected from removal; as before when absent.
     pub protected: Option<bool>,
+    /// What brings its requests; the same as before when absent.
+    pub ingress: Option<IngressKind>,
     /// When the attempt is given up.
     pub deadline: Timestamp,
 }
@@ -166,6 +170,10 @@ impl AppModel {
                 edited.record.gate = gate;
                 edited.change = Some(gate_change(self.record.gate, gate).to_owned());
             }
+            Edit::Ingress(kind) => {
+                edited.record.ingress = Some(kind);
+                edited.change = Some(format!("served by {kind}"));
+            }
             Edit::Scale(replicas) => {
                 let release = self.record.rollout.as_ref().map(|rollout| &rollout.release);
                 let spec = release.or(self.record.active.as_ref()).and_then(|release| self.spec_of(release));
@@ -211,7 +219,7 @@ impl AppModel {
         if let Some(rollout) = &self.record.rollout {
             return Err(EditError::Busy(rollout.deployment.clone()));
         }
-        let DeployEdit { mut deployment, release: new, replicas, protected, deadline } = deploy;
+        let DeployEdit { mut deployment, release: new, replicas, protected, ingress, deadline } = deploy;
         let release = deployment.release.clone();
         let again = self.record.run == RunIntent::Removed;
         if new.is_none() && (again || !self.releases.contains_key(&release)) {
@@ -235,6 +243,7 @@ impl AppModel {
         let spec = new.as_ref().map(|new| AppSpec::from(&new.spec));
         only_one(spec.as_ref().or_else(|| self.spec_of(&release).map(Arc::as_ref)), replicas)?;
         record.protected = protected.unwrap_or(record.protected);
+        record.ingress = ingress.or(record.ingress);
         let from_stopped = record.run == RunIntent::Stopped;
         record.run = RunIntent::Running;
         record.asleep = false;

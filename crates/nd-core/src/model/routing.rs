@@ -125,6 +125,7 @@ impl AppModel {
         let known = self.releases.get(release)?;
         let mut routes = AppRoutes::new(self.app(), release, &known.spec, availability);
         routes.service.gate = self.record.gate;
+        routes.ingress = self.record.ingress;
         if known.portless {
             routes.routes.clear();
         }

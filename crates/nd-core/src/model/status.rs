@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use nd_types::{AppName, DeploymentId, ExitStatus, Gate, ReleaseId, Timestamp, UnitId};
+use nd_types::{AppName, DeploymentId, ExitStatus, Gate, IngressKind, ReleaseId, Timestamp, UnitId};
 
 use super::AppModel;
 use super::canary::CanaryStatus;
@@ -96,6 +96,8 @@ pub struct AppStatus {
     pub protected: bool,
     /// What stands in front of it.
     pub gate: Gate,
+    /// What brings its requests; what the daemon does so by itself where it is absent.
+    pub ingress: Option<IngressKind>,
     /// Its units that exist, in the order of their ids.
     pub units: Vec<UnitView>,
     /// When its intent last changed.
@@ -156,6 +158,7 @@ impl AppModel {
             fixed_port: record.fixed_port,
             protected: record.protected,
             gate: record.gate,
+            ingress: record.ingress,
             units: self
                 .units
                 .iter()

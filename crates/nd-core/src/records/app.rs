@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use nd_types::{AppName, DeploymentId, Gate, ReleaseId, StrategyName, Timestamp};
+use nd_types::{AppName, DeploymentId, Gate, IngressKind, ReleaseId, StrategyName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::Diagnosis;
@@ -47,6 +47,9 @@ pub struct AppRecord {
     /// What stands in front of it.
     #[serde(default, skip_serializing_if = "Gate::is_open")]
     pub gate: Gate,
+    /// What brings requests to it; what the daemon does so by itself where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<IngressKind>,
     /// Since when the mirror serves in the place of a unit that has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failover: Option<Timestamp>,
@@ -74,6 +77,7 @@ impl AppRecord {
             protected: false,
             bake: None,
             gate: Gate::Open,
+            ingress: None,
             failover: None,
             updated_at: now,
         }

@@ -148,7 +148,7 @@ async fn an_app_with_a_writable_volume_is_swapped_without_two_versions_at_once()
     let (world, shop) = (World::new(), app("shop"));
     let daemon = world.daemon().await?;
     let old = daemon.serve(&shop, with_volume(web(""))).await?;
-    let planned = daemon.engine.plan(&shop, &with_volume(web("")), None)?;
+    let planned = daemon.engine.plan(&shop, &with_volume(web("")), None, None)?;
     assert_eq!(planned.strategy, StrategyName::Recreate);
     assert!(planned.reason.unwrap().contains("/data is writable"));
     assert!(planned.plan.stages.concat().contains(&Step::Apply(vec![])), "requests are held");
@@ -243,7 +243,7 @@ async fn a_rollback_without_an_earlier_release_is_refused() -> TestResult {
 async fn the_plan_that_is_shown_touches_nothing() -> TestResult {
     let (world, shop) = (World::new(), app("shop"));
     let daemon = world.daemon().await?;
-    let planned = daemon.engine.plan(&shop, &web(""), Some(2))?;
+    let planned = daemon.engine.plan(&shop, &web(""), Some(2), None)?;
     assert_eq!(planned.strategy, StrategyName::BlueGreen);
     assert_eq!(planned.plan.units().len(), 2);
     assert!(daemon.engine.status(&shop).is_none());

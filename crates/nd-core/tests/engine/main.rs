@@ -15,6 +15,7 @@ mod deploying;
 mod failing;
 mod following;
 mod kills;
+mod moving;
 mod sleeping;
 mod storing;
 mod trouble;

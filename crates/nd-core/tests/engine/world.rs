@@ -15,7 +15,7 @@ use nd_core::{Engine, Registry};
 use nd_supervise::{CancellationToken, TaskHandle, TaskSet};
 use nd_testkit::fake::{Behaviour, Cable, FakeIngress, FakeNetwork, FakeProbe, FakeRuntime};
 use nd_testkit::{MemoryStore, TestClock};
-use nd_types::{AppName, HostPortProtocol, ReleaseId, RuntimeKind, UnitId};
+use nd_types::{AppName, HostPortProtocol, IngressKind, ReleaseId, RuntimeKind, UnitId};
 
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) docker: Arc<FakeRuntime>,
     pub(crate) process: Arc<FakeRuntime>,
     pub(crate) ingress: Arc<FakeIngress>,
+    /// Another one, which can do less.
+    pub(crate) caddy: Arc<FakeIngress>,
     pub(crate) network: FakeNetwork,
     pub(crate) store: MemoryStore,
     pub(crate) clock: Arc<TestClock>,
@@ -47,6 +49,7 @@ impl World {
             docker: Arc::new(FakeRuntime::new(RuntimeKind::Docker, &network, clock.clone())),
             process: Arc::new(FakeRuntime::new(RuntimeKind::Process, &network, clock.clone())),
             ingress: Arc::new(FakeIngress::new()),
+            caddy: Arc::new(FakeIngress::of(IngressKind::Caddy, &[])),
             network,
             store: MemoryStore::new(),
             clock,
@@ -69,6 +72,8 @@ impl World {
             .runtime(cable.runtime(self.docker.clone()))
             .runtime(cable.runtime(self.process.clone()))
             .ingress(cable.ingress(self.ingress.clone()))
+            .ingress(cable.ingress(self.caddy.clone()))
+            .default_ingress(IngressKind::Embedded)
             .probe(Arc::new(FakeProbe::new(&self.network)))
             .strategy(Arc::new(BlueGreen))
             .strategy(Arc::new(Recreate))

@@ -95,6 +95,7 @@ fn the_record_of_an_app_is_kept() -> Outcome {
         restart_gently: false,
         fixed_port: NonZeroU16::new(3000),
         protected: false,
+        ingress: None,
         bake: Some(BakeRecord {
             deployment: "dpl_7e2j1z9".parse()?,
             previous: "7e2j1z".parse()?,

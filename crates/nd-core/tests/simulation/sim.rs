@@ -324,6 +324,7 @@ impl Sim {
             release: record,
             replicas,
             protected: None,
+            ingress: None,
             deadline,
         })))
     }

@@ -26,7 +26,7 @@ pub(super) fn with(
     let hosts = table::hosts(state);
     let (open, mut faults) = ports::open(before, state, "Caddy");
     clean(&mut config);
-    if hosts.is_empty() && open.is_empty() {
+    if state.services.is_empty() {
         return (config, faults);
     }
     let Some(servers) = servers(&mut config) else { return (config, faults) };

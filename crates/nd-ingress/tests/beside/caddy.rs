@@ -93,3 +93,26 @@ async fn an_admin_api_that_is_off_is_named_with_what_to_do() -> Result {
     assert_eq!(ask(server.site, "user.localhost").await?, (200, "user".to_owned()));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apps_are_served_over_tls_with_certificates_of_caddys_own() -> Result {
+    let (mut server, app) = (CaddyServer::start()?, App::start().await?);
+    let https = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let ports = format!("{{\n\thttp_port {}\n\thttps_port {}\n", server.http.port(), https.port());
+    let text = fs::read_to_string(server.caddyfile())?;
+    fs::write(server.caddyfile(), text.replacen("{\n", &ports, 1))?;
+    server.kill();
+    server.launch()?;
+
+    let settings = CaddySettings { admin: server.admin(), http: server.http, https: Some(https) };
+    let ingress = caddy_ingress(settings, server.folder().join("kept"))?;
+    ingress.apply(state(1, &[APP], Some(app.address))?).await?;
+    assert_eq!(ask(server.http, APP).await?.0, 308, "it leads to the other one");
+    let (status, body) = ask(https, APP).await?;
+    assert_eq!((status, body.trim()), (400, "Client sent an HTTP request to an HTTPS server."));
+    assert_eq!(ask(server.site, "user.localhost").await?, (200, "user".to_owned()));
+
+    ingress.apply(state(2, &[], None)?).await?;
+    assert_eq!(ask(server.site, "user.localhost").await?, (200, "user".to_owned()));
+    Ok(())
+}

@@ -94,7 +94,9 @@ pub(super) fn unchanged(api: &Api, body: &DeployBody<Manifest>, built: &Built) -
     let runs = status.settled && status.phase == AppPhase::Running && status.rollout.is_none();
     // How a release takes over is not part of what it is.
     let asked = AppSpec { strategy: spec.strategy, rollout: spec.rollout.clone(), ..built.spec.clone() };
-    let same = asked == *spec && built.replicas.is_none_or(|replicas| replicas == status.replicas);
+    let same_ingress = built.ingress.is_none_or(|kind| kind == api.engine().ingress_of(&status));
+    let same =
+        same_ingress && asked == *spec && built.replicas.is_none_or(|replicas| replicas == status.replicas);
     if !(pinned && runs && same) {
         return None;
     }
@@ -121,6 +123,7 @@ pub(super) async fn begin(
         spec: built.spec,
         replicas: built.replicas,
         protected: built.protected,
+        ingress: built.ingress,
         auth: body.registry_auth.map(login).transpose()?,
         actor: caller.actor(),
         message: body.message,

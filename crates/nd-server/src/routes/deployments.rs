@@ -183,7 +183,7 @@ fn planned(
 ) -> Result<Json<PlanView>, Refusal> {
     let built = deploy::built(api, caller, body)?;
     let app = body.manifest.app.name.clone();
-    let planned = api.engine().plan(&app, &built.spec, built.replicas)?;
+    let planned = api.engine().plan(&app, &built.spec, built.replicas, built.ingress)?;
     let status = api.engine().status(&app);
     let before = status.as_ref().and_then(|status| status.spec.as_deref());
     let mut changes =

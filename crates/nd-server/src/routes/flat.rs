@@ -9,7 +9,8 @@ use axum::{Extension, Json};
 use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode, header};
 use nd_api::endpoints;
-use nd_api::flat::{AppSelector, DeployRequest, Envelope, ProxyType};
+use nd_api::flat::{AppSelector, ConfigureProxyRequest, DeployRequest, Envelope};
+use nd_api::manifest::{Manifest, ProxyType};
 use nd_api::v1::DeployBody;
 use nd_core::engine::{Accepted, EngineError};
 use nd_types::{AppName, DeploymentId};
@@ -57,6 +58,41 @@ pub(super) async fn swap(
     begin(&api, &caller, request, true).await
 }
 
+/// `POST /proxy/configure`: another domain or port is another release; another proxy alone starts no instance anew.
+pub(super) async fn configure_proxy(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let keyed = parts.extensions.get::<Keyed>().copied();
+    let asked: ConfigureProxyRequest = json(&parts.headers, body).await?;
+    let app = asked.app_name;
+    if asked.upstream.is_some() {
+        let what = "upstream: a server that is not managed here is not supported yet by this version";
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "ND1012", what));
+    }
+    if api.engine().status(&app).is_none() {
+        return Err(Refusal::unknown_app(&app));
+    }
+    if asked.domain.is_none() && asked.port.is_none() {
+        let proxy =
+            asked.proxy_type.ok_or_else(|| Refusal::invalid("domain, port or proxy_type is missing"))?;
+        let revision = api.engine().set_ingress(&app, proxy.into(), &caller.actor()).await?;
+        return settled(&api, &app, revision, "Proxy configured").await;
+    }
+    let mut manifest = Manifest::new(app.clone());
+    manifest.app.domain = asked.domain;
+    manifest.app.port = asked.port;
+    manifest.app.proxy_type = asked.proxy_type;
+    let manifest = serde_json::to_value(manifest).map_err(Refusal::invalid)?;
+    let body = DeployBody { inherit: true, lock_wait_ms: Some(0), ..DeployBody::new(manifest) };
+    let (body, notes) = deploy::checked(body).map_err(|refusal| as_invalid(&refusal))?;
+    let built = deploy::built(&api, &caller, &body)?;
+    let accepted = deploy::begin(&api, &caller, body, built, notes.clone(), keyed).await?;
+    started(&api, &app, "Deployment started", &accepted.deployment, notes)
+}
+
 pub(super) async fn stop(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -95,11 +131,14 @@ async fn begin(api: &Api, caller: &Caller, request: Request, inherit: bool) -> R
     let keyed = parts.extensions.get::<Keyed>().copied();
     let wait = query::<DeployQuery>(&parts)?.wait;
     let asked: DeployRequest = json(&parts.headers, body).await?;
-    let (app, proxy) = (asked.app_name.clone(), asked.proxy_type.unwrap_or_default());
+    let (app, mut asked) = (asked.app_name.clone(), asked);
+    let other = other_proxy(api, asked.proxy_type).await;
+    if other.is_some() {
+        asked.proxy_type = Some(ProxyType::Embedded);
+    }
     let manifest = serde_json::to_value(asked.into_manifest()).map_err(Refusal::invalid)?;
     let body = DeployBody { inherit, lock_wait_ms: (!wait).then_some(0), ..DeployBody::new(manifest) };
     let (body, mut notes) = deploy::checked(body).map_err(|refusal| as_invalid(&refusal))?;
-    let other = other_proxy(proxy);
     notes.extend(other.clone());
     let built = deploy::built(api, caller, &body)?;
     let accepted = deploy::begin(api, caller, body, built, notes.clone(), keyed).await?;
@@ -133,13 +172,11 @@ fn as_invalid(refusal: &Refusal) -> Refusal {
     Refusal::invalid(reasons.join("; "))
 }
 
-fn other_proxy(proxy: ProxyType) -> Option<String> {
-    let name = match proxy {
-        ProxyType::Embedded => return None,
-        ProxyType::Caddy => "caddy",
-        ProxyType::Nginx => "nginx",
-    };
-    Some(format!("proxy_type {name} is not available; the app is served by the embedded proxy"))
+/// What is to be said where the proxy that was asked for is not there: the app is deployed all the same.
+async fn other_proxy(api: &Api, asked: Option<ProxyType>) -> Option<String> {
+    let asked = asked.filter(|asked| *asked != ProxyType::Embedded)?;
+    let error = api.engine().check_ingress(asked.into()).await.err()?;
+    Some(format!("proxy_type {asked} is not available; the app is served by the embedded proxy ({error})"))
 }
 
 fn answer(

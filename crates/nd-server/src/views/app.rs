@@ -225,7 +225,7 @@ fn domain(spec: Option<&AppSpec>) -> Option<String> {
 fn urls(api: &Api, status: &AppStatus) -> Vec<String> {
     let Some(first) = api.engine().url(status) else { return Vec::new() };
     let Some(spec) = status.spec.as_deref() else { return vec![first] };
-    let port = api.engine().http_addr().port();
+    let port = api.engine().http_addr_of(status).port();
     let suffix = if port == 80 { String::new() } else { format!(":{port}") };
     let routes =
         spec.routes.iter().filter(|route| route.is_place()).map(|route| {

@@ -1,5 +1,6 @@
 //! What a release says about how its instances run.
 
+use nd_api::manifest::ProxyType;
 use nd_api::v1::{AppConfigView, HealthCheckView, LimitsView, RestartRulesView, StopView};
 use nd_core::model::AppStatus;
 use nd_core::spec::{AppSpec, ProbeKind, ReadinessSpec, RestartSpec, VolumeSource, VolumeSpec, Workload};
@@ -32,6 +33,8 @@ pub(crate) fn config(api: &Api, status: &AppStatus) -> Option<AppConfigView> {
         stop: StopView { signal: spec.stop.signal, grace_ms: millis(spec.stop.grace) },
         deletion_protection: status.protected,
         direct: spec.direct,
+        proxy_type: Some(api.engine().ingress_of(status).into())
+            .filter(|proxy| *proxy != ProxyType::Embedded),
         host_ports: spec.host_ports.iter().map(|port| format!("{}→{}", port.bind, port.port)).collect(),
         volumes: spec.volumes.iter().map(volume).collect(),
         strategy: spec.strategy,

@@ -108,6 +108,7 @@ async fn an_unknown_app_is_not_found() -> TestResult {
         ("GET", "/status?app=No%20Body", ""),
         ("POST", "/stop?app=nobody", ""),
         ("POST", "/stop", r#"{"app":"nobody"}"#),
+        ("POST", "/proxy/configure", r#"{"app_name":"nobody","proxy_type":"caddy"}"#),
         ("POST", "/restart", r#"{"app_name":"nobody"}"#),
     ] {
         let answer = world.ask(method, path, body).await?;
@@ -123,7 +124,7 @@ async fn paths_that_are_not_there_say_so_in_the_envelope() -> TestResult {
     let world = World::start().await?;
     for (method, path, status) in [
         ("POST", "/secrets/sync", 501),
-        ("POST", "/proxy/configure", 501),
+        ("GET", "/proxy/configure", 405),
         ("POST", "/certs/rotate", 501),
         ("GET", "/nowhere", 404),
         ("GET", "/deploy", 405),
