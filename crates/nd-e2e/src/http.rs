@@ -22,6 +22,9 @@ pub struct Connection {
     stream: BufReader<Stream>,
     host: String,
     token: Option<String>,
+    /// Whole answers so far, and whether something of the next one has arrived.
+    answers: u64,
+    heard: bool,
 }
 
 /// A whole answer.
@@ -87,7 +90,13 @@ impl Connection {
             Target::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
         };
         stream.set_patience(patience)?;
-        Ok(Self { stream: BufReader::new(stream), host: host.to_owned(), token: None })
+        Ok(Self {
+            stream: BufReader::new(stream),
+            host: host.to_owned(),
+            token: None,
+            answers: 0,
+            heard: false,
+        })
     }
 
     /// Sends this bearer token with each request (RFC 6750).
@@ -121,7 +130,15 @@ impl Connection {
         let mut body = Vec::new();
         self.read_body(&answer, |bytes| body.extend_from_slice(bytes))?;
         answer.body = body;
+        self.answers += 1;
         Ok(answer)
+    }
+
+    /// Whether it was good for an answer before, and nothing has arrived since: a server may close it then, as a client has to
+    /// expect (RFC 9112, section 9.3.1).
+    #[must_use]
+    pub fn was_idle(&self) -> bool {
+        self.answers > 0 && !self.heard
     }
 
     /// Sends a request and leaves its answer for later.
@@ -146,6 +163,7 @@ impl Connection {
             write!(head, "content-length: {}\r\n", body.len()).map_err(io::Error::other)?;
         }
         head.push_str("\r\n");
+        self.heard = false;
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(body);
         self.write(&bytes)
@@ -176,6 +194,7 @@ impl Connection {
         if self.stream.read_until(b'\n', &mut line)? == 0 {
             return Ok(None);
         }
+        self.heard = true;
         Ok(Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()))
     }
 

@@ -47,6 +47,8 @@ struct Shared {
     sent: AtomicU64,
     failed: AtomicU64,
     closed_1012: AtomicU64,
+    /// Closures of idle connections under way to a request, where they are no failures.
+    closed_idle: Option<AtomicU64>,
     allowed: Mutex<Arc<BTreeSet<String>>>,
     seen: Mutex<Seen>,
 }
@@ -64,6 +66,17 @@ impl Load {
     /// Begins without any client; answers may come from the releases in `allowed` alone.
     #[must_use]
     pub fn new(target: &Target, host: &str, allowed: &[&str]) -> Self {
+        Self::with(target, host, allowed, None)
+    }
+
+    /// The same in front of a server that closes idle connections of clients when its routes change: a request that meets such
+    /// a closure is counted apart, and what lasts has a connection of its own each time.
+    #[must_use]
+    pub fn forgiving_closures(target: &Target, host: &str, allowed: &[&str]) -> Self {
+        Self::with(target, host, allowed, Some(AtomicU64::new(0)))
+    }
+
+    fn with(target: &Target, host: &str, allowed: &[&str], closed_idle: Option<AtomicU64>) -> Self {
         let shared = Shared {
             target: target.clone(),
             host: host.to_owned(),
@@ -71,6 +84,7 @@ impl Load {
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             closed_1012: AtomicU64::new(0),
+            closed_idle,
             allowed: Mutex::new(Arc::new(names(allowed))),
             seen: Mutex::new(Seen::default()),
         };
@@ -146,6 +160,12 @@ impl Load {
         self.shared.closed_1012.load(Ordering::SeqCst)
     }
 
+    /// Requests that met the closure of their idle connection so far, where these are counted apart.
+    #[must_use]
+    pub fn closed_idle(&self) -> u64 {
+        self.shared.closed_idle.as_ref().map_or(0, |closed| closed.load(Ordering::SeqCst))
+    }
+
     /// When a release first answered since the last [`Load::allow`].
     #[must_use]
     pub fn first_answer(&self, release: &str) -> Option<Instant> {
@@ -206,6 +226,14 @@ impl Shared {
     /// The server did not take it: somebody who asks again is counted then.
     fn forget(&self) {
         self.sent.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether a request without an answer has met the closure of its idle connection, where that is counted apart.
+    fn forgives(&self, connection: &Connection) -> bool {
+        let Some(closed) = self.closed_idle.as_ref().filter(|_| connection.was_idle()) else { return false };
+        self.forget();
+        closed.fetch_add(1, Ordering::SeqCst);
+        true
     }
 
     fn is_stopping(&self) -> bool {

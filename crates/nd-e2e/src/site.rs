@@ -54,9 +54,17 @@ impl Site {
     /// # Errors
     /// As [`Site::new`].
     pub fn with_own_proxy() -> Result<Self> {
+        Self::with_settings("[proxy]\nown_process = true\n")
+    }
+
+    /// One whose `nextdeployd.toml` says this besides.
+    ///
+    /// # Errors
+    /// As [`Site::new`].
+    pub fn with_settings(more: &str) -> Result<Self> {
         let site = Self::new()?;
         let mut settings = OpenOptions::new().append(true).open(site.settings())?;
-        settings.write_all(b"\n[proxy]\nown_process = true\n")?;
+        write!(settings, "\n{more}")?;
         Ok(site)
     }
 

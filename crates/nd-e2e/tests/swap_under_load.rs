@@ -1,8 +1,10 @@
 //! Versions change under load, and nobody outside notices: no request is lost, truncated or answered by the wrong one.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use nd_e2e::{Daemon, Load, Options, Programs, Result, WAIT, until};
+use nd_e2e::{Daemon, Load, Options, Programs, Result, Site, Target, WAIT, get, until};
+use nd_testkit::servers::{CaddyServer, NginxServer};
 
 #[test]
 fn five_swaps_lose_no_request_no_stream_and_no_websocket() -> Result {
@@ -31,6 +33,61 @@ fn five_swaps_lose_no_request_no_stream_and_no_websocket() -> Result {
     let tally = load.stop();
     assert_eq!(tally.failed, 0, "{failures:#?}");
     assert!(tally.sent > 500, "{tally:?}");
+    Ok(())
+}
+
+#[test]
+fn swaps_behind_a_caddy_lose_no_request() -> Result {
+    let caddy = CaddyServer::start()?;
+    let settings = format!(
+        "[ingress]\nkind = \"caddy\"\n[caddy]\nadmin = \"{}\"\nhttp = \"{}\"\n",
+        caddy.admin(),
+        caddy.http
+    );
+    swaps_behind(&settings, caddy.http)?;
+    assert_eq!(get(&Target::Tcp(caddy.site), "user.localhost", "/")?.text(), "user");
+    Ok(())
+}
+
+#[test]
+fn swaps_behind_an_nginx_lose_no_request() -> Result {
+    let nginx = NginxServer::start()?;
+    let settings = format!(
+        "[ingress]\nkind = \"nginx\"\n[nginx]\nhttp = \"{}\"\nfile = \"{}\"\nconfig = \"{}\"\npid_file = \"{}\"\n",
+        nginx.http,
+        nginx.ours().join("nextdeploy.conf").display(),
+        nginx.config().display(),
+        nginx.pid_file().display()
+    );
+    swaps_behind(&settings, nginx.http)?;
+    assert_eq!(get(&Target::Tcp(nginx.site), "user.localhost", "/")?.text(), "user");
+    Ok(())
+}
+
+/// Five swaps behind a server beside the daemon. It closes idle connections with each; nothing else may be noticed.
+fn swaps_behind(settings: &str, http: SocketAddr) -> Result {
+    let site = Site::with_settings(settings)?;
+    let daemon = Daemon::start_at(site, &Programs::from_env()?, Options::default())?;
+    let url = daemon.deploy("shop", "r0", &["--instances", "2"])?;
+    assert!(url.contains(&http.port().to_string()), "{url}");
+    let mut load = Load::forgiving_closures(&Target::Tcp(http), "shop.localhost", &["r0"]);
+    load.requests(16, Duration::from_millis(5))?;
+    load.downloads(8)?;
+    load.uploads(4)?;
+    load.event_streams(4)?;
+    further(&load)?;
+    for swap in 1..=5 {
+        let (old, new) = (format!("r{}", swap - 1), format!("r{swap}"));
+        load.allow(&[&old, &new]);
+        daemon.deploy("shop", &new, &["--instances", "2"])?;
+        load.allow(&[&new]);
+        further(&load)?;
+        assert_eq!(load.tally().failed, 0, "{:#?}", load.failures());
+    }
+    let (failures, closed) = (load.failures(), load.closed_idle());
+    let tally = load.stop();
+    assert_eq!(tally.failed, 0, "{failures:#?}");
+    assert!(tally.sent > 500 && closed < tally.sent / 10, "{tally:?}, {closed} closed");
     Ok(())
 }
 

@@ -36,6 +36,7 @@ impl Shared {
             match result {
                 Ok(true) => return,
                 Ok(false) => thread::sleep(pause),
+                Err(_) if self.forgives(&connection) => return,
                 Err(why) => {
                     self.fail(&format!("GET /, after {} ms: {why}", at.elapsed().as_millis()));
                     return;

@@ -34,8 +34,8 @@ impl Shared {
         let Some(mut connection) = self.connect() else { return };
         while !self.is_stopping() {
             match exchange(self, &mut connection) {
-                Ok(false) => {}
-                Ok(true) => return,
+                Ok(false) if self.closed_idle.is_none() => {}
+                Ok(_) => return,
                 Err(why) => return self.fail(&format!("{what}: {why}")),
             }
         }
