@@ -6,6 +6,7 @@
 
 mod access_log;
 mod activation;
+mod certs;
 mod descriptors;
 mod fail_point;
 mod host;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use nd_config::{DaemonSettings, OnShutdown, read_settings};
+use nd_config::{DaemonSettings, Https, OnShutdown, read_settings};
 
 use crate::run::RunError;
 
@@ -27,6 +27,9 @@ pub(crate) struct RunOptions {
     /// Where the proxy listens [default: 0.0.0.0:80; 127.0.0.1:8080 with --dev or without the right to port 80]
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,
+    /// Where the proxy speaks TLS, or `off` [default: port 443 beside port 80, 8443 beside 8080]
+    #[arg(long, value_name = "ADDR", value_parser = https)]
+    pub(crate) https: Option<Https>,
     /// Development: requests from this machine need no token, and high ports are used
     #[arg(long)]
     pub(crate) dev: bool,
@@ -50,6 +53,7 @@ pub(crate) struct Chosen {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) listen: SocketAddr,
     pub(crate) http: Option<SocketAddr>,
+    pub(crate) https: Option<Https>,
     pub(crate) dev: bool,
     pub(crate) stop_apps: bool,
 }
@@ -65,11 +69,19 @@ impl RunOptions {
             socket: self.socket_path.clone().or_else(|| settings.socket.clone()),
             listen: self.listen.or(settings.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8371))),
             http: self.http.or(settings.http),
+            https: self.https.or(settings.https),
             dev: self.dev || settings.dev.unwrap_or(false),
             stop_apps,
             settings,
             config,
         })
+    }
+}
+
+fn https(text: &str) -> Result<Https, String> {
+    match text {
+        "off" => Ok(Https::Off),
+        _ => text.parse().map(Https::At).map_err(|_| "write ADDRESS:PORT, or off".to_owned()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::certs;
 use crate::options::Chosen;
 
 /// The longest path of a unix socket that every system takes (`sun_path` is 108 bytes on Linux, less elsewhere).
@@ -16,6 +17,8 @@ const LONGEST_SOCKET: usize = 100;
 pub(crate) struct Paths {
     /// Kept: state, logs, units.
     pub(crate) data: PathBuf,
+    /// Certificates and keys, unless the settings say otherwise.
+    pub(crate) certs: PathBuf,
     /// Gone with the machine: sockets.
     pub(crate) run: PathBuf,
     /// The control socket.
@@ -36,7 +39,8 @@ impl Paths {
             None => run.join("nextdeployd.sock"),
         };
         let (run, socket) = (short_enough(run), short_socket(socket));
-        Ok(Self { data, run, socket })
+        let is_systems = chosen.data_dir.is_none() && rustix::process::geteuid().is_root();
+        Ok(Self { certs: certs::dir(&data, is_systems), data, run, socket })
     }
 
     /// Makes the directories, for nobody else to read. Through that of the sockets others may pass: the members of the
@@ -130,7 +134,12 @@ mod tests {
     fn the_group_reaches_the_control_socket_and_nothing_else() {
         let folder = std::env::temp_dir().join(format!("nextdeployd-paths-{}", std::process::id()));
         let (data, run) = (folder.join("data"), folder.join("run"));
-        let paths = Paths { data: data.clone(), socket: run.join("nextdeployd.sock"), run: run.clone() };
+        let paths = Paths {
+            certs: data.join("certs"),
+            data: data.clone(),
+            socket: run.join("nextdeployd.sock"),
+            run: run.clone(),
+        };
         let mode = |dir: &Path| std::fs::metadata(dir).unwrap().permissions().mode() & 0o777;
         paths.create().unwrap();
         assert_eq!((mode(&data), mode(&data.join("units")), mode(&run)), (0o700, 0o700, 0o711));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_config::LogSettings;
+use nd_config::{Https, LogSettings};
 use nd_core::ports::{Ingress, PortResult};
 use nd_ingress::{EmbeddedIngress, Launch, ProcessIngress, proxy_main};
 use nd_proxy::{Proxy, ProxyStats, Settings, StartError};
@@ -38,6 +38,16 @@ const SCOPE: [&str; 7] = [
     "--description=NextDeploy proxy",
     "--",
 ];
+
+/// Where TLS is spoken: where it was asked for, otherwise beside plain HTTP where that has its usual port.
+pub(crate) fn tls_addresses(chosen: &Chosen, http: SocketAddr) -> Vec<SocketAddr> {
+    match (chosen.https, http.port()) {
+        (Some(Https::At(address)), _) => vec![address],
+        (None, 80) => vec![SocketAddr::new(http.ip(), 443)],
+        (None, 8080) => vec![SocketAddr::new(http.ip(), 8443)],
+        (Some(Https::Off) | None, _) => Vec::new(),
+    }
+}
 
 /// What brings requests to the apps.
 #[derive(Clone)]

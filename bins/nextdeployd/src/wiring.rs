@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::access_log::AccessLog;
+use crate::certs;
 use crate::fail_point;
 use crate::ingress;
 use crate::options::Chosen;
@@ -52,7 +53,9 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         vec![docker.clone() as _, process.clone() as _],
         Arc::clone(&logs) as Arc<dyn LogStore>,
     );
-    let registry = ingress::register(Registry::builder(), proxy.ingress(), chosen, paths)?
+    let certificates: certs::Written = adapter(chosen, "certs")?;
+    let registry = certs::register(Registry::builder(), &certificates, paths)?;
+    let registry = ingress::register(registry, proxy.ingress(), chosen, paths)?
         .runtime(docker)
         .runtime(process)
         .probe(Arc::new(NetworkProbe))
@@ -63,6 +66,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         .build()
         .map_err(|error| start_failed("register the adapters", &error))?;
     let mut builder = Engine::builder(registry).store(Arc::new(store)).collector(Arc::new(collector.clone()));
+    builder = builder.certs(certs::settings(chosen, &certificates, proxy.ingress().http_addr())?);
     if let Some(fail_point) = fail_point::from_environment() {
         builder = builder.fail_point(fail_point);
     }
@@ -132,6 +136,7 @@ mod tests {
             socket: None,
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 8371)),
             http: None,
+            https: None,
             dev: false,
             stop_apps: false,
         }

@@ -18,6 +18,7 @@ mod port;
 mod proxy;
 mod rollout;
 mod schedule;
+mod ssl;
 mod statuses;
 mod volume;
 
@@ -42,6 +43,7 @@ pub use self::port::{InvalidPort, Port, PortMapping};
 pub use self::proxy::{Access, BasicAuth, HeaderChanges, PageSource, Proxy, ProxyRateLimit, ProxyRoute};
 pub use self::rollout::{AbortIf, Canary, Rollout};
 pub use self::schedule::{CronSchedule, InvalidCron};
+pub use self::ssl::{Hsts, Ssl};
 pub use self::statuses::{InvalidStatus, StatusRange, Statuses};
 pub use self::volume::{InvalidVolume, VolumeMount, VolumeSource};
 
@@ -103,6 +105,9 @@ pub struct Manifest {
     /// How requests reach it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub proxy: Proxy,
+    /// Its certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssl: Option<Box<Ssl>>,
     /// The apps that come up before it and stop after it.
     #[serde(default, skip_serializing_if = "Dependencies::is_empty")]
     pub depends_on: Dependencies,
@@ -140,6 +145,7 @@ impl Manifest {
             scale: Scale::default(),
             mirror: None,
             proxy: Proxy::default(),
+            ssl: None,
             depends_on: Dependencies::default(),
         }
     }

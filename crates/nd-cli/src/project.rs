@@ -1,5 +1,6 @@
 //! What is read on the user's side: the project's file, its variables, and the login for its registry.
 
+mod client_ca;
 mod ecosystem;
 mod env_files;
 mod error_pages;

@@ -34,6 +34,6 @@ pub use manifest::{
 };
 pub use report::{Code, Colour, Mistake, Related, Report, Severity};
 pub use settings::{
-    DaemonSettings, DockerSettings, LogFormat, LogLevel, LogSettings, OnShutdown, read_settings,
+    DaemonSettings, DockerSettings, Https, LogFormat, LogLevel, LogSettings, OnShutdown, read_settings,
 };
 pub use yaml::WriteError;

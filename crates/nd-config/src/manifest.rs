@@ -9,6 +9,7 @@ mod mirror;
 mod proxy;
 mod rollout;
 mod sections;
+mod ssl;
 mod whole;
 
 use std::fmt;

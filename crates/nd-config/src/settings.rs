@@ -25,6 +25,8 @@ pub struct DaemonSettings {
     pub listen: Option<SocketAddr>,
     /// Where the proxy listens (`http`).
     pub http: Option<SocketAddr>,
+    /// Where it speaks TLS (`https`).
+    pub https: Option<Https>,
     /// Development: loopback is trusted, high ports are used (`dev`).
     pub dev: Option<bool>,
     /// The daemon's own log (`[log]`).
@@ -33,9 +35,18 @@ pub struct DaemonSettings {
     pub docker: DockerSettings,
     /// What happens to apps when the daemon ends (`shutdown.apps`).
     pub on_shutdown: Option<OnShutdown>,
-    /// Tables of the adapters, by their name: `process`, `proxy`, `ingress`, `caddy`, `nginx`, `logs`. Each adapter reads its own and refuses what it
+    /// Tables of the adapters, by their name: `process`, `proxy`, `ingress`, `caddy`, `nginx`, `logs`, `certs`. Each adapter reads its own and refuses what it
     /// does not know.
     pub adapters: BTreeMap<String, toml::Table>,
+}
+
+/// Where the proxy speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Https {
+    /// There.
+    At(SocketAddr),
+    /// Nowhere (`off`).
+    Off,
 }
 
 /// The daemon's own log.
@@ -135,7 +146,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Tables that are handed on as they are.
-const ADAPTERS: [&str; 6] = ["process", "proxy", "ingress", "caddy", "nginx", "logs"];
+const ADAPTERS: [&str; 7] = ["process", "proxy", "ingress", "caddy", "nginx", "logs", "certs"];
 
 /// Reads `nextdeployd.toml`.
 ///
@@ -158,6 +169,7 @@ fn decode(mut keys: Keys<'_>, root: &Node, text: &str, d: &mut Decoder) -> Daemo
         socket: keys.get("socket").and_then(|field| absolute(&field, d)),
         listen: keys.get("listen").and_then(|field| address(&field, d)),
         http: keys.get("http").and_then(|field| address(&field, d)),
+        https: keys.get("https").and_then(|field| https(&field, d)),
         dev: keys.get("dev").and_then(|field| field.flag(d)),
         ..DaemonSettings::default()
     };
@@ -176,9 +188,10 @@ fn decode(mut keys: Keys<'_>, root: &Node, text: &str, d: &mut Decoder) -> Daemo
     for adapter in ADAPTERS {
         // Asking for the keys reports a value that is no table; the table itself goes on unread.
         let Some(mut table) = keys.get(adapter).and_then(|field| field.keys(d)) else { continue };
-        if let Some(http) = table.get("http").filter(|_| adapter == "proxy") {
-            let mistake = http.mistake(Code::MisplacedKey, "`http` is not a key of `proxy`");
-            d.say(mistake.at(http.key_span.clone()).help("write it above all tables"));
+        for key in ["http", "https"] {
+            let Some(field) = table.get(key).filter(|_| adapter == "proxy") else { continue };
+            let mistake = field.mistake(Code::MisplacedKey, format!("`{key}` is not a key of `proxy`"));
+            d.say(mistake.at(field.key_span.clone()).help("write it above all tables"));
         }
         settings.adapters.extend(adapter_table(root, text, adapter));
     }
@@ -234,6 +247,13 @@ fn absolute(field: &Field<'_>, d: &mut Decoder) -> Option<PathBuf> {
     let message = format!("{} must be an absolute path, found {}", field.path.last, field.node.describe());
     d.say(field.mistake(Code::BadValue, message));
     None
+}
+
+fn https(field: &Field<'_>, d: &mut Decoder) -> Option<Https> {
+    match &field.node.value {
+        Value::Scalar(scalar) if scalar.text == "off" => Some(Https::Off),
+        _ => address(field, d).map(Https::At),
+    }
 }
 
 fn address(field: &Field<'_>, d: &mut Decoder) -> Option<SocketAddr> {

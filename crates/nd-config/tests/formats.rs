@@ -120,7 +120,6 @@ CloudProvider: {name: aws}
             "/logging",
             "/monitoring",
             "/backup",
-            "/ssl",
             "/webhook",
             "/serverless",
             "/CloudProvider",

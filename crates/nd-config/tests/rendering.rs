@@ -30,7 +30,7 @@ fn a_key_that_stands_twice_shows_the_first_one() {
 
 #[test]
 fn several_mistakes_are_several_snippets() {
-    let text = "app: {name: shop, port: 70000}\nimage: a\nssl: {enabled: true}\nenv:\n  - A=1\n  - B=2\n";
+    let text = "app: {name: shop, port: 70000}\nimage: a\nwebhook: {on: 1}\nenv:\n  - A=1\n  - B=2\n";
     insta::assert_snapshot!("several", refused(text).unwrap().render(Colour::Never));
 }
 

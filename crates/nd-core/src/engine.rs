@@ -4,6 +4,7 @@ mod actions;
 mod adoption;
 mod boot;
 mod bus;
+mod certificates;
 mod checks;
 mod choose;
 mod claims;
@@ -31,9 +32,10 @@ pub use deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackRequest, Rollba
 pub use error::EngineError;
 pub use handle::EngineHandle;
 
+use crate::certs::{self, CertSettings};
 use crate::ports::{LogCollector, PortError, StateStore};
 use crate::registry::Registry;
-use shared::Shared;
+pub(crate) use shared::Shared;
 
 /// Keeps every app as it should be, until it is told to end.
 ///
@@ -76,6 +78,7 @@ pub struct EngineBuilder {
     clock: Arc<dyn Clock>,
     collector: Option<Arc<dyn LogCollector>>,
     fail_point: Option<FailPoint>,
+    certs: CertSettings,
 }
 
 /// Called with `before-create`, `after-create` and so on around the effect of every step; a test ends the process
@@ -106,6 +109,7 @@ impl Engine {
             clock: Arc::new(SystemClock),
             collector: None,
             fail_point: None,
+            certs: CertSettings::default(),
         }
     }
 
@@ -123,6 +127,7 @@ impl Engine {
         for kind in shared.books.kinds() {
             shared.tasks.spawn("routes", shared::serve_routes(Arc::clone(shared), kind, shutdown.clone()));
         }
+        shared.tasks.spawn("certs", certs::run(Arc::clone(shared), shutdown.clone()));
         waking::start(shared, &shutdown);
         let writer = Arc::clone(shared);
         let until = shutdown.clone();
@@ -162,6 +167,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Where TLS is spoken, and with which certificates besides those that apps want.
+    #[must_use]
+    pub fn certs(mut self, settings: CertSettings) -> Self {
+        self.certs = settings;
+        self
+    }
+
     /// Installs a fail point, for tests of crashes.
     #[must_use]
     pub fn fail_point(mut self, fail_point: FailPoint) -> Self {
@@ -177,6 +189,7 @@ impl EngineBuilder {
         let store = self.store.ok_or(BuildError::NoStore)?;
         let mut shared = boot::load(self.registry, store, self.clock, self.collector).await?;
         shared.fail_point = self.fail_point;
+        shared.certs.settings = self.certs;
         Ok(Engine { shared: Arc::new(shared) })
     }
 }

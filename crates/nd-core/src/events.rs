@@ -1,9 +1,14 @@
 //! What happened: one typed value per fact, from which its log line, its stored form and its API view come.
 
-use nd_types::{AppName, DeploymentId, ExitStatus, Generation, ReleaseId, StrategyName, Timestamp, UnitId};
+mod step;
+
+use nd_types::{
+    AppName, DeploymentId, ExitStatus, Generation, HostPattern, ReleaseId, StrategyName, Timestamp, UnitId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::Diagnosis;
+pub use step::{RestartReason, StepEvent, StepState};
 
 /// A fact with its number, time and place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -160,6 +165,44 @@ pub enum Event {
         /// Why, where there is a reason.
         reason: Option<String>,
     },
+    /// A name has a certificate now.
+    CertIssued {
+        /// Its first name.
+        name: HostPattern,
+        /// Who issued it.
+        issuer: String,
+        /// Its serial number.
+        serial: String,
+        /// Its end.
+        not_after: Timestamp,
+    },
+    /// A certificate took the place of one that would have expired.
+    CertRenewed {
+        /// Its first name.
+        name: HostPattern,
+        /// Who issued it.
+        issuer: String,
+        /// Its serial number.
+        serial: String,
+        /// Its end.
+        not_after: Timestamp,
+    },
+    /// A certificate could not be had.
+    CertFailed {
+        /// Its first name.
+        name: HostPattern,
+        /// Why not, and what can be done about it.
+        reason: String,
+        /// When it is tried again.
+        retry_at: Timestamp,
+    },
+    /// A certificate is about to expire and was not renewed.
+    CertExpiring {
+        /// Its first name.
+        name: HostPattern,
+        /// Its end.
+        not_after: Timestamp,
+    },
     /// Something at a port failed and is tried again.
     Trouble {
         /// What failed and why.
@@ -170,57 +213,6 @@ pub enum Event {
         /// What.
         message: String,
     },
-}
-
-/// One step of a deployment, as the user follows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepEvent {
-    /// The step: `check`, `prepare`, `create`, `start`, `health`, `swap`, `drain`, `stop`, `undo`, `done`.
-    pub step: String,
-    /// How it stands.
-    pub state: StepState,
-    /// What there is to say, as in `GET /health 200 (41 ms)`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub message: String,
-    /// Since the step began, in milliseconds.
-    #[serde(default)]
-    pub ms: u64,
-}
-
-/// How a step stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepState {
-    /// It begins.
-    Start,
-    /// It goes on.
-    Progress,
-    /// It ended well.
-    Ok,
-    /// It failed.
-    Fail,
-    /// It was not necessary.
-    Skip,
-}
-
-/// Why a unit was started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RestartReason {
-    /// It had ended by itself.
-    Exited,
-    /// It had been killed for memory.
-    OutOfMemory,
-    /// It had failed its health checks.
-    Health,
-    /// It had used more memory than `max_memory`.
-    MemoryLimit,
-    /// Its `cron` schedule said so.
-    Cron,
-    /// The user asked for it.
-    Manual,
-    /// The daemon came back and found it ended.
-    FoundStopped,
 }
 
 impl Event {
@@ -249,6 +241,10 @@ impl Event {
             Self::Drained { .. } => "app.drained",
             Self::AppChanged { .. } => "app.changed",
             Self::PhaseChanged { .. } => "app.phase",
+            Self::CertIssued { .. } => "cert.issued",
+            Self::CertRenewed { .. } => "cert.renewed",
+            Self::CertFailed { .. } => "cert.failed",
+            Self::CertExpiring { .. } => "cert.expiring",
             Self::Trouble { .. } => "app.trouble",
             Self::Note { .. } => "app.note",
         }
@@ -264,8 +260,29 @@ impl Event {
             | Self::UnitUnhealthy { .. }
             | Self::UnitVanished
             | Self::FailedOver { .. }
+            | Self::CertFailed { .. }
+            | Self::CertExpiring { .. }
             | Self::Trouble { .. } => Severity::Warning,
             _ => Severity::Info,
+        }
+    }
+
+    /// The same of one about a certificate.
+    fn cert_title(&self) -> String {
+        match self {
+            Self::CertIssued { name, issuer, not_after, .. } => {
+                format!("{name} has a certificate of {issuer}, valid until {not_after}")
+            }
+            Self::CertRenewed { name, not_after, .. } => {
+                format!("the certificate of {name} was renewed, valid until {not_after}")
+            }
+            Self::CertFailed { name, reason, retry_at } => {
+                format!("no certificate for {name}: {reason}; tried again at {retry_at}")
+            }
+            Self::CertExpiring { name, not_after } => {
+                format!("the certificate of {name} expires at {not_after}")
+            }
+            _ => String::new(),
         }
     }
 
@@ -319,37 +336,11 @@ impl Event {
             Self::AppChanged { change } => change.clone(),
             Self::PhaseChanged { phase, reason: None } => phase.clone(),
             Self::PhaseChanged { phase, reason: Some(reason) } => format!("{phase}: {reason}"),
+            Self::CertIssued { .. }
+            | Self::CertRenewed { .. }
+            | Self::CertFailed { .. }
+            | Self::CertExpiring { .. } => self.cert_title(),
             Self::Trouble { message } | Self::Note { message } => message.clone(),
-        }
-    }
-}
-
-impl StepState {
-    /// The state in a word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "begins",
-            Self::Progress => "goes on",
-            Self::Ok => "done",
-            Self::Fail => "failed",
-            Self::Skip => "skipped",
-        }
-    }
-}
-
-impl RestartReason {
-    /// The reason in words.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exited => "it had ended by itself",
-            Self::OutOfMemory => "it had run out of memory",
-            Self::Health => "it had failed its health checks",
-            Self::MemoryLimit => "it had used more memory than `max_memory`",
-            Self::Cron => "by its schedule",
-            Self::Manual => "as asked",
-            Self::FoundStopped => "it was found stopped",
         }
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! Start at [`Engine`], or at [`model`] for the decisions.
 
+pub mod certs;
 pub mod diagnosis;
 pub mod engine;
 pub mod events;

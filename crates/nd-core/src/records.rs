@@ -4,6 +4,7 @@
 //! the engine reads what an earlier one wrote; golden files in `tests/records` hold one object of each version.
 
 mod app;
+mod cert;
 mod release;
 
 use nd_types::{AppName, DaemonId, DeploymentId, ReleaseId, Timestamp};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::events::StoredEvent;
 pub(crate) use app::UNDO_LIMIT;
 pub use app::{AppRecord, BakeRecord, BakeReference, CanaryRecord, RolloutRecord, RolloutStage, RunIntent};
+pub use cert::{CertOrderEnd, CertOrderRecord, CertRecord};
 pub use release::ReleaseRecord;
 
 use crate::diagnosis::Diagnosis;
@@ -29,6 +31,8 @@ pub enum Record {
     ReleaseGone(ReleaseId),
     /// One attempt to make a release serve.
     Deployment(Box<DeploymentRecord>),
+    /// What became of the certificate of a name.
+    Cert(Box<CertRecord>),
     /// Something that happened.
     Event(Box<StoredEvent>),
 }
@@ -137,7 +141,7 @@ pub enum DeploymentStatus {
 /// A record as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// Which sort of record: `daemon`, `app`, `release`, `deployment`, `event`.
+    /// Which sort of record: `daemon`, `app`, `release`, `deployment`, `cert`, `event`.
     pub kind: &'static str,
     /// Unique within the kind.
     pub key: String,
@@ -193,6 +197,7 @@ impl Record {
             (Self::ReleaseGone(gone), Self::Release(old)) => *gone == old.id,
             (Self::Release(new), Self::ReleaseGone(gone)) => new.id == *gone,
             (Self::Deployment(new), Self::Deployment(old)) => new.id == old.id,
+            (Self::Cert(new), Self::Cert(old)) => new.name == old.name,
             _ => false,
         }
     }
@@ -210,6 +215,7 @@ impl Record {
             Self::Deployment(deployment) => {
                 stored("deployment", deployment.id.to_string(), deployment.as_ref())
             }
+            Self::Cert(cert) => stored("cert", cert.name.to_string(), cert.as_ref()),
             Self::Event(event) => stored("event", event.id.to_string(), event.as_ref()),
         }
     }
@@ -224,6 +230,7 @@ impl Record {
             "app" => Self::App(Box::new(parsed(kind, key, body)?)),
             "release" => Self::Release(Box::new(parsed(kind, key, body)?)),
             "deployment" => Self::Deployment(Box::new(parsed(kind, key, body)?)),
+            "cert" => Self::Cert(Box::new(parsed(kind, key, body)?)),
             "event" => Self::Event(Box::new(parsed(kind, key, body)?)),
             _ => return Err(RecordError::Kind(kind.to_owned())),
         })

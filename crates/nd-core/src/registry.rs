@@ -7,8 +7,8 @@ use nd_types::{IngressKind, RuntimeKind, StrategyName};
 
 use crate::model::Strategies;
 use crate::ports::{
-    CertIssuer, CertStore, DeployStrategy, HealthProbe, Ingress, IssuerName, PortError, PortErrorKind,
-    PortResult, Runtime,
+    CertIssuer, CertStore, ChallengeSolver, DeployStrategy, HealthProbe, Ingress, IssuerName, PortError,
+    PortErrorKind, PortResult, Runtime,
 };
 
 /// Every adapter of an engine. Immutable once built.
@@ -21,6 +21,7 @@ pub struct Registry {
     strategies: Strategies,
     issuers: BTreeMap<IssuerName, Arc<dyn CertIssuer>>,
     certs: Option<Arc<dyn CertStore>>,
+    solvers: Vec<Arc<dyn ChallengeSolver>>,
 }
 
 /// Collects adapters; [`build`](RegistryBuilder::build) checks them.
@@ -33,6 +34,7 @@ pub struct RegistryBuilder {
     strategies: Vec<Arc<dyn DeployStrategy>>,
     issuers: Vec<Arc<dyn CertIssuer>>,
     certs: Vec<Arc<dyn CertStore>>,
+    solvers: Vec<Arc<dyn ChallengeSolver>>,
 }
 
 /// Why a set of adapters is no registry.
@@ -111,6 +113,12 @@ impl Registry {
         self.issuers.values()
     }
 
+    /// Who shows names to authorities beside the data plane, in the order they are asked.
+    #[must_use]
+    pub fn solvers(&self) -> &[Arc<dyn ChallengeSolver>] {
+        &self.solvers
+    }
+
     /// Where certificates are kept; without one none are ordered.
     #[must_use]
     pub fn certs(&self) -> Option<&Arc<dyn CertStore>> {
@@ -158,6 +166,13 @@ impl RegistryBuilder {
     #[must_use]
     pub fn issuer(mut self, issuer: Arc<dyn CertIssuer>) -> Self {
         self.issuers.push(issuer);
+        self
+    }
+
+    /// Adds somebody who shows names to authorities, as whoever can write into the DNS does.
+    #[must_use]
+    pub fn solver(mut self, solver: Arc<dyn ChallengeSolver>) -> Self {
+        self.solvers.push(solver);
         self
     }
 
@@ -218,7 +233,16 @@ impl RegistryBuilder {
             (true, true) => None,
             _ => Some(only(self.certs, "certificate store")?),
         };
-        Ok(Registry { runtimes, ingresses, default_ingress, probe, strategies, issuers, certs })
+        Ok(Registry {
+            runtimes,
+            ingresses,
+            default_ingress,
+            probe,
+            strategies,
+            issuers,
+            certs,
+            solvers: self.solvers,
+        })
     }
 }
 

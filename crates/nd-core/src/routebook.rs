@@ -6,14 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{AppName, EdgeState, Generation, TlsState};
+use nd_types::{AppName, EdgeState, Generation, HostPattern, TlsState};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::certs::{CertWish, wishes};
 use crate::model::RoutesServing;
-use crate::ports::{Applied, Ingress, PortError, PortErrorKind, PortResult};
+use crate::ports::{Applied, Ingress, IssuerName, PortError, PortErrorKind, PortResult};
 use crate::routes::AppRoutes;
+use crate::spec::TlsSpec;
 
 pub(crate) use books::Books;
 
@@ -29,6 +31,8 @@ pub struct RouteBook {
     book: Mutex<Book>,
     changed: Notify,
     outcome: watch::Sender<Outcome>,
+    /// Told after every change of an app's routes.
+    edited: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -63,6 +67,7 @@ impl RouteBook {
             book: Mutex::new(book),
             changed: Notify::new(),
             outcome: watch::Sender::new(Outcome::default()),
+            edited: watch::Sender::new(()),
         }
     }
 
@@ -78,6 +83,7 @@ impl RouteBook {
                 Some(routes) => book.apps.insert(app.clone(), routes),
                 None => book.apps.remove(app),
             };
+            self.edited.send_replace(());
         };
         let applied = self.edit(edit).await?;
         Ok(RoutesServing {
@@ -115,6 +121,25 @@ impl RouteBook {
         let mut applied = self.edit(edit).await?;
         applied.faults.retain(|fault| fault.app.is_none());
         Ok(applied)
+    }
+
+    /// Changes whenever the routes of an app do.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.edited.subscribe()
+    }
+
+    /// The certificates that apps want, by first name, from `default` where they name nobody. Of two apps with one host the
+    /// first one's wish counts.
+    pub(crate) fn wishes(&self, default: Option<&IssuerName>) -> BTreeMap<HostPattern, (AppName, CertWish)> {
+        let mut all = BTreeMap::new();
+        for (app, routes) in &self.book.lock().apps {
+            for wish in wishes(routes, default) {
+                if let Some(name) = wish.names.first().cloned() {
+                    all.entry(name).or_insert_with(|| (app.clone(), wish));
+                }
+            }
+        }
+        all
     }
 
     /// Makes a change and waits until it serves.
@@ -227,6 +252,8 @@ impl Book {
                 units: service.backends.iter().map(|backend| backend.unit.clone()).collect(),
                 mix: 0,
                 ingress: None,
+                // Nothing new until it is known what the app wants.
+                tls: Arc::new(TlsSpec { enabled: false, ..TlsSpec::default() }),
             };
             self.apps.insert(service.app.clone(), routes);
         }

@@ -8,7 +8,7 @@ use nd_types::{
     ReleaseId, Route, RouteOptions, Service, Timestamp, UnitId,
 };
 
-use crate::spec::AppSpec;
+use crate::spec::{AppSpec, TlsSpec};
 
 /// The routes of one app: hosts and listeners that lead to it, and the units behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct AppRoutes {
     pub mix: u16,
     /// What brings the requests; what the daemon does so by itself where it is absent.
     pub ingress: Option<IngressKind>,
+    /// What it wants of certificates.
+    pub tls: Arc<TlsSpec>,
 }
 
 impl AppRoutes {
@@ -61,9 +63,17 @@ impl AppRoutes {
             rules: Arc::clone(&spec.rules),
             gate: Gate::Open,
             split: None,
-            tls: Arc::default(),
+            tls: Arc::clone(&spec.tls.service),
         };
-        Self { service, routes, host_ports, units: Vec::new(), mix: 0, ingress: None }
+        Self {
+            service,
+            routes,
+            host_ports,
+            units: Vec::new(),
+            mix: 0,
+            ingress: None,
+            tls: Arc::clone(&spec.tls),
+        }
     }
 
     /// Adds a unit that serves since `started` and speaks `protocol`, at its address where it has one.

@@ -9,6 +9,7 @@ mod mirror;
 mod policy;
 mod rollout;
 mod schedule;
+mod tls;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub use mirror::MirrorSpec;
 pub use policy::{RestartPolicy, RestartSpec, StopSpec};
 pub use rollout::{AbortRules, CanarySpec, RolloutSpec};
 pub use schedule::{InvalidSchedule, Schedule};
+pub use tls::TlsSpec;
 pub use workload::{CommandSpec, ImageSpec, Resources, VolumeSource, VolumeSpec, Workload};
 
 /// Everything one release of an app consists of.
@@ -73,6 +75,8 @@ pub struct AppSpec {
     pub sleep_after: Option<Duration>,
     /// What else the proxy does with its requests and answers.
     pub rules: Arc<TrafficRules>,
+    /// Its certificates, and how its visitors come to use them.
+    pub tls: Arc<TlsSpec>,
     /// How many earlier releases stay available for a rollback.
     pub keep_releases: u16,
 }
@@ -102,6 +106,7 @@ impl AppSpec {
             limits: ServiceLimits::default(),
             sleep_after: None,
             rules: Arc::default(),
+            tls: Arc::default(),
             keep_releases: Self::KEEP_RELEASES,
         }
     }

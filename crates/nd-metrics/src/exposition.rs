@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub proxy_handshakes: [u64; 2],
     /// Access records that were dropped because nobody took them in time.
     pub records_dropped: u64,
+    /// Every certificate by its first name, and when it ends, in seconds since 1970.
+    pub certs: Vec<(String, i64)>,
     /// The host.
     pub host: HostSample,
     /// Every app.
@@ -98,6 +100,12 @@ fn daemon(registry: &Registry, snapshot: &Snapshot) -> prometheus::Result<()> {
     gauge(registry, "nextdeploy_workers_down", "Workers of the daemon that are not in order", down)?;
     let connections = snapshot.proxy_connections as f64;
     gauge(registry, "nextdeploy_proxy_connections", "Client connections of the proxy", connections)?;
+    let ends = Opts::new("nextdeploy_cert_not_after_seconds", "When a certificate ends, since 1970");
+    let ends = GaugeVec::new(ends, &["name"])?;
+    for (name, end) in &snapshot.certs {
+        ends.with_label_values(&[name.as_str()]).set(*end as f64);
+    }
+    add(registry, ends)?;
     let [accepted, turned_away] = snapshot.proxy_accepted;
     let [shaken, failed] = snapshot.proxy_handshakes;
     for (name, help, value) in [

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use nd_api::v1::{PressureView, RequestFrame};
+use nd_types::Timestamp;
 use nd_types::{AccessRecord, AppName};
 
 /// The daemon's process and the host it runs on.
@@ -90,6 +91,8 @@ pub struct Figures {
     pub errors: u64,
     /// Workers of the daemon that are not in order.
     pub workers_down: u32,
+    /// Every certificate by its first name, and when it ends.
+    pub certs: Vec<(String, Timestamp)>,
     /// Every app.
     pub apps: Vec<AppFigures>,
 }

@@ -5,6 +5,7 @@
 
 mod changes;
 mod policy;
+mod tls;
 mod traffic;
 mod workload;
 
@@ -59,6 +60,7 @@ pub(crate) fn build(manifest: &Manifest, context: &Context<'_>) -> Result<Built,
     workload::resources(manifest, &mut spec);
     workload::volumes(manifest, context, &mut spec)?;
     traffic::apply(manifest, &mut spec, &mut notes)?;
+    tls::apply(manifest, context.base.is_none(), &mut spec)?;
     workload::mirror(manifest, &mut spec);
     policy::readiness(manifest, &mut spec);
     policy::restart(manifest, &mut spec, &mut notes)?;

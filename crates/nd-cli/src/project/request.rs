@@ -9,7 +9,7 @@ use nd_client::Host;
 use nd_config::Workload;
 use nd_types::RuntimeKind;
 
-use super::{ecosystem, env_files, error_pages, file, flags, name, registry};
+use super::{client_ca, ecosystem, env_files, error_pages, file, flags, name, registry};
 use crate::args::{DeployArgs, Global, HealthFlags, StartArgs, WorkloadFlags};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -100,6 +100,7 @@ async fn body(
     manifest.app.environment = asked.environment.or(manifest.app.environment);
     env_files::fold_in(&mut manifest, dir)?;
     error_pages::fold_in(&mut manifest, dir)?;
+    client_ca::fold_in(&mut manifest, dir)?;
     flags::apply(&mut manifest, workload, asked.health, asked.command)?;
     let is_process = manifest.runtime() == RuntimeKind::Process && manifest.command.is_some();
     if is_process && manifest.user.is_none() {

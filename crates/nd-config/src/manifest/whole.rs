@@ -7,7 +7,7 @@ use nd_api::Manifest;
 use nd_api::manifest::{CommandLine, Env, FormatVersion, TargetType};
 use nd_types::RuntimeKind;
 
-use super::{Workload, across, app, apps, container, mirror, proxy, sections};
+use super::{Workload, across, app, apps, container, mirror, proxy, sections, ssl};
 use crate::decode::{Decoder, Field};
 use crate::node::Value;
 use crate::report::{Code, Mistake};
@@ -45,6 +45,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let scale = keys.get("scale").map(|field| sections::scale(&field, d)).unwrap_or_default();
     let mirror = keys.get("mirror").and_then(|field| mirror::decode(&field, d));
     let proxy = keys.get("proxy").map(|field| proxy::decode(&field, d)).unwrap_or_default();
+    let ssl = keys.get("ssl").map(|field| Box::new(ssl::decode(&field, d)));
     let depends_on = keys.get("depends_on").map(|field| apps::depends_on(&field, d)).unwrap_or_default();
     if let Some(field) = keys.get("environments") {
         // In a file they were taken out before.
@@ -57,7 +58,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     #[rustfmt::skip]
     let manifest = Manifest {
         version, target_type, app, image, command, entrypoint, cwd, working_dir, user, runtime, env, deployment,
-        wait_ready, sleep_after, restart, scale, mirror, proxy, depends_on,
+        wait_ready, sleep_after, restart, scale, mirror, proxy, ssl, depends_on,
     };
     across::check(root, &manifest, d);
     Some(manifest)

@@ -205,6 +205,11 @@ fn file(key: &str, value: &str) -> String {
             Some("proxy.redirects") => format!("{step}: [{{from: /a, to: /b, {text}}}]"),
             Some("proxy.rate_limit") if text.starts_with("limit") => format!("{step}: [{{{text}}}]"),
             Some("proxy.rate_limit") => format!("{step}: [{{limit: 10/m, {text}}}]"),
+            Some("ssl") if text.starts_with("certificate:") => format!("{step}: {{key: /a, {text}}}"),
+            Some("ssl") if text.starts_with("key:") => format!("{step}: {{certificate: /a, {text}}}"),
+            Some("ssl.hsts") if text.starts_with("preload") => {
+                format!("{step}: {{max_age: 365d, include_subdomains: true, {text}}}")
+            }
             Some("proxy") if text.starts_with("queue") => format!("{step}: {{max_requests: 9, {text}}}"),
             Some("proxy.basic_auth") if text.starts_with("paths") => {
                 format!("{step}: {{users: {{ana: x}}, {text}}}")

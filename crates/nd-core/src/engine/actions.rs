@@ -268,7 +268,7 @@ async fn prepare(shared: &Arc<Shared>, context: &Context, release: &ReleaseId) -
             let step = StepEvent { step: "prepare".to_owned(), state: StepState::Progress, message, ms: 0 };
             let what = crate::events::Event::DeployStep(step);
             let fact = Fact { unit: None, deployment: deployment.clone(), what };
-            reporter.bus.publish(&app, fact, None, reporter.clock.wall());
+            reporter.bus.publish(Some(&app), fact, None, reporter.clock.wall());
         }
     });
     runtime.prepare(&spec, login.as_ref(), &Progress::to(sender)).await

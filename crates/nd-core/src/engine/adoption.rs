@@ -131,6 +131,6 @@ async fn adopt(shared: &Arc<Shared>, id: &UnitId, seen: UnitObserved) -> Result<
     shared.start_app(AppModel::new(record, vec![release], Some(deployment)));
     let fact =
         Fact { unit: Some(id.clone()), deployment: None, what: Event::UnitAdopted { runs: seen.runs } };
-    shared.bus.publish(id.app(), fact, None, now);
+    shared.bus.publish(Some(id.app()), fact, None, now);
     Ok(())
 }

@@ -12,9 +12,12 @@ use super::BuildError;
 use super::bus::EventBus;
 use super::claims::Claims;
 use super::shared::{self, Shared};
+use crate::certs::{self, CertSettings};
 use crate::model::AppModel;
 use crate::ports::{LogCollector, PortError, StateStore};
-use crate::records::{AppRecord, DaemonRecord, DeploymentRecord, Record, ReleaseRecord, RunIntent};
+use crate::records::{
+    AppRecord, CertRecord, DaemonRecord, DeploymentRecord, Record, ReleaseRecord, RunIntent,
+};
 use crate::registry::Registry;
 use crate::routebook::Books;
 use crate::spec::AppSpec;
@@ -43,9 +46,7 @@ pub(crate) async fn load(
             id
         }
     };
-    let is_removed = |app: &&AppRecord| app.run == RunIntent::Removed;
-    let tombstones: BTreeSet<AppName> =
-        sorted.apps.iter().filter(is_removed).map(|app| app.app.clone()).collect();
+    let tombstones = tombstones(&sorted.apps);
     let claims = Claims::default();
     let stored: Vec<StoredApp> = sorted
         .apps
@@ -70,6 +71,7 @@ pub(crate) async fn load(
     }
     Ok(Shared {
         books: Books::new(&registry, &known.keys().cloned().collect::<Vec<_>>()),
+        certs: certs::open(CertSettings::default(), sorted.certs),
         registry,
         store,
         clock,
@@ -86,6 +88,10 @@ pub(crate) async fn load(
         resting: Mutex::new(resting),
         fail_point: None,
     })
+}
+
+fn tombstones(apps: &[AppRecord]) -> BTreeSet<AppName> {
+    apps.iter().filter(|app| app.run == RunIntent::Removed).map(|app| app.app.clone()).collect()
 }
 
 /// What every ingress that has outlived its daemon serves; nothing of one that cannot say.
@@ -114,6 +120,7 @@ struct Sorted {
     apps: Vec<AppRecord>,
     releases: Vec<ReleaseRecord>,
     deployments: Vec<DeploymentRecord>,
+    certs: Vec<CertRecord>,
 }
 
 impl Sorted {
@@ -125,6 +132,7 @@ impl Sorted {
                 Record::App(app) => sorted.apps.push(*app),
                 Record::Release(release) => sorted.releases.push(*release),
                 Record::Deployment(deployment) => sorted.deployments.push(*deployment),
+                Record::Cert(cert) => sorted.certs.push(*cert),
                 Record::ReleaseGone(_) | Record::Event(_) => {}
             }
         }

@@ -53,13 +53,13 @@ impl EventBus {
         Self { state: Mutex::new(state), live: broadcast::Sender::new(1024), more: Notify::new() }
     }
 
-    /// Publishes a fact about an app.
-    pub(crate) fn publish(&self, app: &AppName, fact: Fact, actor: Option<String>, at: Timestamp) {
+    /// Publishes a fact, of an app where it is about one.
+    pub(crate) fn publish(&self, app: Option<&AppName>, fact: Fact, actor: Option<String>, at: Timestamp) {
         let mut state = self.state.lock();
         let event = Arc::new(StoredEvent {
             id: state.next_id,
             at,
-            app: Some(app.clone()),
+            app: app.cloned(),
             unit: fact.unit,
             deployment: fact.deployment,
             actor,

@@ -30,7 +30,7 @@ const STATS: Duration = Duration::from_secs(5);
 /// Edits and shows what should be. Cheap to clone.
 #[derive(Clone)]
 pub struct EngineHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl EngineHandle {

@@ -323,7 +323,7 @@ impl Reconciler {
         if ended && let Some(deployment) = self.model.deployment() {
             self.shared.logins.lock().remove(&deployment.release);
         }
-        self.shared.bus.publish(self.model.app(), fact, actor, self.shared.clock.wall());
+        self.shared.bus.publish(Some(self.model.app()), fact, actor, self.shared.clock.wall());
     }
 
     /// Keeps the output of every unit that runs, also of those that ran before this daemon did.

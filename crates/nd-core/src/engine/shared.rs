@@ -15,6 +15,7 @@ use super::bus::EventBus;
 use super::claims::Claims;
 use super::error::EngineError;
 use super::reconciler::{self, Desk};
+use crate::certs::CertDesk;
 use crate::model::edit::Edit;
 use crate::model::{ActionEnd, AppModel, AppStatus, Now};
 use crate::ports::{HintKind, LogCollector, RegistryAuth, Runtime, StateStore, within};
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) daemon: DaemonId,
     pub(crate) bus: EventBus,
     pub(crate) books: Books,
+    pub(crate) certs: CertDesk,
     pub(crate) tasks: TaskSet,
     pub(crate) stop: CancellationToken,
     pub(crate) claims: Claims,

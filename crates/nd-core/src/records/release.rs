@@ -2,6 +2,7 @@
 
 mod policy;
 mod rollout;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::spec::{
 };
 use policy::{DependencyV1, ReadinessV1, RestartV1};
 use rollout::RolloutV1;
+use tls::TlsV1;
 
 /// One release of an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +85,8 @@ pub struct SpecV1 {
     sleep_after: Option<Duration>,
     #[serde(default, skip_serializing_if = "TrafficRules::is_empty")]
     rules: Arc<TrafficRules>,
+    #[serde(default, skip_serializing_if = "TlsV1::is_default")]
+    tls: TlsV1,
     keep_releases: u16,
 }
 
@@ -203,6 +207,7 @@ impl From<&AppSpec> for SpecV1 {
             limits: spec.limits.clone(),
             sleep_after: spec.sleep_after,
             rules: Arc::clone(&spec.rules),
+            tls: spec.tls.as_ref().into(),
             keep_releases: spec.keep_releases,
         }
     }
@@ -243,6 +248,7 @@ impl From<&SpecV1> for AppSpec {
             limits: stored.limits.clone(),
             sleep_after: stored.sleep_after,
             rules: Arc::clone(&stored.rules),
+            tls: Arc::new((&stored.tls).into()),
             keep_releases: stored.keep_releases,
         }
     }

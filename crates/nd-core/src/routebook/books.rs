@@ -36,6 +36,14 @@ impl Books {
         self.books.get(&kind)
     }
 
+    /// The book of the proxy that is part of the daemon. It alone serves the certificates that we order.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none.
+    pub(crate) fn own(&self) -> PortResult<&RouteBook> {
+        self.of(IngressKind::Embedded).ok_or_else(|| Registry::no_ingress(IngressKind::Embedded))
+    }
+
     /// Replaces the routes of an app, or takes them away, and returns when that serves. An app that moves is served by the new
     /// ingress first; then the one before lets go of it.
     ///

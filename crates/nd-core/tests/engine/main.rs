@@ -8,6 +8,7 @@
 )]
 
 mod adoption;
+mod certificates;
 mod claims;
 mod crashes;
 mod dependencies;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nd_bluegreen::{BlueGreen, Recreate};
-use nd_core::engine::{Accepted, DeployRequest, EngineError, EngineHandle, FailPoint};
+use nd_core::engine::{Accepted, DeployRequest, EngineBuilder, EngineError, EngineHandle, FailPoint};
 use nd_core::events::{Event, StoredEvent};
 use nd_core::model::AppStatus;
 use nd_core::ports::{HistoryQuery, StateStore};
 use nd_core::records::{DeploymentRecord, DeploymentStatus};
+use nd_core::registry::RegistryBuilder;
 use nd_core::spec::{AppSpec, CommandSpec, HostPortSpec, ImageSpec, VolumeSource, VolumeSpec, Workload};
 use nd_core::{Engine, Registry};
 use nd_supervise::{CancellationToken, TaskHandle, TaskSet};
@@ -84,6 +85,28 @@ impl World {
             .fail_point(fail_point)
             .build()
             .await?;
+        self.run(engine, cable)
+    }
+}
+
+impl World {
+    /// Its adapters.
+    pub(crate) fn registry(&self) -> RegistryBuilder {
+        Registry::builder()
+            .runtime(self.docker.clone())
+            .runtime(self.process.clone())
+            .ingress(self.ingress.clone())
+            .probe(Arc::new(FakeProbe::new(&self.network)))
+            .strategy(Arc::new(BlueGreen))
+            .strategy(Arc::new(Recreate))
+    }
+
+    /// Starts a daemon of one's own making, with the store of this world.
+    pub(crate) async fn start(&self, builder: EngineBuilder) -> TestResult<Daemon> {
+        self.run(builder.store(Arc::new(self.store.clone())).build().await?, Cable::new())
+    }
+
+    fn run(&self, engine: Engine, cable: Cable) -> TestResult<Daemon> {
         let (handle, shutdown) = (engine.handle(), CancellationToken::new());
         let until = shutdown.clone();
         let task = self.tasks.spawn_with("daemon", async move { engine.run(until).await });
@@ -105,7 +128,8 @@ impl Daemon {
 
     /// Deploys, and waits until the deployment has ended, well or not.
     pub(crate) async fn deploy(&self, app: &AppName, spec: AppSpec) -> TestResult<DeploymentRecord> {
-        self.deploy_as(request(app, spec)).await
+        // In a box: a spec is long, and tests hold several of them.
+        Box::pin(self.deploy_as(request(app, spec))).await
     }
 
     pub(crate) async fn deploy_as(&self, request: DeployRequest) -> TestResult<DeploymentRecord> {

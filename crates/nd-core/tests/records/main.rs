@@ -4,6 +4,7 @@
 //! The files in `v1` are what earlier versions wrote. They are never generated again: a new form is a new
 //! version with files of its own beside them.
 
+mod certificates;
 mod trial;
 
 use std::collections::BTreeMap;

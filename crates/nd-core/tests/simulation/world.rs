@@ -54,7 +54,7 @@ impl Stored {
                 Record::Deployment(deployment) => {
                     self.deployments.insert(deployment.id.clone(), *deployment);
                 }
-                Record::Daemon(_) | Record::Event(_) => {}
+                Record::Daemon(_) | Record::Cert(_) | Record::Event(_) => {}
             }
         }
     }

@@ -38,11 +38,6 @@ impl Table {
         &self.edition.tls
     }
 
-    /// Where visitors find TLS.
-    pub(crate) fn tls_port(&self) -> Option<u16> {
-        self.edition.state.tls.listen.first().map(SocketAddr::port)
-    }
-
     /// What a listener besides the main one is for.
     pub(crate) fn entry(&self, bind: SocketAddr) -> Entry {
         if self.edition.state.tls.listen.contains(&bind) {
@@ -103,6 +98,13 @@ impl Worker {
             app.wake();
         }
         *self.table.borrow_mut() = table;
+    }
+
+    /// Where visitors find TLS: none while nobody listens there.
+    pub(crate) fn tls_port(&self) -> Option<u16> {
+        let (table, open) = (self.table(), self.ports.borrow());
+        let listen = &table.edition.state.tls.listen;
+        listen.iter().find(|bind| open.contains_key(bind)).map(SocketAddr::port)
     }
 
     /// All units that a table names or a request is in flight on.

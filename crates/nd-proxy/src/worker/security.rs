@@ -68,7 +68,7 @@ fn secure_address(worker: &Worker, head: &RequestHead<'_, '_>) -> Option<String>
     if !head.host?.with_lower_case(|name| table.tls().has(name)) {
         return None;
     }
-    Some(match table.tls_port()? {
+    Some(match worker.tls_port()? {
         443 => format!("https://{name}{}", head.target),
         port => format!("https://{name}:{port}{}", head.target),
     })

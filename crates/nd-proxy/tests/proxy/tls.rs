@@ -1,6 +1,7 @@
 //! TLS: which certificate a name gets, who is let in, and that nothing is lost when certificates change.
 
 mod authority;
+mod handshakes;
 
 use std::io::{Error, Result};
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use nd_proxy::Proxy;
 use nd_types::{Certificate, Challenge, Hsts, ServiceTls};
-use tokio_rustls::rustls::HandshakeKind;
+use tokio_rustls::rustls::{HandshakeKind, SupportedProtocolVersion};
 
 use crate::http2::client::Client as Http2;
 use crate::support::*;
@@ -30,8 +31,12 @@ impl Secure {
     }
 
     async fn start_with(change: impl FnOnce(State, &Authority) -> State) -> Result<Self> {
+        Self::start_on(start(settings())?, change).await
+    }
+
+    async fn start_on(proxy: Proxy, change: impl FnOnce(State, &Authority) -> State) -> Result<Self> {
         let (authority, app) = (Authority::new()?, Upstream::named("app").await?);
-        let (proxy, address) = (start(settings())?, free_port().await?);
+        let address = free_port().await?;
         let this = Self { proxy, address, authority, app, generation: 1 };
         let state = this.state(this.authority.certificate(&["app.test"])?);
         apply(&this.proxy, change(state, &this.authority)).await?;
@@ -49,6 +54,11 @@ impl Secure {
     /// Whoever trusts the authority.
     fn visitor(&self) -> Result<Visitor> {
         Visitor::trusting(&self.authority)
+    }
+
+    /// The same, with one version alone.
+    fn visitor_speaking(&self, version: &'static SupportedProtocolVersion) -> Result<Visitor> {
+        Visitor::speaking(&self.authority, &[version])
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn deploy(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    begin(&api, &caller, request, false).await
+    Box::pin(begin(&api, &caller, request, false)).await
 }
 
 pub(super) async fn swap(
@@ -55,7 +55,7 @@ pub(super) async fn swap(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    begin(&api, &caller, request, true).await
+    Box::pin(begin(&api, &caller, request, true)).await
 }
 
 /// `POST /proxy/configure`: another domain or port is another release; another proxy alone starts no instance anew.

@@ -63,7 +63,11 @@ async fn text(api: &Api) -> Response {
         .workers()
         .into_iter()
         .filter(|worker| matches!(worker.state, WorkerState::BackingOff | WorkerState::Quarantined));
+    let end = |status: &nd_core::certs::CertStatus| {
+        Some((status.names.first()?.to_string(), status.cert.as_ref()?.not_after))
+    };
     let figures = Figures {
+        certs: api.engine().certs().iter().filter_map(end).collect(),
         uptime: api.uptime(),
         api_requests: api.requests.load(Ordering::Relaxed),
         errors: services.errors.counts(services.clock.mono()).total,

@@ -28,6 +28,7 @@ pub(crate) fn changes(old: &AppSpec, new: &AppSpec) -> Vec<String> {
         ("stopping", differs(&old.stop, &new.stop)),
         ("proxy rules", differs(&old.rules, &new.rules)),
         ("proxy limits", differs(&old.limits, &new.limits)),
+        ("certificates", differs(&old.tls, &new.tls)),
         ("mirror", differs(&old.mirror, &new.mirror)),
         ("rollout", differs(&old.rollout, &new.rollout)),
         ("drain time", differs(&old.drain, &new.drain)),

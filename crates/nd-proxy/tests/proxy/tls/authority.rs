@@ -60,7 +60,15 @@ pub(super) struct Visitor(ClientConfig);
 
 impl Visitor {
     pub(super) fn trusting(authority: &Authority) -> Result<Self> {
-        Ok(Self(Self::roots(authority)?.with_no_client_auth()))
+        Self::speaking(authority, rustls::ALL_VERSIONS)
+    }
+
+    /// The same, with these versions alone.
+    pub(super) fn speaking(
+        authority: &Authority,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Result<Self> {
+        Ok(Self(Self::roots(authority, versions)?.with_no_client_auth()))
     }
 
     /// The same, with a certificate that `issuer` has issued.
@@ -68,7 +76,11 @@ impl Visitor {
         let own = issuer.certificate(&["client.test"])?;
         let chain = vec![CertificateDer::from_pem_slice(own.chain.as_bytes()).map_err(Error::other)?];
         let key = PrivateKeyDer::from_pem_slice(own.key.expose().as_bytes()).map_err(Error::other)?;
-        Ok(Self(Self::roots(authority)?.with_client_auth_cert(chain, key).map_err(Error::other)?))
+        Ok(Self(
+            Self::roots(authority, rustls::ALL_VERSIONS)?
+                .with_client_auth_cert(chain, key)
+                .map_err(Error::other)?,
+        ))
     }
 
     /// Takes any certificate.
@@ -95,13 +107,19 @@ impl Visitor {
 
     fn roots(
         authority: &Authority,
+        versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>> {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).map_err(Error::other)?;
         roots.add(root).map_err(Error::other)?;
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().map_err(Error::other)?;
+        let builder = builder.with_protocol_versions(versions).map_err(Error::other)?;
         Ok(builder.with_root_certificates(roots))
+    }
+
+    /// How it speaks.
+    pub(super) fn into_config(self) -> ClientConfig {
+        self.0
     }
 }
 

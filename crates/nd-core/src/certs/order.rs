@@ -1,0 +1,86 @@
+//! One order: from the wish to a certificate that is kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::due::{Why, covers};
+use super::edge_solver::EdgeSolver;
+use super::wish::CertWish;
+use crate::engine::Shared;
+use crate::ports::{
+    CertIssuer, CertOrder, CertStore, ChallengeSolver, IssuedCert, KeptCert, PortError, PortErrorKind,
+    PortResult, Renewal, RevocationReason,
+};
+
+/// Issuers have deadlines of their own; this one only ends what hangs for good.
+const ORDER: Duration = Duration::from_secs(15 * 60);
+/// How long an answer of the store or an issuer may take.
+const CALL: Duration = Duration::from_secs(60);
+
+/// Orders a certificate and keeps it. What was shown to the authority is gone afterwards, whatever became of it.
+pub(super) async fn place(
+    shared: Arc<Shared>,
+    store: Arc<dyn CertStore>,
+    wish: CertWish,
+    before: Option<IssuedCert>,
+    why: Why,
+) -> PortResult<KeptCert> {
+    let issuer = issuer(&shared, &wish)?;
+    let order = CertOrder {
+        names: wish.names.clone(),
+        files: wish.files.clone(),
+        replaces: before.filter(|_| why == Why::Renewal),
+        ..CertOrder::default()
+    };
+    let edge = Arc::new(EdgeSolver::new(Arc::clone(&shared)));
+    let mut solvers: Vec<Arc<dyn ChallengeSolver>> = vec![Arc::clone(&edge) as _];
+    solvers.extend(shared.registry.solvers().iter().cloned());
+    let issued = tokio::time::timeout(ORDER, issuer.issue(&order, &solvers)).await;
+    edge.clear().await;
+    let cert = issued.unwrap_or_else(|_| Err(late("the issuer did not come to an end")))?;
+    if !covers(&cert, &wish.names) {
+        let wanted: Vec<&str> = wish.names.iter().map(nd_types::HostPattern::as_str).collect();
+        let context =
+            format!("{}: the certificate is for other names than {}", wish.issuer, wanted.join(", "));
+        return Err(PortError::new(PortErrorKind::Internal, context));
+    }
+    let kept = KeptCert { issuer: Some(wish.issuer), cert };
+    save(&*store, &kept).await?;
+    Ok(kept)
+}
+
+/// Asks when to renew a certificate.
+pub(super) async fn renewal(shared: Arc<Shared>, wish: CertWish, cert: IssuedCert) -> PortResult<Renewal> {
+    let issuer = issuer(&shared, &wish)?;
+    within(issuer.renewal(&cert)).await
+}
+
+pub(super) async fn revoke(shared: &Shared, kept: &KeptCert, reason: RevocationReason) -> PortResult<()> {
+    let issuer = kept.issuer.as_ref().and_then(|name| shared.registry.issuer(name));
+    let Some(issuer) = issuer else {
+        let context = "revoke a certificate: nobody here has issued it";
+        return Err(PortError::new(PortErrorKind::Invalid, context).with_fix("ask its authority"));
+    };
+    within(issuer.revoke(&kept.cert, reason)).await
+}
+
+pub(super) async fn save(store: &dyn CertStore, kept: &KeptCert) -> PortResult<()> {
+    within(store.save(kept)).await
+}
+
+pub(super) async fn within<T>(call: impl Future<Output = PortResult<T>>) -> PortResult<T> {
+    tokio::time::timeout(CALL, call).await.unwrap_or_else(|_| Err(late("no answer in time")))
+}
+
+fn issuer(shared: &Shared, wish: &CertWish) -> PortResult<Arc<dyn CertIssuer>> {
+    shared.registry.issuer(&wish.issuer).cloned().ok_or_else(|| {
+        let known: Vec<&str> = shared.registry.issuers().map(|issuer| issuer.name().as_str()).collect();
+        let context = format!("no issuer is called {}", wish.issuer);
+        let fix = format!("write one of {} into `ssl.provider`", known.join(", "));
+        PortError::new(PortErrorKind::Invalid, context).with_fix(fix)
+    })
+}
+
+fn late(what: &str) -> PortError {
+    PortError::new(PortErrorKind::Timeout, format!("order a certificate: {what}"))
+}
