@@ -103,6 +103,13 @@ endpoints! {
     DEPLOYMENT_CANCEL = Post "/api/v1/deployments/{deployment}/cancel", "Ends a deployment that is under way: `DeploymentView`.";
     DEPLOYMENT_PROMOTE = Post "/api/v1/deployments/{deployment}/promote", "Lets the release that a canary tries take over at once: `DeploymentView`.";
     PLAN = Post "/api/v1/plan", "What a deployment would do (`DeployBody`): `PlanView`.";
+    CERTS = Get "/api/v1/certs", "Every certificate that is kept or wanted: a list of `CertView`.";
+    CERT = Get "/api/v1/certs/{name}", "One certificate, by one of its names: `CertView` with its orders.";
+    CERT_IMPORT = Post "/api/v1/certs", "Serves a certificate that somebody brings (`CertImportBody`): `CertView`.";
+    CERT_REMOVE = Delete "/api/v1/certs/{name}", "Forgets a certificate; what an app wants is ordered anew: `CertView` as it was.";
+    CERT_RENEW = Post "/api/v1/certs/{name}/renew", "Gets a new certificate now: `CertView`, when it serves.";
+    CERT_REVOKE = Post "/api/v1/certs/{name}/revoke", "Has its issuer make a certificate worthless (`CertRevokeBody`), and forgets it: `CertView` as it was.";
+    CERT_EXPORT = Get "/api/v1/certs/{name}/export", "A certificate with its key, on the unix socket alone: `CertExport`.";
     LOGS = Get "/api/v1/logs", "Log lines (`LogQuery`), as NDJSON of `LogFrame`.";
     EVENTS = Get "/api/v1/events", "Events (`EventQuery`): a page of `EventView`, or server-sent events.";
 }

@@ -99,6 +99,27 @@ pub struct AppSelector {
     pub app_name: Option<AppName>,
 }
 
+/// The body of `POST /certs/rotate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateRequest {
+    /// A name that the certificate is for.
+    pub domain: HostPattern,
+}
+
+/// The payload of `POST /certs/rotate`: what serves from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotatedCert {
+    /// The name that was asked for.
+    pub domain: HostPattern,
+    /// The serial number in lower-case hexadecimal digits, two a byte.
+    pub serial: String,
+    /// Valid from.
+    pub not_before: Timestamp,
+    /// Valid up to and including.
+    pub not_after: Timestamp,
+}
+
 /// The four words for an app's state that the flat paths use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

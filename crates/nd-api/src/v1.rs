@@ -5,6 +5,7 @@
 
 mod access;
 mod app;
+mod cert;
 mod config;
 mod deployment;
 mod event;
@@ -21,6 +22,10 @@ pub use self::access::{RequestFrame, RequestQuery};
 pub use self::app::{
     AppView, CanaryView, CpuView, DesiredState, ExitView, InstanceState, InstanceView, InstancesView,
     MemoryView, MirrorView, Phase, RestartView,
+};
+pub use self::cert::{
+    CertExport, CertImportBody, CertOrderView, CertRevokeBody, CertState, CertView, RenewalView,
+    RevocationReason, ServedCertView,
 };
 pub use self::config::{AppConfigView, HealthCheckView, LimitsView, RestartRulesView, StopView};
 pub use self::deployment::{DeploymentStatus, DeploymentView, Diagnosis, Receipt, StepRecord, StepState};

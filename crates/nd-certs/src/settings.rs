@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nd_core::ports::ChallengeKind;
 use nd_types::parse_duration;
 use serde::{Deserialize, Deserializer, de};
 
@@ -29,6 +30,10 @@ pub struct AcmeSettings {
     pub profile: Option<String>,
     /// Of several chains the one whose last issuer has this common name; an order's own one counts before it.
     pub preferred_chain: Option<String>,
+    /// How names are proven, of all that can be done here: the first of these that the authority offers. The usual order
+    /// while it is empty: http-01, tls-alpn-01, dns-01.
+    #[serde(deserialize_with = "challenges")]
+    pub challenges: Vec<ChallengeKind>,
     /// Whether to look first if a name leads here, and if the authority may issue for it.
     pub check_dns: bool,
     /// The addresses at which the world reaches this machine, where its network cards do not have them.
@@ -83,6 +88,7 @@ impl Default for AcmeSettings {
             key: KeyKind::default(),
             profile: None,
             preferred_chain: None,
+            challenges: Vec::new(),
             check_dns: true,
             addresses: Vec::new(),
             timeout: Duration::from_secs(300),
@@ -146,9 +152,30 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
+fn challenges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ChallengeKind>, D::Error> {
+    let known = [ChallengeKind::Http01, ChallengeKind::TlsAlpn01, ChallengeKind::Dns01];
+    let read = |text: String| {
+        let found = known.into_iter().find(|kind| kind.as_str() == text);
+        let all = known.map(ChallengeKind::as_str).join(", ");
+        found.ok_or_else(|| de::Error::custom(format!("`{text}` is not one of {all}")))
+    };
+    Vec::deserialize(deserializer)?.into_iter().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn challenges_are_named_as_authorities_name_them() {
+        let read = |challenge: &str| {
+            let text = format!(r#"{{"challenges": ["{challenge}"]}}"#);
+            serde_json::from_str::<AcmeSettings>(&text).map(|settings| settings.challenges)
+        };
+        assert_eq!(read("tls-alpn-01").unwrap(), [ChallengeKind::TlsAlpn01]);
+        let wrong = read("tls-01").unwrap_err().to_string();
+        assert!(wrong.contains("`tls-01` is not one of http-01, tls-alpn-01, dns-01"), "{wrong}");
+    }
 
     #[test]
     fn secrets_are_never_shown() {

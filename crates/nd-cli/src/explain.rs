@@ -82,6 +82,11 @@ const DAEMON: &[Row] = &[
         "Set `access_log = \"json\"` under [proxy] in nextdeployd.toml and restart the daemon.",
     ),
     (
+        "ND1017",
+        "There is no certificate for that name.",
+        "`nextdeploy certs ls` lists those that are kept or wanted. A domain in nextdeploy.yml gets one with the next deployment where TLS is spoken and somebody issues it.",
+    ),
+    (
         "ND1101",
         "Another deployment of the app is under way.",
         "Deployments of one app never overlap. Wait for it with `nextdeploy deploy --lock-wait 5m`, or end it with `nextdeploy cancel DPL`.",
@@ -136,6 +141,11 @@ const DAEMON: &[Row] = &[
         "ND1112",
         "There is no room left.",
         "Nothing that was acknowledged is lost, and traffic goes on. Make room on the disk of the data directory: `df -h`, `docker system df`.",
+    ),
+    (
+        "ND1113",
+        "The authority gives no more certificates for now.",
+        "It counts orders and failures by the hour and the week. What is kept serves on, and the next order is placed when the authority allows it; `nextdeploy certs show NAME` says when.",
     ),
     (
         "ND1121",

@@ -6,10 +6,11 @@ use nd_api::endpoints::{self, Endpoint, Method};
 use nd_api::flat::{Envelope, SystemMetrics};
 use nd_api::manifest::Instances;
 use nd_api::v1::{
-    AppView, DaemonView, DeployBody, DeploymentView, DestroyQuery, EventQuery, EventView, ListPage, LogFrame,
-    LogQuery, MaintenanceBody, OperationView, PageQuery, PauseBody, PlanView, ProxyTestQuery, ProxyTestView,
-    ProxyView, RequestFrame, RequestQuery, RollbackBody, ScaleBody, StepRecord, TimelineQuery, TimelineView,
-    UpgradeView, VersionView, WaitQuery, WorkerView,
+    AppView, CertExport, CertImportBody, CertRevokeBody, CertView, DaemonView, DeployBody, DeploymentView,
+    DestroyQuery, EventQuery, EventView, ListPage, LogFrame, LogQuery, MaintenanceBody, OperationView,
+    PageQuery, PauseBody, PlanView, ProxyTestQuery, ProxyTestView, ProxyView, RequestFrame, RequestQuery,
+    RollbackBody, ScaleBody, StepRecord, TimelineQuery, TimelineView, UpgradeView, VersionView, WaitQuery,
+    WorkerView,
 };
 use nd_types::{AppName, DeploymentId};
 
@@ -18,6 +19,12 @@ use crate::error::ClientError;
 use crate::lines::Lines;
 
 type Answer<T> = Result<T, ClientError>;
+
+/// How long a certificate may take that is ordered: an authority looks at names for minutes.
+const CERT_ORDERED: Duration = Duration::from_secs(16 * 60);
+
+/// How long it may take to keep a certificate, or to tell its issuer that it counts no more.
+const CERT_STORED: Duration = Duration::from_secs(60);
 
 /// No row of the table, which has the paths of `/api/v1`.
 const METRICS: Endpoint = Endpoint {
@@ -185,6 +192,42 @@ impl Client {
     /// Lets the release that a canary tries take over at once.
     pub async fn promote(&self, id: &DeploymentId) -> Answer<DeploymentView> {
         self.call(Call::new(endpoints::DEPLOYMENT_PROMOTE, &[id.as_str()])).await
+    }
+
+    /// Every certificate that is kept or wanted.
+    pub async fn certs(&self) -> Answer<Vec<CertView>> {
+        let page: ListPage<CertView> = self.call(Call::new(endpoints::CERTS, &[])).await?;
+        Ok(page.items)
+    }
+
+    /// One certificate with its orders, by one of its names.
+    pub async fn cert(&self, name: &str) -> Answer<CertView> {
+        self.call(Call::new(endpoints::CERT, &[name])).await
+    }
+
+    /// Has a certificate served that somebody brings.
+    pub async fn import_cert(&self, body: &CertImportBody) -> Answer<CertView> {
+        self.call(Call::new(endpoints::CERT_IMPORT, &[]).body(self, body)?.patience(CERT_STORED)).await
+    }
+
+    /// Gets a new certificate, and waits until it serves.
+    pub async fn renew_cert(&self, name: &str) -> Answer<CertView> {
+        self.call(Call::new(endpoints::CERT_RENEW, &[name]).patience(CERT_ORDERED)).await
+    }
+
+    /// Has its issuer make a certificate worthless, and the daemon forget it.
+    pub async fn revoke_cert(&self, name: &str, body: &CertRevokeBody) -> Answer<CertView> {
+        self.call(Call::new(endpoints::CERT_REVOKE, &[name]).body(self, body)?.patience(CERT_STORED)).await
+    }
+
+    /// Forgets a certificate.
+    pub async fn remove_cert(&self, name: &str) -> Answer<CertView> {
+        self.call(Call::new(endpoints::CERT_REMOVE, &[name]).patience(CERT_STORED)).await
+    }
+
+    /// A certificate with its key; the daemon gives it out on its unix socket alone.
+    pub async fn export_cert(&self, name: &str) -> Answer<CertExport> {
+        self.call(Call::new(endpoints::CERT_EXPORT, &[name])).await
     }
 
     /// Log lines: the last ones, and with `follow` what is written.

@@ -148,7 +148,7 @@ fn health_has_no_envelope_and_what_is_not_built_is_501() -> Result {
     }
     let ok = daemon.control()?.request("GET", "/healthz", &[], b"")?;
     assert_eq!((ok.status, ok.text().trim()), (200, "ok"));
-    for path in ["/secrets/sync", "/certs/rotate"] {
+    for path in ["/secrets/sync", "/ws/metrics"] {
         let answer = daemon.api_post(path, "{}")?;
         assert_eq!(answer.status, 501, "{path}");
         assert_eq!(answer.json()?.get("success"), Some(&Value::Bool(false)));

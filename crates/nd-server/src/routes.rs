@@ -2,6 +2,7 @@
 
 mod actions;
 mod apps;
+mod certs;
 mod deploy;
 mod deployments;
 mod events;
@@ -62,6 +63,7 @@ fn flat_routes(router: Routes) -> Routes {
         .route("/stop", post(flat::stop))
         .route("/restart", post(flat::restart))
         .route("/status", get(flat::status))
+        .route("/certs/rotate", post(certs::rotate))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/healthz", get(health::healthz))
@@ -72,7 +74,7 @@ fn flat_routes(router: Routes) -> Routes {
 }
 
 fn v1_routes(router: Routes) -> Routes {
-    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 34] = [
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 41] = [
         row(api::VERSION, |filter| on(filter, system::version)),
         row(api::DAEMON, |filter| on(filter, system::daemon)),
         row(api::WORKERS, |filter| on(filter, system::workers)),
@@ -105,6 +107,13 @@ fn v1_routes(router: Routes) -> Routes {
         row(api::DEPLOYMENT_CANCEL, |filter| on(filter, deployments::cancel)),
         row(api::DEPLOYMENT_PROMOTE, |filter| on(filter, deployments::promote)),
         row(api::PLAN, |filter| on(filter, deployments::plan)),
+        row(api::CERTS, |filter| on(filter, certs::list)),
+        row(api::CERT, |filter| on(filter, certs::show)),
+        row(api::CERT_IMPORT, |filter| on(filter, certs::import)),
+        row(api::CERT_REMOVE, |filter| on(filter, certs::remove)),
+        row(api::CERT_RENEW, |filter| on(filter, certs::renew)),
+        row(api::CERT_REVOKE, |filter| on(filter, certs::revoke)),
+        row(api::CERT_EXPORT, |filter| on(filter, certs::export)),
         row(api::LOGS, |filter| on(filter, logs::logs)),
         row(api::EVENTS, |filter| on(filter, events::events)),
     ];

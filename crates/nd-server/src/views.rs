@@ -1,6 +1,7 @@
 //! What the core knows, as the API shows it.
 
 mod app;
+pub(crate) mod cert;
 mod config;
 mod deployment;
 mod event;

@@ -71,7 +71,8 @@ pub(super) async fn look_first(
     if order.unchecked || !acme.settings.check_dns {
         return Ok(());
     }
-    let preferred = solvers.iter().find_map(|solver| solver.kinds().first());
+    let usual = solvers.iter().find_map(|solver| solver.kinds().first());
+    let preferred = acme.settings.challenges.first().or(usual);
     for name in &order.names {
         reach::may_issue(&acme.dns, name, &session.directory.meta.caa_identities).await?;
         if name.parent().is_none() && preferred != Some(&ChallengeKind::Dns01) {
@@ -217,14 +218,14 @@ async fn prove(
         .map_err(|error| PortError::new(PortErrorKind::Internal, &*tried).with_source(error))?;
     let offered: Vec<ChallengeKind> =
         authorization.challenges.iter().filter_map(|one| known(&one.r#type)).collect();
-    let Some((solver, kind)) = choose(solvers, &offered) else {
+    let Some((solver, kind)) = choose(solvers, &offered, &acme.settings.challenges) else {
         let offered: Vec<_> = offered.into_iter().map(ChallengeKind::as_str).collect();
         let context = format!(
-            "{tried}: the authority accepts {} alone, which nobody here can do",
+            "{tried}: the authority accepts {} alone, which nobody here can or may do",
             offered.join(" and ")
         );
         return Err(PortError::new(PortErrorKind::Invalid, context)
-            .with_fix("set up a hook for dns-01 (docs/guide/certificates.md), or open ports 80 and 443"));
+            .with_fix("set up a hook for dns-01 (docs/guide/certificates.md), open ports 80 and 443, or widen `challenges`"));
     };
     let mut challenge = authorization
         .challenge(wire(kind))
@@ -242,11 +243,19 @@ async fn prove(
     }
 }
 
-/// The first solver that can do one of these, and its preferred one of them.
+/// The first solver that can do one of these, and its preferred one of them; where the operator wants them in an order of
+/// his own, the first of those.
 fn choose<'s>(
     solvers: &'s [Arc<dyn ChallengeSolver>],
     offered: &[ChallengeKind],
+    wanted: &[ChallengeKind],
 ) -> Option<(&'s Arc<dyn ChallengeSolver>, ChallengeKind)> {
+    if !wanted.is_empty() {
+        return wanted.iter().filter(|kind| offered.contains(kind)).find_map(|kind| {
+            let solver = solvers.iter().find(|solver| solver.kinds().contains(kind))?;
+            Some((solver, *kind))
+        });
+    }
     solvers.iter().find_map(|solver| {
         let kind = solver.kinds().iter().find(|kind| offered.contains(kind))?;
         Some((solver, *kind))

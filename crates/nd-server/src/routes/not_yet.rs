@@ -6,7 +6,7 @@ use http::StatusCode;
 use super::Routes;
 use crate::refusal::Refusal;
 
-const PATHS: [&str; 4] = ["/secrets/sync", "/certs/rotate", "/ws/metrics", "/ws/events"];
+const PATHS: [&str; 3] = ["/secrets/sync", "/ws/metrics", "/ws/events"];
 
 pub(super) fn routes(router: Routes) -> Routes {
     PATHS.iter().fold(router, |router, path| router.route(path, any(|| async { refusal() })))

@@ -125,7 +125,7 @@ async fn paths_that_are_not_there_say_so_in_the_envelope() -> TestResult {
     for (method, path, status) in [
         ("POST", "/secrets/sync", 501),
         ("GET", "/proxy/configure", 405),
-        ("POST", "/certs/rotate", 501),
+        ("GET", "/certs/rotate", 405),
         ("GET", "/nowhere", 404),
         ("GET", "/deploy", 405),
     ] {

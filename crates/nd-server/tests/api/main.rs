@@ -1,6 +1,7 @@
 //! The API as clients see it: a real engine on stand-ins, spoken to byte by byte over its sockets.
 
 mod access;
+mod certs;
 mod flat;
 mod following;
 mod idempotency;

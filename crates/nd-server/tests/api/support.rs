@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use nd_api::v1::RequestFrame;
 use nd_bluegreen::{BlueGreen, Canary, Recreate, Rolling};
+use nd_core::certs::CertSettings;
 use nd_core::engine::EngineHandle;
 use nd_core::{Engine, Registry};
 use nd_logs::SegmentLog;
@@ -19,7 +20,7 @@ use nd_server::{
 };
 use nd_supervise::{CancellationToken, Supervisor, SystemClock, TaskSet};
 use nd_testkit::MemoryStore;
-use nd_testkit::fake::{FakeIngress, FakeNetwork, FakeProbe, FakeRuntime};
+use nd_testkit::fake::{FakeCerts, FakeIngress, FakeIssuer, FakeNetwork, FakeProbe, FakeRuntime};
 use nd_types::{AccessRecord, AppName, RuntimeKind, Timestamp};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -34,6 +35,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The token of every server here.
 pub(crate) const TOKEN: &str = "ndt_0123456789abcdef";
 
+/// Who issues certificates here.
+const ISSUER: &str = "authority";
+
 /// A server at work.
 pub(crate) struct World {
     pub(crate) socket: PathBuf,
@@ -42,6 +46,8 @@ pub(crate) struct World {
     pub(crate) logs: Arc<SegmentLog>,
     pub(crate) store: MemoryStore,
     pub(crate) supervisor: Supervisor,
+    pub(crate) issuer: Arc<FakeIssuer>,
+    pub(crate) shelf: Arc<FakeCerts>,
     shutdown: CancellationToken,
     server: Server,
     tasks: TaskSet,
@@ -133,7 +139,9 @@ impl World {
     pub(crate) async fn start_on(store: MemoryStore, dev: bool) -> TestResult<Self> {
         let dir = tempfile::tempdir()?;
         let clock = Arc::new(SystemClock);
-        let engine = engine(store.clone(), clock.clone()).await?;
+        let issuer = Arc::new(FakeIssuer::new(ISSUER.parse()?, clock.clone()));
+        let shelf = Arc::new(FakeCerts::new());
+        let engine = engine(store.clone(), clock.clone(), (&issuer, &shelf)).await?;
         let logs = Arc::new(SegmentLog::open(dir.path().join("logs"), nd_logs::Settings::default())?);
         let socket = dir.path().join("nd.sock");
         let unix = Listener::unix(unix_listener(&socket, None)?);
@@ -171,7 +179,20 @@ impl World {
         let until = shutdown.clone();
         let counting = server.clone();
         tasks.spawn("tally", async move { counting.count_restarts(until).await });
-        Ok(Self { socket, tcp, engine: handle, logs, store, supervisor, shutdown, server, tasks, _dir: dir })
+        Ok(Self {
+            socket,
+            tcp,
+            engine: handle,
+            logs,
+            store,
+            supervisor,
+            issuer,
+            shelf,
+            shutdown,
+            server,
+            tasks,
+            _dir: dir,
+        })
     }
 
     /// Ends the server as a daemon does.
@@ -305,7 +326,11 @@ async fn exchange(mut wire: impl Wire, request: &str) -> TestResult<Answer> {
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }
 
-async fn engine(store: MemoryStore, clock: Arc<SystemClock>) -> TestResult<Engine> {
+async fn engine(
+    store: MemoryStore,
+    clock: Arc<SystemClock>,
+    (issuer, shelf): (&Arc<FakeIssuer>, &Arc<FakeCerts>),
+) -> TestResult<Engine> {
     let network = FakeNetwork::default();
     let registry = Registry::builder()
         .runtime(Arc::new(FakeRuntime::new(RuntimeKind::Docker, &network, clock.clone())))
@@ -316,6 +341,10 @@ async fn engine(store: MemoryStore, clock: Arc<SystemClock>) -> TestResult<Engin
         .strategy(Arc::new(Recreate))
         .strategy(Arc::new(Rolling))
         .strategy(Arc::new(Canary))
+        .issuer(Arc::clone(issuer) as _)
+        .certs(Arc::clone(shelf) as _)
         .build()?;
-    Ok(Engine::builder(registry).store(Arc::new(store)).clock(clock).build().await?)
+    let listen = vec![SocketAddr::from(([127, 0, 0, 1], 8443))];
+    let certs = CertSettings { listen, fallback: None, issuer: Some(ISSUER.parse()?) };
+    Ok(Engine::builder(registry).store(Arc::new(store)).clock(clock).certs(certs).build().await?)
 }
