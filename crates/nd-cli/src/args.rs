@@ -1,5 +1,6 @@
 //! The command tree of both binaries.
 
+mod certs;
 mod check;
 mod count;
 mod deploy;
@@ -22,6 +23,7 @@ use nd_api::manifest::Environment;
 
 use crate::candidates;
 
+pub(crate) use certs::{CertExportArgs, CertImportArgs, CertRevokeArgs, CertsVerb, RevokeWhy};
 pub(crate) use check::CheckArgs;
 pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
@@ -192,6 +194,9 @@ pub(crate) enum Command {
     /// Show what the proxy serves, and what it would do with a request
     #[command(subcommand)]
     Proxy(ProxyVerb),
+    /// Show, renew, bring, take along and revoke certificates
+    #[command(subcommand, visible_alias = "cert")]
+    Certs(CertsVerb),
     /// Show the workers inside the daemon
     Workers,
     /// Show the version of this program and of the daemon

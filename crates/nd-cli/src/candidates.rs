@@ -1,4 +1,4 @@
-//! What a shell offers while a word is typed: apps and deployments, as the daemon knows them.
+//! What a shell offers while a word is typed: apps, deployments and certificates, as the daemon knows them.
 //!
 //! A daemon that does not answer at once is left alone, and nothing is said about it: whoever presses Tab waits for the
 //! next letter, not for a network.
@@ -37,6 +37,14 @@ pub(crate) fn apps_and_deployments() -> Vec<CompletionCandidate> {
         let mut both = known_apps(client).await?;
         both.extend(known_deployments(client).await?);
         Ok(both)
+    })
+}
+
+/// Names of certificates, each with how it stands.
+pub(crate) fn certs() -> Vec<CompletionCandidate> {
+    asked(async |client: &Client| {
+        let certs = client.certs().await?;
+        Ok(certs.iter().map(|cert| offered(&cert.name, &cert.state.to_string())).collect())
     })
 }
 

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod certs;
 mod check;
 mod completion;
 mod conclusion;
@@ -87,6 +88,7 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Events(args) => events::run(args, &context).await,
         Command::Monit(args) => monit::run(args, &context).await,
         Command::Proxy(verb) => proxy::run(verb, &context).await,
+        Command::Certs(verb) => certs::run(verb, &context).await,
         Command::Workers => workers::run(&context).await,
         Command::Version => version::run(&context).await,
         Command::Upgrade => upgrade::run(&context).await,

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -172,6 +173,28 @@ fn a_domain_gets_a_certificate_by_http_that_can_be_rotated_and_whose_key_stays_w
     assert_eq!(shop.serial()?, serial);
     assert_ne!(shop.ask(SHOP)?, before, "what the answer names is what serves");
     shop.key_is_nowhere()
+}
+
+#[test]
+fn the_commands_show_it_renew_it_and_give_its_key_to_its_owner_alone() -> Result {
+    let shop = Shop::open(By::Http, YEAR)?;
+    shop.deploy("", SHOP)?;
+    let listed = shop.daemon.cli("certs ls --json")?.ok()?.json()?;
+    assert_eq!(listed.pointer("/0/state"), Some(&json!("valid")), "{listed}");
+    let shown = shop.daemon.cli(&format!("certs show {SHOP}"))?.ok()?.stdout;
+    let first = shop.serial()?;
+    assert!(shown.contains(first.as_str().unwrap_or("no serial")) && !shown.contains("KEY"), "{shown}");
+    shop.daemon.cli(&format!("certs renew {SHOP}"))?.ok()?;
+    assert_ne!(shop.serial()?, first);
+    shop.daemon.cli(&format!("certs export {SHOP}"))?.ok()?;
+    let [chain, key] = ["pem", "key"].map(|end| shop.daemon.site().folder().join(format!("{SHOP}.{end}")));
+    assert_eq!(fs::metadata(&key)?.permissions().mode() & 0o777, 0o600);
+    let words = ["certs", "import", &chain.display().to_string(), &key.display().to_string()];
+    shop.daemon.cli_words(&words)?.ok()?;
+    assert_eq!(shop.cert()?.get("issuer"), None, "it is somebody's own now");
+    shop.ask(SHOP)?;
+    shop.daemon.cli("certs show other.example.com")?.expect_code(3)?;
+    Ok(())
 }
 
 #[test]
