@@ -1,7 +1,7 @@
 //! Certificates: which names need one, when an issuer is asked for it, and what is served.
 //!
 //! One worker compares what the routes name with what is kept and orders what is missing or due, one order at a time for
-//! each name. Everything about *when* is decided by pure functions in [`due`]; what was tried is a record, so that pauses
+//! each name. Everything about *when* is decided by pure functions; what was tried is a record, so that pauses
 //! after failures survive a restart. What is kept serves from the start, whatever becomes of orders.
 
 mod alarm;
