@@ -4,6 +4,7 @@ mod certs;
 mod check;
 mod count;
 mod deploy;
+mod domains;
 mod eternal;
 pub(crate) mod examples;
 mod fields;
@@ -27,6 +28,7 @@ pub(crate) use certs::{CertExportArgs, CertImportArgs, CertRevokeArgs, CertsVerb
 pub(crate) use check::CheckArgs;
 pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
+pub(crate) use domains::{DomainListArgs, DomainsVerb};
 pub(crate) use eternal::{DaemonVerb, EternalArgs, EternalFlags, PidFile, in_background};
 pub(crate) use fields::Fields;
 pub(crate) use gate::{GateVerb, MaintenanceArgs, PauseArgs, Switch};
@@ -194,6 +196,9 @@ pub(crate) enum Command {
     /// Show what the proxy serves, and what it would do with a request
     #[command(subcommand)]
     Proxy(ProxyVerb),
+    /// Show the domains that lead to apps
+    #[command(subcommand, visible_alias = "domain")]
+    Domains(DomainsVerb),
     /// Show, renew, bring, take along and revoke certificates
     #[command(subcommand, visible_alias = "cert")]
     Certs(CertsVerb),

@@ -9,6 +9,7 @@ mod deploy;
 mod deployments;
 mod describe;
 mod destroy;
+mod domains;
 mod ecosystem;
 mod eternal;
 mod events;
@@ -88,6 +89,7 @@ pub(crate) async fn dispatch(typed: &Typed, command: &Command, global: &Global, 
         Command::Events(args) => events::run(args, &context).await,
         Command::Monit(args) => monit::run(args, &context).await,
         Command::Proxy(verb) => proxy::run(verb, &context).await,
+        Command::Domains(verb) => domains::run(verb, &context).await,
         Command::Certs(verb) => certs::run(verb, &context).await,
         Command::Workers => workers::run(&context).await,
         Command::Version => version::run(&context).await,

@@ -181,6 +181,8 @@ fn the_commands_show_it_renew_it_and_give_its_key_to_its_owner_alone() -> Result
     shop.deploy("", SHOP)?;
     let listed = shop.daemon.cli("certs ls --json")?.ok()?.json()?;
     assert_eq!(listed.pointer("/0/state"), Some(&json!("valid")), "{listed}");
+    let domains = shop.daemon.cli("domains ls shop --json")?.ok()?.stdout;
+    assert!(domains.contains(r#""state": "valid""#), "{domains}");
     let shown = shop.daemon.cli(&format!("certs show {SHOP}"))?.ok()?.stdout;
     let first = shop.serial()?;
     assert!(shown.contains(first.as_str().unwrap_or("no serial")) && !shown.contains("KEY"), "{shown}");

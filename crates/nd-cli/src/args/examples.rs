@@ -81,6 +81,8 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         "proxy test",
         &["proxy test https://shop.example.com/cart", "proxy test shop.example.com --from 203.0.113.9"],
     ),
+    ("domains", &["domains ls", "domains ls shop"]),
+    ("domains ls", &["domains ls", "domains ls shop --json=domain,state"]),
     ("certs", &["certs ls", "certs show shop.example.com", "certs renew shop.example.com"]),
     ("certs ls", &["certs ls", "certs ls --json=name,state,served"]),
     ("certs show", &["certs show shop.example.com"]),

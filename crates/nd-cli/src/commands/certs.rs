@@ -178,7 +178,7 @@ fn left(end: Timestamp) -> String {
     }
 }
 
-fn tone(state: CertState) -> Tone {
+pub(super) fn tone(state: CertState) -> Tone {
     match state {
         CertState::Valid => Tone::Good,
         CertState::Due | CertState::Ordering | CertState::Missing => Tone::Odd,
