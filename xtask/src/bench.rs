@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Rounds of every other figure
     #[arg(long, default_value_t = 5, value_name = "N")]
     rounds: usize,
+    /// Of the proxy: what TLS costs
+    #[arg(long)]
+    tls: bool,
     /// Measure the `nextdeployd` and `nextdeploy` of this folder in place of building them
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
@@ -50,6 +53,7 @@ struct Bench {
     docker: Option<Docker>,
     swaps: u32,
     rounds: usize,
+    tls: bool,
 }
 
 /// A part, with the name that chooses it.
@@ -104,7 +108,7 @@ impl Bench {
         if docker.is_none() {
             step("no Docker engine answers: figures of containers are left out");
         }
-        Ok(Self { workspace, programs, docker, swaps: args.swaps, rounds: args.rounds })
+        Ok(Self { workspace, programs, docker, swaps: args.swaps, rounds: args.rounds, tls: args.tls })
     }
 }
 

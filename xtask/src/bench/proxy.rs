@@ -15,6 +15,7 @@ mod kills;
 mod load;
 mod memory;
 mod rival;
+mod tls;
 
 use load::Load;
 use rival::{Ours, Rival};
@@ -39,14 +40,26 @@ const ROWS: [Row; 4] = [
     Row { name: "HTTP/2 without TLS", unit: "s/10k", bar: 0.95, load: Load::http2, per: 1e4 },
 ];
 
+/// The same behind TLS, and what connections cost that begin with a handshake.
+const TLS_ROWS: [Row; 4] = [
+    Row { name: "HTTP/1.1 over TLS, 64 connections", unit: "s/10k", bar: 0.95, load: Load::tls, per: 1e4 },
+    Row { name: "HTTP/2 over TLS", unit: "s/10k", bar: 0.90, load: Load::http2_over_tls, per: 1e4 },
+    Row { name: "full TLS handshakes", unit: "s/10k", bar: 0.75, load: Load::handshakes, per: 1e4 },
+    Row { name: "resumed TLS handshakes", unit: "s/10k", bar: 0.75, load: Load::resumptions, per: 1e4 },
+];
+
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result {
     for (program, package) in [("nginx", "nginx-light"), ("wrk", "wrk"), ("h2load", "nghttp2-client")] {
         if !process::in_path(program) {
             return Err(format!("{program} is not in PATH; install it (apt-get install {package})").into());
         }
     }
-    let ours = Ours::start(&bench.programs)?;
-    let rivals = rival::all(ours.server)?;
+    let certificate = tls::Certificate::make(rival::HOST)?;
+    let ours = Ours::start(&bench.programs, &certificate)?;
+    let rivals = rival::all(ours.server, &certificate)?;
+    if bench.tls {
+        return TLS_ROWS.iter().try_for_each(|row| cost(row, &ours, &rivals, bench.rounds.min(3), report));
+    }
     memory::idle(&ours, report)?;
     for row in &ROWS {
         cost(row, &ours, &rivals, bench.rounds.min(3), report)?;

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::tls::Certificate;
+
 /// The server behind all of them: a large file, and 1 KiB everywhere else.
 pub(super) fn server(folder: &Path, listen: SocketAddr) -> String {
     let body = "x".repeat(1024);
@@ -13,7 +15,18 @@ pub(super) fn server(folder: &Path, listen: SocketAddr) -> String {
     nginx_with(folder, &format!("sendfile on; {server}"))
 }
 
-pub(super) fn nginx(folder: &Path, http: SocketAddr, h2c: SocketAddr, upstream: SocketAddr) -> String {
+pub(super) fn nginx(
+    folder: &Path,
+    [http, h2c, tls]: [SocketAddr; 3],
+    upstream: SocketAddr,
+    certificate: &Certificate,
+) -> String {
+    let (chain, key) = (certificate.chain(), certificate.key());
+    let secure = format!(
+        "server {{ listen {tls} ssl http2; ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.2 TLSv1.3; ",
+        chain.display(),
+        key.display()
+    );
     let location = "location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
                     proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; }";
     nginx_with(
@@ -21,7 +34,7 @@ pub(super) fn nginx(folder: &Path, http: SocketAddr, h2c: SocketAddr, upstream: 
         &format!(
             "http2_max_requests 100000000; proxy_max_temp_file_size 0;\n\
              upstream app {{ server {upstream}; keepalive 128; keepalive_requests 100000000; }}\n\
-             server {{ listen {http}; {location} }}\nserver {{ listen {h2c} http2; {location} }}"
+             server {{ listen {http}; {location} }}\nserver {{ listen {h2c} http2; {location} }}\n{secure}{location} }}"
         ),
     )
 }
@@ -37,20 +50,35 @@ fn nginx_with(folder: &Path, http: &str) -> String {
     )
 }
 
-pub(super) fn haproxy(http: SocketAddr, h2c: SocketAddr, upstream: SocketAddr) -> String {
+pub(super) fn haproxy(
+    [http, h2c, tls]: [SocketAddr; 3],
+    upstream: SocketAddr,
+    certificate: &Certificate,
+) -> String {
+    let both = certificate.both();
     format!(
         "global\n  nbthread 1\n  maxconn 4096\n\
          defaults\n  mode http\n  timeout client 30s\n  timeout server 30s\n  timeout connect 5s\n  http-reuse always\n\
-         frontend web\n  bind {http}\n  bind {h2c} proto h2\n  option forwardfor\n  default_backend app\n\
-         backend app\n  server app {upstream}\n"
+         frontend web\n  bind {http}\n  bind {h2c} proto h2\n  bind {tls} ssl crt {} alpn h2,http/1.1\n  option forwardfor\n  default_backend app\n\
+         backend app\n  server app {upstream}\n",
+        both.display()
     )
 }
 
-pub(super) fn caddy(http: SocketAddr, h2c: SocketAddr, upstream: SocketAddr) -> String {
+pub(super) fn caddy(
+    [http, h2c, tls]: [SocketAddr; 3],
+    upstream: SocketAddr,
+    certificate: &Certificate,
+) -> String {
+    let (chain, key) = (certificate.chain(), certificate.key());
     format!(
-        "{{\n  admin off\n  auto_https off\n  servers {{\n    protocols h1 h2c\n  }}\n}}\n\
-         http://:{}, http://:{} {{\n  bind 127.0.0.1\n  reverse_proxy {upstream}\n}}\n",
+        "{{\n  admin off\n  auto_https off\n  servers {{\n    protocols h1 h2 h2c\n  }}\n}}\n\
+         http://:{}, http://:{} {{\n  bind 127.0.0.1\n  reverse_proxy {upstream}\n}}\n\
+         https://:{} {{\n  bind 127.0.0.1\n  tls {} {}\n  reverse_proxy {upstream}\n}}\n",
         http.port(),
-        h2c.port()
+        h2c.port(),
+        tls.port(),
+        chain.display(),
+        key.display()
     )
 }

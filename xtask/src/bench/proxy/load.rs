@@ -22,6 +22,7 @@ pub(super) const LARGE: usize = 10 << 20;
 pub(super) struct Load {
     pub(super) http: SocketAddr,
     pub(super) h2c: SocketAddr,
+    pub(super) tls: SocketAddr,
     pub(super) host: &'static str,
 }
 
@@ -33,6 +34,34 @@ pub(super) struct Done {
 impl Load {
     pub(super) fn keep_alive(&self) -> Result<Done> {
         self.wrk("64", "/", &[])
+    }
+
+    pub(super) fn tls(&self) -> Result<Done> {
+        self.wrk_at(&self.secure("/"), "64", &[])
+    }
+
+    /// `wrk` never takes a ticket.
+    pub(super) fn handshakes(&self) -> Result<Done> {
+        self.wrk_at(&self.secure("/"), "64", &["-H", "Connection: close"])
+    }
+
+    /// Handshakes alone, of TLS 1.2: there `openssl` has its ticket before the connection ends.
+    pub(super) fn resumptions(&self) -> Result<Done> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", OTHER_CPU, "openssl", "s_time", "-reuse", "-tls1_2", "-time", SECONDS]);
+        let said = said(command.arg("-connect").arg(self.tls.to_string()))?;
+        // It says so of the seconds it worked, then of those that passed.
+        let count = said.lines().find_map(|line| line.split_once(" connections in ")?.0.trim().parse().ok());
+        Ok(Done { amount: count.ok_or_else(|| format!("openssl did not count: {said}"))? })
+    }
+
+    pub(super) fn http2_over_tls(&self) -> Result<Done> {
+        let said = h2load(self.tls, &self.secure("/"), &["-c", "16", "-m", "4", "-D", SECONDS])?;
+        Ok(Done { amount: succeeded(&said)? })
+    }
+
+    fn secure(&self, path: &str) -> String {
+        format!("https://{}:{}{path}", self.host, self.tls.port())
     }
 
     pub(super) fn connections(&self) -> Result<Done> {
@@ -65,15 +94,19 @@ impl Load {
     }
 
     fn wrk(&self, connections: &str, path: &str, more: &[&str]) -> Result<Done> {
+        self.wrk_at(&format!("http://{}{path}", self.http), connections, more)
+    }
+
+    fn wrk_at(&self, url: &str, connections: &str, more: &[&str]) -> Result<Done> {
         let mut command = Command::new("taskset");
         command.args(["-c", OTHER_CPU, "wrk", "-t1", "--timeout", "20s", "-c", connections, "-d", SECONDS]);
         command.arg("-H").arg(format!("Host: {}", self.host)).args(more);
-        let said = said(command.arg(format!("http://{}{path}", self.http)))?;
+        let said = said(command.arg(url))?;
         let trouble = |line: &&str| line.contains("Socket errors") || line.contains("Non-2xx");
         // Who is asked to close closes: wrk counts that as an error of reading.
         let closed = |line: &&str| line.contains("connect 0, read") && line.contains("write 0, timeout 0");
         if let Some(trouble) = said.lines().find(|line| trouble(line) && !closed(line)) {
-            return Err(format!("wrk at {}: {}", self.http, trouble.trim()).into());
+            return Err(format!("wrk at {url}: {}", trouble.trim()).into());
         }
         let requests = said.lines().find_map(|line| line.trim().split_once(" requests in "));
         let requests = requests.and_then(|(count, _)| count.parse().ok());

@@ -14,13 +14,14 @@ use super::super::stage::answers;
 use super::super::step;
 use super::config;
 use super::load::{LARGE, Load, OTHER_CPU, PROXY_CPU};
+use super::tls::Certificate;
 use crate::{Result, process};
 
 pub(super) const NGINX: &str = "nginx";
 pub(super) const HAPROXY: &str = "HAProxy";
 
-/// The name that ours knows the server by.
-const HOST: &str = "server.localhost";
+/// The name that ours knows the server by; clients that say it in a handshake have to find its address.
+pub(super) const HOST: &str = "localhost";
 
 /// A program in a folder of its own, ended when dropped.
 struct Running {
@@ -61,23 +62,24 @@ pub(super) struct Rival {
     pub(super) name: &'static str,
     http: SocketAddr,
     h2c: SocketAddr,
+    tls: SocketAddr,
     running: Running,
 }
 
 /// All that are to be had; nginx is one of them.
-pub(super) fn all(at: SocketAddr) -> Result<Vec<Rival>> {
-    let mut rivals = vec![Rival::start(NGINX, &["nginx", "-c", "{}"], |folder, http, h2c| {
-        config::nginx(folder, http, h2c, at)
+pub(super) fn all(at: SocketAddr, certificate: &Certificate) -> Result<Vec<Rival>> {
+    let mut rivals = vec![Rival::start(NGINX, &["nginx", "-c", "{}"], |folder, ports| {
+        config::nginx(folder, ports, at, certificate)
     })?];
     if process::in_path("haproxy") {
         let words = ["haproxy", "-W", "-f", "{}"];
-        rivals.push(Rival::start(HAPROXY, &words, |_, http, h2c| config::haproxy(http, h2c, at))?);
+        rivals.push(Rival::start(HAPROXY, &words, |_, ports| config::haproxy(ports, at, certificate))?);
     } else {
         step("no haproxy in PATH: its figures are left out (apt-get install haproxy)");
     }
     if process::in_path("caddy") {
         let words = ["caddy", "run", "--adapter", "caddyfile", "--config", "{}"];
-        rivals.push(Rival::start("Caddy", &words, |_, http, h2c| config::caddy(http, h2c, at))?);
+        rivals.push(Rival::start("Caddy", &words, |_, ports| config::caddy(ports, at, certificate))?);
     } else {
         step("no caddy in PATH: its figures are left out (apt-get install caddy)");
     }
@@ -88,16 +90,17 @@ impl Rival {
     fn start(
         name: &'static str,
         words: &[&str],
-        config: impl Fn(&Path, SocketAddr, SocketAddr) -> String,
+        config: impl Fn(&Path, [SocketAddr; 3]) -> String,
     ) -> Result<Self> {
-        let (http, h2c) = (free()?, free()?);
-        let running = Running::start(PROXY_CPU, words, |folder| config(folder, http, h2c))?;
+        let ports = [free()?, free()?, free()?];
+        let running = Running::start(PROXY_CPU, words, |folder| config(folder, ports))?;
+        let [http, h2c, tls] = ports;
         answers(&Target::Tcp(http), "server").map_err(|error| format!("{name}: {error}"))?;
-        Ok(Self { name, http, h2c, running })
+        Ok(Self { name, http, h2c, tls, running })
     }
 
     pub(super) fn load(&self) -> Load {
-        Load { http: self.http, h2c: self.h2c, host: HOST }
+        Load { http: self.http, h2c: self.h2c, tls: self.tls, host: HOST }
     }
 
     pub(super) fn cpu(&self) -> Duration {
@@ -109,16 +112,21 @@ impl Rival {
 /// Ours, as it is installed: the daemon, and the proxy in processes of its own. Its app is the server behind all of them.
 pub(super) struct Ours {
     daemon: Daemon,
+    tls: SocketAddr,
     pub(super) server: SocketAddr,
 }
 
 impl Ours {
-    pub(super) fn start(programs: &Programs) -> Result<Self> {
-        let site = Site::with_own_proxy()?;
+    pub(super) fn start(programs: &Programs, certificate: &Certificate) -> Result<Self> {
+        let (site, tls) = (Site::with_own_proxy()?, free()?);
         let settings = fs::read_to_string(site.settings())?;
-        fs::write(site.settings(), format!("{settings}workers = 1\naccess_log = \"json\"\n"))?;
-        let ours = Self { daemon: Daemon::start_at(site, programs, Options::default())?, server: free()? };
-        ours.serve()?;
+        fs::write(
+            site.settings(),
+            format!("https = \"{tls}\"\n{settings}workers = 1\naccess_log = \"json\"\n"),
+        )?;
+        let daemon = Daemon::start_at(site, programs, Options::default())?;
+        let ours = Self { daemon, tls, server: free()? };
+        ours.serve(certificate)?;
         for pid in ours.processes() {
             let pid = pid.to_string();
             let words = ["--all-tasks", "--pid", "--cpu-list", PROXY_CPU, &pid];
@@ -127,7 +135,7 @@ impl Ours {
         Ok(ours)
     }
 
-    fn serve(&self) -> Result {
+    fn serve(&self, certificate: &Certificate) -> Result {
         let folder = self.daemon.site().folder().join("server");
         fs::create_dir(&folder)?;
         fs::write(folder.join("large"), vec![b'x'; LARGE])?;
@@ -135,8 +143,9 @@ impl Ours {
         fs::write(&file, config::server(&folder, self.server))?;
         let manifest = json!({
             "version": "1.0",
-            "app": {"name": "server", "port": self.server.port()},
+            "app": {"name": "server", "port": self.server.port(), "domain": HOST},
             "command": ["taskset", "-c", OTHER_CPU, "nginx", "-c", file],
+            "ssl": {"certificate": certificate.chain(), "key": certificate.key(), "redirect": false, "hsts": {"enabled": false}},
             "user": runs_as_root().then_some("root"),
         });
         let body = json!({"manifest": manifest, "base_dir": folder}).to_string();
@@ -149,7 +158,7 @@ impl Ours {
 
     pub(super) fn load(&self) -> Load {
         let http = self.daemon.site().http;
-        Load { http, h2c: http, host: HOST }
+        Load { http, h2c: http, tls: self.tls, host: HOST }
     }
 
     pub(super) fn cpu(&self) -> Duration {
