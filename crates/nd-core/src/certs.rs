@@ -21,6 +21,7 @@ use nd_types::Certificate;
 use crate::ports::IssuerName;
 
 pub(crate) use desk::{CertDesk, Command, open};
+pub(crate) use due::covers;
 pub use status::CertStatus;
 pub use wish::CertWish;
 pub(crate) use wish::wishes;

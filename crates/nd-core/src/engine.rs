@@ -20,6 +20,7 @@ mod readiness;
 mod reconciler;
 mod shared;
 mod stopping;
+mod urls;
 mod waking;
 
 use std::sync::Arc;

@@ -68,7 +68,7 @@ fn suits(wish: &CertWish, kept: &KeptCert, now: Timestamp) -> bool {
 }
 
 /// Whether a certificate is for all of these names.
-pub(super) fn covers(cert: &IssuedCert, names: &[HostPattern]) -> bool {
+pub(crate) fn covers(cert: &IssuedCert, names: &[HostPattern]) -> bool {
     let own = &cert.certificate.names;
     let is_below = |name: &HostPattern, own: &HostPattern| {
         let rest = name.as_str().split_once('.').map(|(_, rest)| rest);

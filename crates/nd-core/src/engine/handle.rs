@@ -21,7 +21,6 @@ use crate::model::edit::Edit;
 use crate::model::{AppPhase, AppStatus};
 use crate::ports::{HistoryQuery, PortError, PortErrorKind, PortResult, UnitStats, within};
 use crate::records::DeploymentRecord;
-use crate::routes::local_host;
 use crate::spec::AppSpec;
 
 /// How long reading a unit's figures may take.
@@ -327,31 +326,6 @@ impl EngineHandle {
         let ingress = registry.ingress(kind).or_else(|_| registry.ingress(None));
         // The usual one is always there.
         ingress.map_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 80)), |ingress| ingress.http_addr())
-    }
-
-    /// The address under which users reach the app: its first domain, else its first host port, else
-    /// `<app>.localhost`. `None` for an app without a port, and for one to which no route leads.
-    #[must_use]
-    pub fn url(&self, status: &AppStatus) -> Option<String> {
-        let spec = status.spec.as_ref()?;
-        let portless = status.units.iter().any(|unit| unit.ready)
-            && status.units.iter().all(|unit| unit.address.is_none());
-        if portless {
-            return None;
-        }
-        let port = self.http_addr_of(status).port();
-        let suffix = if port == 80 { String::new() } else { format!(":{port}") };
-        if let Some(route) = spec.routes.iter().find(|route| route.is_place()) {
-            let path = route.path.as_str().trim_end_matches('/');
-            return Some(format!("http://{}{suffix}{path}", route.host));
-        }
-        if let Some(host_port) = spec.host_ports.first() {
-            return Some(host_port.url());
-        }
-        if spec.direct {
-            return None;
-        }
-        local_host(&status.app).map(|host| format!("http://{host}{suffix}"))
     }
 
     /// The names of all runtimes of this engine.

@@ -111,6 +111,22 @@ async fn a_host_that_is_routed_gets_a_certificate_and_the_proof_is_gone_afterwar
 }
 
 #[tokio::test(start_paused = true)]
+async fn its_url_says_https_once_the_certificate_serves() -> TestResult {
+    let (certified, shop) = (Certified::new(), app("shop"));
+    certified.issuer.refuse(PortError::new(PortErrorKind::Invalid, "the name does not lead here"));
+    let daemon = certified.daemon().await?;
+    daemon.serve(&shop, site("shop.example.com")).await?;
+    let url =
+        || daemon.engine.status(&shop).and_then(|status| daemon.engine.url(&status)).unwrap_or_default();
+    until(&daemon.engine, "shop.example.com", |status| status.error.is_some()).await?;
+    assert!(url().starts_with("http://shop.example.com"), "{}", url());
+    daemon.engine.renew_cert(&host("shop.example.com")).await?;
+    until(&daemon.engine, "shop.example.com", is_issued).await?;
+    assert_eq!(url(), "https://shop.example.com:8443");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_is_renewed_when_its_issuer_says_so_and_a_restart_orders_nothing() -> TestResult {
     let (certified, shop) = (Certified::new(), app("shop"));
     let daemon = certified.daemon().await?;

@@ -8,7 +8,7 @@ use nd_api::v1::{
 use nd_core::events::RestartReason;
 use nd_core::model::{AppPhase, AppStatus, CanaryStatus, MirrorStatus, UnitView};
 use nd_core::records::RunIntent;
-use nd_core::spec::{AppSpec, HostPortSpec, RestartPolicy, Workload};
+use nd_core::spec::{AppSpec, RestartPolicy, Workload};
 use nd_types::{ExitStatus, RuntimeKind, Timestamp, format_duration};
 
 use crate::server::Api;
@@ -23,7 +23,7 @@ pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
     let (total, restarts_24h) = api.tally.of(&status.app, now);
     let last = api.tally.last_of(&status.app);
     let spec = status.spec.as_deref();
-    let urls = urls(api, status);
+    let urls = api.engine().urls(status);
     let started = status.units.iter().filter_map(|unit| unit.started).min();
     let notes = status.deployment.as_ref().map(|deployment| deployment.notes.clone()).unwrap_or_default();
     AppView {
@@ -219,27 +219,6 @@ fn command(spec: &AppSpec) -> Option<String> {
 
 fn domain(spec: Option<&AppSpec>) -> Option<String> {
     spec?.routes.iter().find(|route| route.is_place()).map(|route| route.host.to_string())
-}
-
-/// Everywhere an app answers, the engine's own choice first.
-fn urls(api: &Api, status: &AppStatus) -> Vec<String> {
-    let Some(first) = api.engine().url(status) else { return Vec::new() };
-    let Some(spec) = status.spec.as_deref() else { return vec![first] };
-    let port = api.engine().http_addr_of(status).port();
-    let suffix = if port == 80 { String::new() } else { format!(":{port}") };
-    let routes =
-        spec.routes.iter().filter(|route| route.is_place()).map(|route| {
-            format!("http://{}{suffix}{}", route.host, route.path.as_str().trim_end_matches('/'))
-        });
-    let ports = spec.host_ports.iter().map(HostPortSpec::url);
-    let local = (!spec.direct).then(|| format!("http://{}.localhost{suffix}", status.app));
-    let mut urls = vec![first];
-    for url in routes.chain(ports).chain(local) {
-        if !urls.contains(&url) {
-            urls.push(url);
-        }
-    }
-    urls
 }
 
 /// A duration in whole milliseconds.
