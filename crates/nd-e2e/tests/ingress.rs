@@ -118,7 +118,7 @@ fn what_a_proxy_cannot_do_is_refused_and_not_ignored() -> Result {
     let program = daemon.programs().testapp.display().to_string();
     let user = if nd_e2e::runs_as_root() { "user: root\n" } else { "" };
     let file = format!(
-        "app: {{name: shop}}\ncommand: [{program}]\n{user}proxy: {{sticky: cookie, rate_limit: [5/s]}}\n"
+        "app: {{name: shop}}\ncommand: [{program}]\n{user}proxy: {{sticky: cookie, rate_limit: [{{limit: 5/s}}]}}\n"
     );
     std::fs::write(daemon.site().folder().join("nextdeploy.yml"), file)?;
     let refused = daemon.cli("deploy")?;
