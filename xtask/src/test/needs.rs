@@ -58,7 +58,7 @@ const NEEDS: [Need; 5] = [
 ];
 
 /// Without these some tests try less, and say so at the end.
-const WANTS: [Need; 4] = [
+const WANTS: [Need; 5] = [
     Need {
         what: "the docker command",
         there: || process::in_path("docker"),
@@ -76,6 +76,12 @@ const WANTS: [Need; 4] = [
         there: || process::in_path("node") && (process::in_path("npm") || process::in_path("pm2")),
         packages: &["nodejs", "npm"],
         why: "PM2 runs on it, and it evaluates an ecosystem.config.js",
+    },
+    Need {
+        what: "Chromium, with a tool for the roots it trusts",
+        there: || process::in_path("chromium") && process::in_path("certutil"),
+        packages: &["chromium", "libnss3-tools"],
+        why: "a browser shows what is served over TLS",
     },
     Need {
         what: "systemd in a container",
