@@ -12,12 +12,25 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CipherSuite, RootCertStore, ServerConfig};
 
 /// HTTP/2 is preferred (RFC 7301).
 const HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// The protocol of a challenge (RFC 8737, section 6.1).
 pub(super) const ACME: &[u8] = b"acme-tls/1";
+
+/// Forward secrecy, authenticated encryption and SHA-256.
+const AES_128: [CipherSuite; 3] = [
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+];
+/// What clients prefer whose processors do not know AES.
+const CHACHA20: [CipherSuite; 3] = [
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
 
 /// What outlives each state: the keys of session tickets, which rotate by themselves, and certificates that have been read.
 #[derive(Debug)]
@@ -49,8 +62,10 @@ impl Keys {
     /// # Errors
     /// When the system has no random numbers.
     pub(crate) fn new() -> Result<Self, rustls::Error> {
-        let provider = Arc::new(default_provider());
-        Ok(Self { provider, ticketer: Ticketer::new()?, read: Mutex::default() })
+        let mut provider = default_provider();
+        // AES-128 before AES-256: its hash is the one that processors know, which halves what a handshake hashes.
+        provider.cipher_suites.sort_by_key(|known| !AES_128.contains(&known.suite()));
+        Ok(Self { provider: Arc::new(provider), ticketer: Ticketer::new()?, read: Mutex::default() })
     }
 
     /// Forgets certificates that none of these is.
@@ -119,6 +134,7 @@ impl Keys {
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        config.ignore_client_order = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // A client that was let in by authorities that are no longer asked for is not let in again by its ticket.
         if tickets {
@@ -129,6 +145,18 @@ impl Keys {
         }
         Ok(config)
     }
+}
+
+/// How a client with these suites is spoken with: in our order, unless it would rather have ChaCha20 than any other.
+pub(super) fn suited(config: Arc<ServerConfig>, offered: &[CipherSuite]) -> Arc<ServerConfig> {
+    let known = &config.crypto_provider().cipher_suites;
+    let first = offered.iter().find(|offered| known.iter().any(|known| known.suite() == **offered));
+    if !first.is_some_and(|first| CHACHA20.contains(first)) {
+        return config;
+    }
+    let mut theirs = ServerConfig::clone(&config);
+    theirs.ignore_client_order = false;
+    Arc::new(theirs)
 }
 
 fn parse(

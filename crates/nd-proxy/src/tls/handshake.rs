@@ -8,6 +8,7 @@ use nd_types::ServiceTls;
 use rustls::server::{Acceptor, ClientHello};
 use tokio_rustls::LazyConfigAcceptor;
 
+use super::config::suited;
 use super::prefixed::Prefixed;
 use super::table::Choice;
 use crate::net::accepted::Accepted;
@@ -46,9 +47,11 @@ pub(crate) async fn shake(
         let hello = begun.client_hello();
         let name =
             hello.server_name().map(|name| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
-        (choose(&hello), name.map(Into::into))
+        let choice =
+            choose(&hello).map(|Choice { config, guard }| (suited(config, hello.cipher_suites()), guard));
+        (choice, name.map(Into::into))
     };
-    let Choice { config, guard } = choice.ok_or_else(|| io::Error::other("no certificate for this name"))?;
+    let (config, guard) = choice.ok_or_else(|| io::Error::other("no certificate for this name"))?;
     let stream = Box::new(begun.into_stream(config).await?);
     let (_, session) = stream.get_ref();
     let is_http2 = session.alpn_protocol() == Some(b"h2");

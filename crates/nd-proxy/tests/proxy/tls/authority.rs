@@ -13,7 +13,9 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::{
+    self, CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 
 use crate::support::within;
 
@@ -71,6 +73,15 @@ impl Visitor {
         Ok(Self(Self::roots(authority, versions)?.with_no_client_auth()))
     }
 
+    /// The same, with these suites alone, in this order.
+    pub(super) fn preferring(authority: &Authority, suites: &[CipherSuite]) -> Result<Self> {
+        let mut provider = aws_lc_rs::default_provider();
+        let all = std::mem::take(&mut provider.cipher_suites);
+        let known = |suite: &CipherSuite| all.iter().copied().find(|known| known.suite() == *suite);
+        provider.cipher_suites = suites.iter().filter_map(known).collect();
+        Ok(Self(Self::roots_with(authority, rustls::ALL_VERSIONS, provider)?.with_no_client_auth()))
+    }
+
     /// The same, with a certificate that `issuer` has issued.
     pub(super) fn showing(authority: &Authority, issuer: &Authority) -> Result<Self> {
         let own = issuer.certificate(&["client.test"])?;
@@ -109,10 +120,18 @@ impl Visitor {
         authority: &Authority,
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>> {
+        Self::roots_with(authority, versions, aws_lc_rs::default_provider())
+    }
+
+    fn roots_with(
+        authority: &Authority,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        provider: CryptoProvider,
+    ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>> {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).map_err(Error::other)?;
         roots.add(root).map_err(Error::other)?;
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider));
         let builder = builder.with_protocol_versions(versions).map_err(Error::other)?;
         Ok(builder.with_root_certificates(roots))
     }

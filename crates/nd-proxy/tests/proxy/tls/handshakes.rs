@@ -8,7 +8,7 @@ use nd_supervise::TaskSet;
 use nd_types::ServiceTls;
 use tokio::io::AsyncReadExt;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConnection, HandshakeKind, ProtocolVersion, version};
+use tokio_rustls::rustls::{CipherSuite, ClientConnection, HandshakeKind, ProtocolVersion, version};
 
 use super::authority::Visitor;
 use super::{Secure, asking};
@@ -31,6 +31,27 @@ async fn two_versions_are_spoken_and_both_carry_http_2() -> Result<()> {
         assert!(suite.contains("GCM") || suite.contains("CHACHA20_POLY1305"), "{suite}");
         assert!(suite.starts_with("TLS13_") || suite.starts_with("TLS_ECDHE_"), "{suite}");
         assert_eq!(Http2::over(stream).await?.get("/").await?.status(), 200);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn aes_128_comes_first_unless_the_client_would_rather_have_chacha20() -> Result<()> {
+    use CipherSuite::{
+        TLS13_AES_128_GCM_SHA256 as AES_128, TLS13_AES_256_GCM_SHA384 as AES_256,
+        TLS13_CHACHA20_POLY1305_SHA256 as CHACHA20,
+    };
+    let secure = Secure::start().await?;
+    for (offered, chosen) in [
+        (&[AES_256, CHACHA20, AES_128][..], AES_128),
+        (&[CHACHA20, AES_128, AES_256], CHACHA20),
+        (&[AES_256], AES_256),
+    ] {
+        let visitor = Visitor::preferring(&secure.authority, offered)?;
+        let stream = visitor.connect(secure.address, "app.test").await?;
+        let suite = stream.get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite());
+        assert_eq!(suite, Some(chosen), "{offered:?}");
+        assert_eq!(Wire::new(stream).get("/").await?.status(), 200);
     }
     Ok(())
 }
