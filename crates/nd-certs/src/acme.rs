@@ -122,7 +122,7 @@ impl CertIssuer for Acme {
         self.withdraw(cert, reason).await
     }
 
-    async fn renewal(&self, cert: &IssuedCert) -> PortResult<Renewal> {
+    async fn renewal(&self, cert: &IssuedCert, _: &CertOrder) -> PortResult<Renewal> {
         let http = self.connector.session();
         let window = match renewal_info::ask(&http, &self.settings.directory, cert).await {
             Ok(window) => window,

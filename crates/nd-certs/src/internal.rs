@@ -89,7 +89,7 @@ impl CertIssuer for InternalCa {
             .with_fix("nobody asks it whether one was revoked: order another one, and remove this one"))
     }
 
-    async fn renewal(&self, cert: &IssuedCert) -> PortResult<Renewal> {
+    async fn renewal(&self, cert: &IssuedCert, _: &CertOrder) -> PortResult<Renewal> {
         Ok(renewal(cert, None, self.clock.wall()))
     }
 }

@@ -1,6 +1,5 @@
 //! `custom`: certificates that somebody else keeps up to date, in files of their own.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -14,7 +13,6 @@ use nd_core::ports::{
 };
 use nd_supervise::{Clock, blocking};
 use nd_types::KeyPem;
-use parking_lot::Mutex;
 
 use crate::{files, x509};
 
@@ -29,15 +27,13 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct OwnFiles {
     name: IssuerName,
     clock: Arc<dyn Clock>,
-    /// Where each certificate came from, by fingerprint.
-    sources: Mutex<HashMap<String, CertFiles>>,
 }
 
 impl OwnFiles {
     /// The issuer of this name.
     #[must_use]
     pub fn new(name: IssuerName, clock: Arc<dyn Clock>) -> Self {
-        Self { name, clock, sources: Mutex::default() }
+        Self { name, clock }
     }
 }
 
@@ -48,20 +44,12 @@ impl CertIssuer for OwnFiles {
     }
 
     async fn issue(&self, order: &CertOrder, _: &[Arc<dyn ChallengeSolver>]) -> PortResult<IssuedCert> {
-        let Some(files) = order.files.clone() else {
-            return Err(PortError::new(PortErrorKind::Invalid, "no certificate files are named").with_fix(
-                "write `ssl: {provider: custom, certificate: /path/fullchain.pem, key: /path/key.pem}`",
-            ));
-        };
-        let (chain, key) = read(&files).await?;
+        let files = files(order)?;
+        let (chain, key) = read(files).await?;
         let refused = |error: crate::CertError| error.at_port(&format!("use {}", files.chain.display()));
         let cert = x509::read(&chain, &key).map_err(refused)?;
         x509::check_names(&cert, &order.names).map_err(refused)?;
         x509::check_time(&cert, self.clock.wall()).map_err(refused)?;
-        let mut sources = self.sources.lock();
-        sources.retain(|_, others| *others != files);
-        sources.insert(cert.fingerprint.clone(), files);
-        drop(sources);
         Ok(cert)
     }
 
@@ -71,20 +59,23 @@ impl CertIssuer for OwnFiles {
     }
 
     /// At once when the files hold another certificate; else when somebody should have renewed it.
-    async fn renewal(&self, cert: &IssuedCert) -> PortResult<Renewal> {
+    async fn renewal(&self, cert: &IssuedCert, order: &CertOrder) -> PortResult<Renewal> {
         let now = self.clock.wall();
         let ask_again = now.saturating_add(LOOK_EVERY).unwrap_or(now);
-        let source = self.sources.lock().get(&cert.fingerprint).cloned();
-        let Some(files) = source else {
-            return Ok(Renewal { due: now, ask_again, why: "its files were not read yet".to_owned() });
-        };
-        let (chain, key) = read(&files).await?;
+        let (chain, key) = read(files(order)?).await?;
         if chain != cert.certificate.chain || key != cert.certificate.key {
-            return Ok(Renewal { due: now, ask_again, why: "its files changed".to_owned() });
+            return Ok(Renewal { due: now, ask_again, why: "its files hold another one".to_owned() });
         }
         let due = cert.not_after;
         Ok(Renewal { due, ask_again, why: "its files hold nothing newer".to_owned() })
     }
+}
+
+fn files(order: &CertOrder) -> PortResult<&CertFiles> {
+    order.files.as_ref().ok_or_else(|| {
+        PortError::new(PortErrorKind::Invalid, "no certificate files are named")
+            .with_fix("write `ssl: {provider: custom, certificate: /path/fullchain.pem, key: /path/key.pem}`")
+    })
 }
 
 async fn read(files: &CertFiles) -> PortResult<(String, KeyPem)> {

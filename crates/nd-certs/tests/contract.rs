@@ -91,13 +91,24 @@ async fn a_certificate_in_files_is_read_again_when_they_change() -> ContractResu
     own.put(&["a.test", "b.test"])?;
     let first = own.issuer.issue(&own.order, &[]).await?;
     check_names(&first, &names(&["b.test"])?)?;
-    assert_eq!(own.issuer.renewal(&first).await?.due, first.not_after);
+    assert_eq!(own.issuer.renewal(&first, &own.order).await?.due, first.not_after);
     own.put(&["a.test"])?;
-    let changed = own.issuer.renewal(&first).await?;
+    let changed = own.issuer.renewal(&first, &own.order).await?;
     assert!(changed.due <= SystemClock.wall(), "{changed:?}");
     let second = own.issuer.issue(&own.order, &[]).await?;
     assert_ne!(first.serial, second.serial);
-    assert_eq!(own.issuer.renewal(&second).await?.due, second.not_after);
+    assert_eq!(own.issuer.renewal(&second, &own.order).await?.due, second.not_after);
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_files_of_a_later_order_are_read_at_once() -> ContractResult {
+    let (before, after) = (Own::new()?, Own::new()?);
+    before.put(&["a.test"])?;
+    after.put(&["a.test"])?;
+    let cert = before.issuer.issue(&before.order, &[]).await?;
+    let renewal = before.issuer.renewal(&cert, &after.order).await?;
+    assert!(renewal.due <= SystemClock.wall(), "{renewal:?}");
     Ok(())
 }
 

@@ -102,7 +102,7 @@ async fn without_the_authority_a_certificate_is_still_renewed_by_the_third_of_it
     let cert = world.issue(&["a.example.com"]).await?;
     let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let down = AcmeSettings { directory: format!("https://localhost:{nobody}/dir"), ..world.settings() };
-    let renewal = world.issuer(down)?.renewal(&cert).await?;
+    let renewal = world.issuer(down)?.renewal(&cert, &order(&["a.example.com"])?).await?;
     assert!(renewal.why.contains("a third of its life"), "{renewal:?}");
     Ok(())
 }
@@ -193,7 +193,7 @@ async fn an_authority_that_says_when_to_renew_is_heard() -> Result<()> {
         Answer::new(200, "Retry-After: 7200\r\n", &window).filter(|_| path.starts_with("/renewalInfo/"))
     })
     .await?;
-    let renewal = world.issuer(server.settings())?.renewal(&cert).await?;
+    let renewal = world.issuer(server.settings())?.renewal(&cert, &order(&["a.example.com"])?).await?;
     assert!(start <= renewal.due && renewal.due <= end, "{renewal:?}");
     assert!(renewal.why.contains("https://a.test"), "{renewal:?}");
     let wait = renewal.ask_again.duration_since(nd_types::Timestamp::now()).as_secs();

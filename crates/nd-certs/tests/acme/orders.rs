@@ -159,7 +159,7 @@ async fn a_certificate_of_a_few_minutes_is_renewed_within_them() -> Result<()> {
         World::with(&[ChallengeKind::Http01], PebbleOptions { validity, ..PebbleOptions::default() }).await?;
     let issuer = world.issuer(world.settings())?;
     let cert = issuer.issue(&order(&["a.example.com"])?, &world.solvers()).await?;
-    let renewal = issuer.renewal(&cert).await?;
+    let renewal = issuer.renewal(&cert, &order(&["a.example.com"])?).await?;
     assert!(renewal.due < cert.not_after && renewal.due > cert.not_before, "{renewal:?}");
     assert!(cert.not_after.duration_since(SystemClock.wall()).as_secs() < 130);
     Ok(())

@@ -26,12 +26,7 @@ pub(super) async fn place(
     why: Why,
 ) -> PortResult<KeptCert> {
     let issuer = issuer(&shared, &wish)?;
-    let order = CertOrder {
-        names: wish.names.clone(),
-        files: wish.files.clone(),
-        replaces: before.filter(|_| why == Why::Renewal),
-        ..CertOrder::default()
-    };
+    let order = CertOrder { replaces: before.filter(|_| why == Why::Renewal), ..wish.order() };
     let edge = Arc::new(EdgeSolver::new(Arc::clone(&shared)));
     let mut solvers: Vec<Arc<dyn ChallengeSolver>> = vec![Arc::clone(&edge) as _];
     solvers.extend(shared.registry.solvers().iter().cloned());
@@ -52,7 +47,7 @@ pub(super) async fn place(
 /// Asks when to renew a certificate.
 pub(super) async fn renewal(shared: Arc<Shared>, wish: CertWish, cert: IssuedCert) -> PortResult<Renewal> {
     let issuer = issuer(&shared, &wish)?;
-    within(issuer.renewal(&cert)).await
+    within(issuer.renewal(&cert, &wish.order())).await
 }
 
 pub(super) async fn revoke(shared: &Shared, kept: &KeptCert, reason: RevocationReason) -> PortResult<()> {

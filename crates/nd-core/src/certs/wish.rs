@@ -2,7 +2,7 @@
 
 use nd_types::{HostPattern, ReleaseId};
 
-use crate::ports::{CertFiles, IssuerName};
+use crate::ports::{CertFiles, CertOrder, IssuerName};
 use crate::routes::AppRoutes;
 
 /// Names that nobody but this machine or its own network knows (RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`): no
@@ -26,6 +26,11 @@ pub struct CertWish {
 }
 
 impl CertWish {
+    /// How it is ordered.
+    pub(super) fn order(&self) -> CertOrder {
+        CertOrder { names: self.names.clone(), files: self.files.clone(), ..CertOrder::default() }
+    }
+
     /// What it is known by in records: a change of it is a reason to try again at once.
     pub(super) fn digest(&self) -> String {
         let names: Vec<&str> = self.names.iter().map(HostPattern::as_str).collect();

@@ -170,7 +170,11 @@ impl Worker {
         }
         let now = self.shared.clock.wall();
         let issuer = self.shared.certs.settings.issuer.as_ref();
-        self.wishes = self.shared.books.own().map(|book| book.wishes(issuer)).unwrap_or_default();
+        let wishes = self.shared.books.own().map(|book| book.wishes(issuer)).unwrap_or_default();
+        let files = |(_, wish): &(AppName, CertWish)| wish.files.clone();
+        // What was said of other files counts no more.
+        self.renewals.retain(|name, _| self.wishes.get(name).map(files) == wishes.get(name).map(files));
+        self.wishes = wishes;
         let mut next = now.checked_add(TICK).unwrap_or(Timestamp::MAX);
         for (name, (_, wish)) in self.wishes.clone() {
             if self.store.is_none() || self.busy.contains_key(&name) || self.is_brought(&wish, now) {

@@ -30,9 +30,9 @@ pub trait CertIssuer: Send + Sync + 'static {
     /// Makes a certificate of this issuer worthless before its time. One that is revoked already is no error.
     async fn revoke(&self, cert: &IssuedCert, reason: RevocationReason) -> PortResult<()>;
 
-    /// When to get the next one. Asks the authority where it knows better (RFC 9773), and answers without it where it
-    /// cannot be reached.
-    async fn renewal(&self, cert: &IssuedCert) -> PortResult<Renewal>;
+    /// When to get the next one, by `order`. Asks the authority where it knows better (RFC 9773), and answers without it
+    /// where it cannot be reached.
+    async fn renewal(&self, cert: &IssuedCert, order: &CertOrder) -> PortResult<Renewal>;
 }
 
 /// What is wanted of an issuer.

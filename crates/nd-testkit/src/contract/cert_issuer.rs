@@ -76,7 +76,8 @@ async fn a_certificate_is_renewed_before_it_ends_and_always_at_the_same_time(
     subject: &Subject,
 ) -> ContractResult {
     let cert = issue(subject).await?;
-    let (one, other) = (subject.issuer.renewal(&cert).await?, subject.issuer.renewal(&cert).await?);
+    let ask = || subject.issuer.renewal(&cert, &subject.order);
+    let (one, other) = (ask().await?, ask().await?);
     assert!(one.due < cert.not_after, "{one:?} of a certificate until {}", cert.not_after);
     assert_eq!(one.due, other.due);
     assert!(one.ask_again > Timestamp::now(), "{one:?}");

@@ -100,7 +100,7 @@ impl CertIssuer for FakeIssuer {
         Ok(())
     }
 
-    async fn renewal(&self, cert: &IssuedCert) -> PortResult<Renewal> {
+    async fn renewal(&self, cert: &IssuedCert, _: &CertOrder) -> PortResult<Renewal> {
         let third =
             Duration::try_from(cert.not_after.duration_since(cert.not_before)).unwrap_or_default() / 3;
         let due = cert.not_after.saturating_sub(third).unwrap_or(cert.not_after);
