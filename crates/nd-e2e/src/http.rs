@@ -141,6 +141,12 @@ impl Connection {
         self.answers > 0 && !self.heard
     }
 
+    /// Whether nothing at all has arrived on it yet.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        self.answers == 0 && !self.heard
+    }
+
     /// Sends a request and leaves its answer for later.
     ///
     /// # Errors

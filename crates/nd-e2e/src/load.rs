@@ -47,10 +47,18 @@ struct Shared {
     sent: AtomicU64,
     failed: AtomicU64,
     closed_1012: AtomicU64,
-    /// Closures of idle connections under way to a request, where they are no failures.
-    closed_idle: Option<AtomicU64>,
+    /// What a server closes when its routes change, where that is no failure.
+    closures: Option<Closures>,
     allowed: Mutex<Arc<BTreeSet<String>>>,
     seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Closures {
+    /// Idle connections under way to a request.
+    idle: AtomicU64,
+    /// Connections that the kernel had opened, reset before anybody took them.
+    untaken: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -69,14 +77,15 @@ impl Load {
         Self::with(target, host, allowed, None)
     }
 
-    /// The same in front of a server that closes idle connections of clients when its routes change: a request that meets such
-    /// a closure is counted apart, and what lasts has a connection of its own each time.
+    /// The same in front of a server that closes its listeners and the idle connections of clients when its routes change. A
+    /// request that meets such a closure is counted apart, as is one on a new connection that is reset while two releases are
+    /// allowed; and what lasts has a connection of its own each time.
     #[must_use]
     pub fn forgiving_closures(target: &Target, host: &str, allowed: &[&str]) -> Self {
-        Self::with(target, host, allowed, Some(AtomicU64::new(0)))
+        Self::with(target, host, allowed, Some(Closures::default()))
     }
 
-    fn with(target: &Target, host: &str, allowed: &[&str], closed_idle: Option<AtomicU64>) -> Self {
+    fn with(target: &Target, host: &str, allowed: &[&str], closures: Option<Closures>) -> Self {
         let shared = Shared {
             target: target.clone(),
             host: host.to_owned(),
@@ -84,7 +93,7 @@ impl Load {
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             closed_1012: AtomicU64::new(0),
-            closed_idle,
+            closures,
             allowed: Mutex::new(Arc::new(names(allowed))),
             seen: Mutex::new(Seen::default()),
         };
@@ -163,7 +172,13 @@ impl Load {
     /// Requests that met the closure of their idle connection so far, where these are counted apart.
     #[must_use]
     pub fn closed_idle(&self) -> u64 {
-        self.shared.closed_idle.as_ref().map_or(0, |closed| closed.load(Ordering::SeqCst))
+        self.shared.closures.as_ref().map_or(0, |closed| closed.idle.load(Ordering::SeqCst))
+    }
+
+    /// New connections that were reset before anything arrived on them, where these are counted apart.
+    #[must_use]
+    pub fn reset_untaken(&self) -> u64 {
+        self.shared.closures.as_ref().map_or(0, |closed| closed.untaken.load(Ordering::SeqCst))
     }
 
     /// When a release first answered since the last [`Load::allow`].
@@ -228,11 +243,18 @@ impl Shared {
         self.sent.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether a request without an answer has met the closure of its idle connection, where that is counted apart.
-    fn forgives(&self, connection: &Connection) -> bool {
-        let Some(closed) = self.closed_idle.as_ref().filter(|_| connection.was_idle()) else { return false };
+    /// Whether a request without an answer has met what the server closes when its routes change, where that is counted apart.
+    fn forgives(&self, begun: &BTreeSet<String>, connection: &Connection, error: &io::Error) -> bool {
+        let Some(closures) = &self.closures else { return false };
+        let is_change = begun.len() > 1 || lock(&self.allowed).len() > 1;
+        let is_reset = matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+        let count = match () {
+            () if connection.was_idle() => &closures.idle,
+            () if is_change && is_reset && connection.is_unheard() => &closures.untaken,
+            () => return false,
+        };
         self.forget();
-        closed.fetch_add(1, Ordering::SeqCst);
+        count.fetch_add(1, Ordering::SeqCst);
         true
     }
 

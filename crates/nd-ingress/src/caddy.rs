@@ -1,11 +1,12 @@
 //! A Caddy that runs beside us, driven through its admin API.
 //!
 //! Our routes carry an `@id` that begins with `nextdeploy`; nothing else in its configuration is ever changed. Each table goes
-//! in with one conditional write, so that nobody's change is lost; Caddy answers when it serves. It closes idle connections of
-//! clients each time.
+//! in with one conditional write, so that nobody's change is lost; Caddy answers when it serves. Each time it closes idle
+//! connections of clients, and its listeners.
 
 mod admin;
 mod config;
+mod reloads;
 mod routes;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use crate::beside::{Beside, Server};
 
 use admin::{Admin, Changed};
+use reloads::Reloads;
 
 /// The table `[caddy]` of `nextdeployd.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -61,12 +63,13 @@ const UNUSED: Duration = Duration::from_secs(6);
 /// `Invalid` when `admin` is no address.
 pub fn caddy_ingress(settings: CaddySettings, folder: PathBuf) -> PortResult<Arc<dyn Ingress>> {
     let admin = Admin::at(&settings.admin)?;
-    Ok(Arc::new(Beside::new(Caddy { admin, settings }, folder, Some(LOOK))))
+    Ok(Arc::new(Beside::new(Caddy { admin, settings, reloads: Reloads::default() }, folder, Some(LOOK))))
 }
 
 struct Caddy {
     admin: Admin,
     settings: CaddySettings,
+    reloads: Reloads,
 }
 
 #[async_trait]
@@ -91,6 +94,7 @@ impl Server for Caddy {
                 return Ok(faults);
             }
             if self.admin.replace(&config, &tag).await? == Changed::Done {
+                self.reloads.note();
                 return Ok(faults);
             }
         }

@@ -1,5 +1,6 @@
 //! Clients that ask in a row, download, and talk over WebSockets.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use nd_testapp::pattern;
 
 use super::{PATIENCE, Shared};
+use crate::http::Answer;
 use crate::websocket::Socket;
 
 /// The bytes of one download, which takes [`DOWNLOAD_TIME`].
@@ -23,25 +25,29 @@ impl Shared {
         let Some(mut connection) = self.connect() else { return };
         while !self.stop.load(Ordering::Relaxed) {
             let (begun, at) = (self.begin(), Instant::now());
-            let answer = connection.request("GET", "/", &[], b"");
-            let result = answer.map_err(|error| error.to_string()).and_then(|answer| {
-                self.check(&begun, &answer)?;
-                let expected =
-                    format!("hello from release {}\n", answer.header("x-release").unwrap_or_default());
-                match answer.text() == expected {
-                    true => Ok(answer.closes()),
-                    false => Err(format!("wrong body {:?}", answer.text())),
-                }
-            });
+            let result = match connection.request("GET", "/", &[], b"") {
+                Ok(answer) => self.check_greeting(&begun, &answer),
+                Err(error) if self.forgives(&begun, &connection, &error) => return,
+                Err(error) => Err(error.to_string()),
+            };
             match result {
                 Ok(true) => return,
                 Ok(false) => thread::sleep(pause),
-                Err(_) if self.forgives(&connection) => return,
                 Err(why) => {
                     self.fail(&format!("GET /, after {} ms: {why}", at.elapsed().as_millis()));
                     return;
                 }
             }
+        }
+    }
+
+    /// Whether the connection ends with this answer to `GET /`.
+    fn check_greeting(&self, begun: &BTreeSet<String>, answer: &Answer) -> Result<bool, String> {
+        self.check(begun, answer)?;
+        let expected = format!("hello from release {}\n", answer.header("x-release").unwrap_or_default());
+        match answer.text() == expected {
+            true => Ok(answer.closes()),
+            false => Err(format!("wrong body {:?}", answer.text())),
         }
     }
 
@@ -60,7 +66,11 @@ impl Shared {
             })?;
             Ok(head)
         });
-        let result = result.map_err(|error| error.to_string()).and_then(|head| self.check(&begun, &head));
+        let result = match result {
+            Ok(head) => self.check(&begun, &head),
+            Err(error) if self.forgives(&begun, &connection, &error) => return,
+            Err(error) => Err(error.to_string()),
+        };
         let result = result.and_then(|()| match wrong {
             None if offset == DOWNLOAD => Ok(()),
             None => Err(format!("ends at byte {offset}")),

@@ -1,12 +1,13 @@
 //! Clients that upload, and that read server-sent events.
 
+use std::io;
 use std::thread;
 use std::time::Duration;
 
 use nd_testapp::pattern;
 
 use super::Shared;
-use crate::http::Connection;
+use crate::http::{Answer, Connection};
 
 /// The pieces of an upload, with a pause between them.
 const PIECES: u64 = 20;
@@ -34,7 +35,7 @@ impl Shared {
         let Some(mut connection) = self.connect() else { return };
         while !self.is_stopping() {
             match exchange(self, &mut connection) {
-                Ok(false) if self.closed_idle.is_none() => {}
+                Ok(false) if self.closures.is_none() => {}
                 Ok(_) => return,
                 Err(why) => return self.fail(&format!("{what}: {why}")),
             }
@@ -45,15 +46,11 @@ impl Shared {
         let begun = self.begin();
         let bytes = PIECES * PIECE as u64;
         let length = bytes.to_string();
-        let text = |error: std::io::Error| error.to_string();
-        connection.send("PUT", "/upload", &[("content-length", &length)], b"").map_err(text)?;
-        let mut piece = [0; PIECE];
-        for number in 0..PIECES {
-            pattern::fill(number * PIECE as u64, &mut piece);
-            connection.write(&piece).map_err(text)?;
-            thread::sleep(PAUSE);
-        }
-        let answer = connection.answer().map_err(text)?;
+        let answer = match send(connection, &length) {
+            Ok(answer) => answer,
+            Err(error) if self.forgives(&begun, connection, &error) => return Ok(true),
+            Err(error) => return Err(error.to_string()),
+        };
         self.check(&begun, &answer)?;
         let got = answer.json().map_err(|error| error.to_string())?;
         match got.get("bytes").and_then(serde_json::Value::as_u64) {
@@ -65,7 +62,11 @@ impl Shared {
     fn events(&self, connection: &mut Connection) -> std::result::Result<bool, String> {
         let begun = self.begin();
         let path = format!("/sse?ms={}&count={EVENTS}", PAUSE.as_millis());
-        let answer = connection.request("GET", &path, &[], b"").map_err(|error| error.to_string())?;
+        let answer = match connection.request("GET", &path, &[], b"") {
+            Ok(answer) => answer,
+            Err(error) if self.forgives(&begun, connection, &error) => return Ok(true),
+            Err(error) => return Err(error.to_string()),
+        };
         self.check(&begun, &answer)?;
         let text = answer.text();
         let ids = text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse::<u64>().ok());
@@ -74,4 +75,15 @@ impl Shared {
             false => Err(format!("events are missing: {text:?}")),
         }
     }
+}
+
+fn send(connection: &mut Connection, length: &str) -> io::Result<Answer> {
+    connection.send("PUT", "/upload", &[("content-length", length)], b"")?;
+    let mut piece = [0; PIECE];
+    for number in 0..PIECES {
+        pattern::fill(number * PIECE as u64, &mut piece);
+        connection.write(&piece)?;
+        thread::sleep(PAUSE);
+    }
+    connection.answer()
 }
