@@ -29,7 +29,7 @@ pub(crate) fn register(
     paths: &Paths,
 ) -> Result<RegistryBuilder, RunError> {
     let kept = paths.data.join("ingress");
-    let caddy = caddy_ingress(adapter::<CaddySettings>(chosen, "caddy")?, kept.join("caddy"));
+    let caddy = caddy_ingress(&adapter::<CaddySettings>(chosen, "caddy")?, kept.join("caddy"));
     let nginx = nginx_ingress(adapter::<NginxSettings>(chosen, "nginx")?, kept.join("nginx"));
     let caddy = caddy.map_err(|error| {
         let fix = error.fix.as_deref().map_or_else(String::new, |fix| format!("; {fix}"));

@@ -25,7 +25,7 @@ pub use cert_store::{CertFault, CertStore, KeptCert, KeptCerts};
 pub use challenge_solver::{ChallengeKind, ChallengeSolver, Proof};
 pub use deadline::within;
 pub use error::{PortError, PortErrorKind, PortResult};
-pub use ingress::{Applied, BindFault, DrainReport, EdgeFeature, Ingress, IngressCaps};
+pub use ingress::{Applied, BindFault, DrainReport, EdgeFeature, EdgeTls, Ingress, IngressCaps};
 pub use logs::{LogCollector, LogEntry, LogFilter, LogFollow, LogLevel, LogStore, LogStream};
 pub use probe::{HealthProbe, ProbeFailure, ProbeOutcome, ProbeRequest, ProbeTarget};
 pub use runtime::{

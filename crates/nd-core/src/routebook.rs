@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::certs::{CertWish, wishes};
 use crate::model::RoutesServing;
-use crate::ports::{Applied, Ingress, IssuerName, PortError, PortErrorKind, PortResult};
+use crate::ports::{Applied, EdgeTls, Ingress, IssuerName, PortError, PortErrorKind, PortResult};
 use crate::routes::AppRoutes;
 use crate::spec::TlsSpec;
 
@@ -24,6 +24,9 @@ const APPLY_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A state that an ingress did not take is offered to it again after this time, unless there is another one before.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// How long a daemon that has just started may take to read its certificates.
+const CERTIFICATES: Duration = Duration::from_secs(5);
 
 /// The routes of all apps.
 pub struct RouteBook {
@@ -43,6 +46,8 @@ struct Book {
     tls: Arc<TlsState>,
     /// Whether certificates have been set since the daemon began: until then they stay as they serve.
     knows_tls: bool,
+    /// Whether certificates are shown only for hosts that are routed, and nothing at all is said where no app is.
+    needs_routes: bool,
     /// Whether what serves has been taken over.
     has_inherited: bool,
     /// Counts the changes; a change is served when an outcome has its number or a higher one.
@@ -61,13 +66,26 @@ impl RouteBook {
     /// routes are set: a daemon that has just started knows less than the ingress.
     #[must_use]
     pub fn new(ingress: Arc<dyn Ingress>, known: impl IntoIterator<Item = AppName>) -> Self {
-        let book = Book { unsettled: known.into_iter().collect(), ..Book::default() };
+        Self::that_tells(watch::Sender::new(()), ingress, known)
+    }
+
+    /// The same, which tells `edited` of every change of an app's routes.
+    pub(crate) fn that_tells(
+        edited: watch::Sender<()>,
+        ingress: Arc<dyn Ingress>,
+        known: impl IntoIterator<Item = AppName>,
+    ) -> Self {
+        let book = Book {
+            unsettled: known.into_iter().collect(),
+            needs_routes: ingress.caps().tls != EdgeTls::AsTold,
+            ..Book::default()
+        };
         Self {
             ingress,
             book: Mutex::new(book),
             changed: Notify::new(),
             outcome: watch::Sender::new(Outcome::default()),
-            edited: watch::Sender::new(()),
+            edited,
         }
     }
 
@@ -97,10 +115,7 @@ impl RouteBook {
     /// # Errors
     /// As [`RouteBook::set`].
     pub(crate) async fn let_go(&self, app: &AppName) -> PortResult<()> {
-        // Only then it is known what it has.
-        let mut outcomes = self.outcome.subscribe();
-        let begun = outcomes.wait_for(|_| self.book.lock().has_inherited);
-        tokio::time::timeout(APPLY_DEADLINE, begun).await.map(drop).ok();
+        self.inherited().await;
         let has_it = {
             let book = self.book.lock();
             book.apps.contains_key(app) || book.unsettled.contains(app)
@@ -108,32 +123,48 @@ impl RouteBook {
         if has_it { self.set(app, None).await.map(drop) } else { Ok(()) }
     }
 
+    /// Waits until it is known what the ingress has.
+    async fn inherited(&self) {
+        let mut outcomes = self.outcome.subscribe();
+        let begun = outcomes.wait_for(|_| self.book.lock().has_inherited);
+        tokio::time::timeout(APPLY_DEADLINE, begun).await.map(drop).ok();
+    }
+
     /// Changes where TLS is spoken, its certificates or what is said to certificate authorities, and returns when that
-    /// serves; faults are those of its listeners. The first change since the daemon began starts from nothing.
+    /// serves; faults are those of its listeners. The first change since the daemon began starts from nothing. A server beside
+    /// us is told only what its apps have a use for.
     ///
     /// # Errors
     /// What the ingress says; the change stays in the book and goes out with the next one.
     pub async fn edit_tls(&self, change: impl FnOnce(&mut TlsState)) -> PortResult<Applied> {
-        let edit = |book: &mut Book| {
-            book.knows_tls = true;
-            change(Arc::make_mut(&mut book.tls));
-        };
-        let mut applied = self.edit(edit).await?;
+        if !self.ingress.caps().tls.shows_ours() {
+            self.book.lock().knows_tls = true;
+            self.changed.notify_one();
+            return Ok(Applied::default());
+        }
+        if self.ingress.caps().tls != EdgeTls::AsTold {
+            self.inherited().await;
+        }
+        let is_seen = self.book.lock().change_tls(change);
+        if !is_seen {
+            self.changed.notify_one();
+            return Ok(Applied::default());
+        }
+        let mut applied = self.edit(|_| {}).await?;
         applied.faults.retain(|fault| fault.app.is_none());
         Ok(applied)
-    }
-
-    /// Changes whenever the routes of an app do.
-    pub(crate) fn watch(&self) -> watch::Receiver<()> {
-        self.edited.subscribe()
     }
 
     /// The certificates that apps want, by first name, from `default` where they name nobody. Of two apps with one host the
     /// first one's wish counts.
     pub(crate) fn wishes(&self, default: Option<&IssuerName>) -> BTreeMap<HostPattern, (AppName, CertWish)> {
         let mut all = BTreeMap::new();
+        let caps = self.ingress.caps();
+        if !caps.tls.shows_ours() {
+            return all;
+        }
         for (app, routes) in &self.book.lock().apps {
-            for wish in wishes(routes, default) {
+            for wish in wishes(routes, default, caps.kind) {
                 if let Some(name) = wish.names.first().cloned() {
                     all.entry(name).or_insert_with(|| (app.clone(), wish));
                 }
@@ -173,6 +204,9 @@ impl RouteBook {
         self.book.lock().inherit(&serving);
         // Whoever waits for just that is woken.
         self.outcome.send_modify(|_| {});
+        if shutdown.run_until_cancelled(self.certificates()).await.is_none() {
+            return;
+        }
         let mut generation = serving.generation;
         let (mut tried, mut failed) = (0, false);
         loop {
@@ -215,6 +249,17 @@ impl RouteBook {
         }
     }
 
+    /// Waits a moment until the certificates are known, where the ingress does not say which of them serve: without them it
+    /// would stop to speak TLS.
+    async fn certificates(&self) {
+        let known = async {
+            while self.book.lock().lacks_tls() {
+                self.changed.notified().await;
+            }
+        };
+        tokio::time::timeout(CERTIFICATES, known).await.ok();
+    }
+
     async fn apply(&self, state: EdgeState) -> PortResult<Applied> {
         match tokio::time::timeout(APPLY_DEADLINE, self.ingress.apply(Arc::new(state))).await {
             Ok(result) => result,
@@ -227,7 +272,7 @@ impl RouteBook {
 
     fn merged(&self, generation: Generation) -> (u64, EdgeState) {
         let book = self.book.lock();
-        let mut state = EdgeState { generation, tls: Arc::clone(&book.tls), ..EdgeState::default() };
+        let mut state = EdgeState { generation, tls: book.shown_tls(), ..EdgeState::default() };
         for routes in book.apps.values() {
             state.services.push(routes.service.clone());
             state.routes.extend(routes.routes.iter().cloned());
@@ -238,6 +283,33 @@ impl RouteBook {
 }
 
 impl Book {
+    /// Whether anything changes for those who are served by it.
+    fn change_tls(&mut self, change: impl FnOnce(&mut TlsState)) -> bool {
+        let (knew, before) = (self.knows_tls, self.shown_tls());
+        change(Arc::make_mut(&mut self.tls));
+        self.knows_tls = true;
+        let is_same = self.apps.is_empty() || (knew && before == self.shown_tls());
+        !self.needs_routes || !is_same
+    }
+
+    /// What the ingress is told of TLS.
+    fn shown_tls(&self) -> Arc<TlsState> {
+        if !self.needs_routes {
+            return Arc::clone(&self.tls);
+        }
+        let routes = self.apps.values().flat_map(|routes| &routes.routes);
+        let mut certificates: Vec<_> =
+            routes.filter_map(|route| self.tls.certificate(route.host.as_str()).cloned()).collect();
+        certificates.sort_by(|one, other| one.names.cmp(&other.names));
+        certificates.dedup();
+        Arc::new(TlsState { certificates, ..TlsState::clone(&self.tls) })
+    }
+
+    /// Whether it would serve its apps without certificates that it does not know yet.
+    fn lacks_tls(&self) -> bool {
+        self.needs_routes && !self.knows_tls && !self.apps.is_empty()
+    }
+
     /// Takes over what serves of the apps that nobody has spoken for yet, and the certificates.
     fn inherit(&mut self, serving: &EdgeState) {
         if !self.knows_tls {

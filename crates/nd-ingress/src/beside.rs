@@ -7,6 +7,7 @@ mod connections;
 pub(crate) mod kept;
 pub(crate) mod ports;
 pub(crate) mod table;
+pub(crate) mod tls;
 mod units;
 
 use std::collections::BTreeSet;

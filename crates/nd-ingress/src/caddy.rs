@@ -5,6 +5,7 @@
 //! connections of clients, and its listeners.
 
 mod admin;
+mod certificates;
 mod config;
 mod reloads;
 mod routes;
@@ -15,12 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nd_core::ports::{BindFault, EdgeFeature, Ingress, IngressCaps, PortError, PortErrorKind, PortResult};
+use nd_core::ports::{
+    BindFault, EdgeFeature, EdgeTls, Ingress, IngressCaps, PortError, PortErrorKind, PortResult,
+};
 use nd_types::{EdgeState, Generation, IngressKind};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::beside::tls::{self, Https};
 use crate::beside::{Beside, Server};
 
 use admin::{Admin, Changed};
@@ -34,14 +38,32 @@ pub struct CaddySettings {
     pub admin: String,
     /// Where it serves our apps.
     pub http: SocketAddr,
-    /// Where it serves them over TLS, with certificates of its own; then `http` redirects there.
-    pub https: Option<SocketAddr>,
+    /// Where it serves those that have a certificate over TLS; beside port 80 where nothing is written.
+    pub https: Option<Https>,
+    /// Whose certificates it shows there.
+    pub certificates: Certificates,
+}
+
+/// Whose certificates Caddy shows for our apps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certificates {
+    /// Those that the daemon orders.
+    #[default]
+    NextDeploy,
+    /// Its own: it gets one for each host, and leads visitors of plain HTTP to TLS.
+    Caddy,
 }
 
 impl Default for CaddySettings {
-    /// The admin API where Caddy has it, port 80 of every address, no TLS.
+    /// The admin API where Caddy has it, ports 80 and 443 of every address, certificates that the daemon orders.
     fn default() -> Self {
-        Self { admin: "127.0.0.1:2019".to_owned(), http: SocketAddr::from(([0, 0, 0, 0], 80)), https: None }
+        Self {
+            admin: "127.0.0.1:2019".to_owned(),
+            http: SocketAddr::from(([0, 0, 0, 0], 80)),
+            https: None,
+            certificates: Certificates::default(),
+        }
     }
 }
 
@@ -61,25 +83,39 @@ const UNUSED: Duration = Duration::from_secs(6);
 ///
 /// # Errors
 /// `Invalid` when `admin` is no address.
-pub fn caddy_ingress(settings: CaddySettings, folder: PathBuf) -> PortResult<Arc<dyn Ingress>> {
+pub fn caddy_ingress(settings: &CaddySettings, folder: PathBuf) -> PortResult<Arc<dyn Ingress>> {
     let admin = Admin::at(&settings.admin)?;
-    Ok(Arc::new(Beside::new(Caddy { admin, settings, reloads: Reloads::default() }, folder, Some(LOOK))))
+    let CaddySettings { http, certificates, .. } = *settings;
+    let places = Places { http, https: tls::address(settings.https, http), certificates };
+    Ok(Arc::new(Beside::new(Caddy { admin, places, reloads: Reloads::default() }, folder, Some(LOOK))))
 }
 
 struct Caddy {
     admin: Admin,
-    settings: CaddySettings,
+    places: Places,
     reloads: Reloads,
+}
+
+/// Where our apps are served, and with whose certificates.
+struct Places {
+    http: SocketAddr,
+    https: Option<SocketAddr>,
+    certificates: Certificates,
 }
 
 #[async_trait]
 impl Server for Caddy {
     fn caps(&self) -> IngressCaps {
-        IngressCaps { kind: IngressKind::Caddy, features: &[EdgeFeature::H2c] }
+        let tls = match (self.places.https, self.places.certificates) {
+            (None, _) => EdgeTls::Never,
+            (Some(https), Certificates::NextDeploy) => EdgeTls::At(https),
+            (Some(https), Certificates::Caddy) => EdgeTls::ByItself(https),
+        };
+        IngressCaps { kind: IngressKind::Caddy, features: &[EdgeFeature::H2c], tls }
     }
 
     fn http_addr(&self) -> SocketAddr {
-        self.settings.http
+        self.places.http
     }
 
     async fn check(&self) -> PortResult<()> {
@@ -89,7 +125,7 @@ impl Server for Caddy {
     async fn serve(&self, before: &EdgeState, state: &EdgeState) -> PortResult<Vec<BindFault>> {
         for _ in 0..TRIES {
             let (found, tag) = self.admin.config().await?;
-            let (config, faults) = config::with(&found, &self.settings, before, state);
+            let (config, faults) = config::with(&found, &self.places, before, state);
             if config == found {
                 return Ok(faults);
             }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{
-    AppTraffic, Applied, BindFault, DrainReport, EdgeFeature, Ingress, IngressCaps, PortError, PortErrorKind,
-    PortResult,
+    AppTraffic, Applied, BindFault, DrainReport, EdgeFeature, EdgeTls, Ingress, IngressCaps, PortError,
+    PortErrorKind, PortResult,
 };
 use nd_proxy::{ApplyError, Proxy};
 use nd_types::{AppName, EdgeState, IngressKind, UnitId};
@@ -32,7 +32,7 @@ impl EmbeddedIngress {
 #[async_trait]
 impl Ingress for EmbeddedIngress {
     fn caps(&self) -> IngressCaps {
-        IngressCaps { kind: IngressKind::Embedded, features: &EdgeFeature::ALL }
+        IngressCaps { kind: IngressKind::Embedded, features: &EdgeFeature::ALL, tls: EdgeTls::AsTold }
     }
 
     fn http_addr(&self) -> SocketAddr {

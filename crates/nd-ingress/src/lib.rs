@@ -12,7 +12,8 @@ pub mod fuzz;
 mod nginx;
 mod process;
 
-pub use caddy::{CaddySettings, caddy_ingress};
+pub use beside::tls::Https;
+pub use caddy::{CaddySettings, Certificates as CaddyCertificates, caddy_ingress};
 pub use embedded::EmbeddedIngress;
 pub use nginx::{NginxSettings, nginx_ingress};
 pub use process::{Launch, LaunchError, ProcessIngress, proxy_main};

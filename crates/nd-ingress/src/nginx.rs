@@ -5,6 +5,7 @@
 //! connections of clients they close at once.
 
 mod dump;
+mod files;
 mod program;
 mod render;
 mod workers;
@@ -16,18 +17,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nd_core::ports::{BindFault, Ingress, IngressCaps, PortError, PortErrorKind, PortResult, within};
-use nd_types::{EdgeState, Generation, IngressKind};
+use nd_core::ports::{
+    BindFault, EdgeTls, Ingress, IngressCaps, PortError, PortErrorKind, PortResult, within,
+};
+use nd_types::{Certificate, EdgeState, Generation, IngressKind};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::beside::tls::{self, Https};
 use crate::beside::{Beside, Server, ports, replace, table};
 
 use dump::Dump;
+use files::Files;
 use program::{Program, Tested};
+use render::{Listen, Secure};
 use workers::Worker;
 
 /// The table `[nginx]` of `nextdeployd.toml`.
@@ -36,6 +42,8 @@ use workers::Worker;
 pub struct NginxSettings {
     /// Where it serves our apps.
     pub http: SocketAddr,
+    /// Where it serves those that have a certificate over TLS; beside port 80 where nothing is written.
+    pub https: Option<Https>,
     /// The file of ours, which its configuration includes.
     pub file: PathBuf,
     /// Its program.
@@ -51,6 +59,7 @@ impl Default for NginxSettings {
     fn default() -> Self {
         Self {
             http: SocketAddr::from(([0, 0, 0, 0], 80)),
+            https: None,
             file: "/etc/nginx/conf.d/nextdeploy.conf".into(),
             program: "nginx".into(),
             config: None,
@@ -74,13 +83,19 @@ const UNUSED: Duration = Duration::from_secs(11);
 #[must_use]
 pub fn nginx_ingress(settings: NginxSettings, folder: PathBuf) -> Arc<dyn Ingress> {
     let program = Program { path: settings.program.clone(), config: settings.config.clone() };
+    let files = Files::in_folder(folder.join("certificates"));
+    let https = tls::address(settings.https, settings.http);
+    let nginx = Nginx { program, settings, https, files, leaving: Mutex::default() };
     // Another start of nginx reads our file by itself.
-    Arc::new(Beside::new(Nginx { program, settings, leaving: Mutex::default() }, folder, None))
+    Arc::new(Beside::new(nginx, folder, None))
 }
 
 struct Nginx {
     program: Program,
     settings: NginxSettings,
+    /// Where it speaks TLS.
+    https: Option<SocketAddr>,
+    files: Files,
     /// Workers of configurations that were replaced.
     leaving: Mutex<Vec<Worker>>,
 }
@@ -88,7 +103,8 @@ struct Nginx {
 #[async_trait]
 impl Server for Nginx {
     fn caps(&self) -> IngressCaps {
-        IngressCaps { kind: IngressKind::Nginx, features: &[] }
+        let tls = self.https.map_or(EdgeTls::Never, EdgeTls::At);
+        IngressCaps { kind: IngressKind::Nginx, features: &[], tls }
     }
 
     fn http_addr(&self) -> SocketAddr {
@@ -109,9 +125,37 @@ impl Server for Nginx {
         let (hosts, taken) =
             ports::unclaimed(table::hosts(state), &theirs.names, self.settings.http, "nginx");
         faults.extend(taken);
-        let shared = theirs.listens_on(self.settings.http);
-        let text = render::file(state, &hosts, &open, self.settings.http, shared);
+        let listen = |at| Listen { at, is_shared: theirs.listens_on(at) };
+        let http = listen(self.settings.http);
+        let shown: Vec<&Certificate> =
+            hosts.iter().filter_map(|host| tls::certificate(state, host)).collect();
+        let secure = match self.https.filter(|_| !shown.is_empty()).map(listen) {
+            Some(https) => match self.taken(https) {
+                None => {
+                    let http2 = !https.is_shared || theirs.has_http2(https.at);
+                    Some(Secure { listen: https, http2, files: &self.files })
+                }
+                Some(error) => {
+                    faults.push(BindFault {
+                        bind: https.at,
+                        app: None,
+                        error: format!("{}: {error}", https.at),
+                    });
+                    None
+                }
+            },
+            None => None,
+        };
+        let certificates: Vec<&Certificate> = match secure {
+            Some(_) => shown.into_iter().chain(state.tls.fallback.as_deref()).collect(),
+            None => Vec::new(),
+        };
+        self.files.put(certificates.iter().copied()).map_err(|error| self.unkept(error))?;
+        let text = render::file(state, &hosts, &open, http, secure.as_ref());
         self.install(&text, state.generation).await?;
+        if let Err(error) = self.files.keep_only(certificates) {
+            tracing::warn!(%error, "remove certificates that nginx does not use any more");
+        }
         Ok(faults)
     }
 
@@ -142,6 +186,17 @@ impl Nginx {
                 Err(PortError::new(PortErrorKind::Unavailable, context).with_fix(fix))
             }
         }
+    }
+
+    /// Why nginx could not listen there, where it does not yet.
+    fn taken(&self, https: Listen) -> Option<String> {
+        let ours = std::fs::read_to_string(&self.settings.file).unwrap_or_default();
+        let is_ours = ours.contains(&format!("listen {} ssl", https.at));
+        if https.is_shared || is_ours { None } else { ports::taken(https.at) }
+    }
+
+    fn unkept(&self, error: io::Error) -> PortError {
+        PortError::new(PortErrorKind::Unavailable, "write a certificate for nginx").with_source(error)
     }
 
     /// Puts our file into its place and has nginx serve it; where it does not, the one before is there again.

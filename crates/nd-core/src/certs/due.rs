@@ -117,6 +117,7 @@ mod tests {
             auto_renew: true,
             files: None,
             release: "aaaaaa".parse().unwrap(),
+            ingress: nd_types::IngressKind::Embedded,
         }
     }
 

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nd_types::Challenge;
+use nd_types::{Challenge, IngressKind, TlsState};
 use parking_lot::Mutex;
 
 use crate::engine::Shared;
-use crate::ports::{ChallengeKind, ChallengeSolver, PortError, PortErrorKind, PortResult, Proof};
+use crate::ports::{ChallengeKind, ChallengeSolver, EdgeTls, PortError, PortErrorKind, PortResult, Proof};
 
-/// Shows proofs at the edge, and remembers which of them are still there.
+/// Shows proofs where the names of an order are served, and remembers which of them are still there.
 pub(super) struct EdgeSolver {
     shared: Arc<Shared>,
+    ingress: IngressKind,
     shown: Mutex<Vec<Challenge>>,
 }
 
 impl EdgeSolver {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, shown: Mutex::default() }
+    pub(super) fn new(shared: Arc<Shared>, ingress: IngressKind) -> Self {
+        Self { shared, ingress, shown: Mutex::default() }
     }
 
     /// Takes away what an order has left behind that was given up.
@@ -32,19 +33,20 @@ impl EdgeSolver {
     }
 
     async fn withdraw(&self, gone: &[Challenge]) -> PortResult<()> {
-        self.shared
-            .books
-            .own()?
-            .edit_tls(|tls| tls.challenges.retain(|shown| !gone.contains(shown)))
-            .await
-            .map(drop)
+        let hide = |tls: &mut TlsState| tls.challenges.retain(|shown| !gone.contains(shown));
+        self.shared.books.edit_tls(self.ingress, hide).await.map(drop)
     }
 }
 
 #[async_trait]
 impl ChallengeSolver for EdgeSolver {
     fn kinds(&self) -> &[ChallengeKind] {
-        &[ChallengeKind::Http01, ChallengeKind::TlsAlpn01]
+        match self.shared.registry.ingress(Some(self.ingress)).map(|ingress| ingress.caps().tls) {
+            Ok(EdgeTls::AsTold) => &[ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
+            // Its TLS is its own: no certificate of a special kind can be shown in a handshake alone.
+            Ok(EdgeTls::At(_)) => &[ChallengeKind::Http01],
+            Ok(EdgeTls::ByItself(_) | EdgeTls::Never) | Err(_) => &[],
+        }
     }
 
     async fn present(&self, proof: &Proof) -> PortResult<()> {
@@ -53,12 +55,12 @@ impl ChallengeSolver for EdgeSolver {
             return Err(PortError::new(PortErrorKind::Invalid, context));
         };
         self.shown.lock().push(challenge.clone());
-        let show = |tls: &mut nd_types::TlsState| {
+        let show = |tls: &mut TlsState| {
             if !tls.challenges.contains(challenge) {
                 tls.challenges.push(challenge.clone());
             }
         };
-        self.shared.books.own()?.edit_tls(show).await.map(drop)
+        self.shared.books.edit_tls(self.ingress, show).await.map(drop)
     }
 
     async fn cleanup(&self, proof: &Proof) -> PortResult<()> {

@@ -27,7 +27,7 @@ pub(super) async fn place(
 ) -> PortResult<KeptCert> {
     let issuer = issuer(&shared, &wish)?;
     let order = CertOrder { replaces: before.filter(|_| why == Why::Renewal), ..wish.order() };
-    let edge = Arc::new(EdgeSolver::new(Arc::clone(&shared)));
+    let edge = Arc::new(EdgeSolver::new(Arc::clone(&shared), wish.ingress));
     let mut solvers: Vec<Arc<dyn ChallengeSolver>> = vec![Arc::clone(&edge) as _];
     solvers.extend(shared.registry.solvers().iter().cloned());
     let issued = tokio::time::timeout(ORDER, issuer.issue(&order, &solvers)).await;

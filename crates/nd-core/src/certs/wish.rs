@@ -1,6 +1,6 @@
 //! What an app wants a certificate for.
 
-use nd_types::{HostPattern, ReleaseId};
+use nd_types::{HostPattern, IngressKind, ReleaseId};
 
 use crate::ports::{CertFiles, CertOrder, IssuerName};
 use crate::routes::AppRoutes;
@@ -23,6 +23,8 @@ pub struct CertWish {
     pub files: Option<CertFiles>,
     /// The release that wants it: a new one is a reason to try again.
     pub release: ReleaseId,
+    /// What serves its names, and shows that they are ours.
+    pub ingress: IngressKind,
 }
 
 impl CertWish {
@@ -34,13 +36,21 @@ impl CertWish {
     /// What it is known by in records: a change of it is a reason to try again at once.
     pub(super) fn digest(&self) -> String {
         let names: Vec<&str> = self.names.iter().map(HostPattern::as_str).collect();
-        format!("{} {} {}", self.issuer, self.release, names.join(","))
+        let served = match self.ingress {
+            IngressKind::Embedded => String::new(),
+            other => format!(" {other}"),
+        };
+        format!("{} {} {}{served}", self.issuer, self.release, names.join(","))
     }
 }
 
 /// The wishes of an app, one for each host. Hosts that no authority of the world knows want one only from an issuer that the
-/// app names itself.
-pub(crate) fn wishes(routes: &AppRoutes, default: Option<&IssuerName>) -> Vec<CertWish> {
+/// app names itself. `ingress` is what serves it.
+pub(crate) fn wishes(
+    routes: &AppRoutes,
+    default: Option<&IssuerName>,
+    ingress: IngressKind,
+) -> Vec<CertWish> {
     let tls = &routes.tls;
     let Some(issuer) = tls.issuer.as_ref().or(default).filter(|_| tls.enabled) else { return Vec::new() };
     let is_wanted = |host: &&HostPattern| host.as_str() != "*" && (tls.issuer.is_some() || !is_private(host));
@@ -50,6 +60,7 @@ pub(crate) fn wishes(routes: &AppRoutes, default: Option<&IssuerName>) -> Vec<Ce
         auto_renew: tls.auto_renew,
         files: tls.files.clone(),
         release: routes.service.release.clone(),
+        ingress,
     };
     let hosts = routes.routes.iter().map(|route| &route.host).chain(&tls.domains).filter(is_wanted);
     let mut hosts: Vec<&HostPattern> = hosts.collect();
@@ -105,6 +116,10 @@ mod tests {
         AppRoutes::new(&"shop".parse().unwrap(), &"aaaaaa".parse().unwrap(), &spec, Availability::Serving)
     }
 
+    fn of(routes: &AppRoutes, default: Option<&IssuerName>) -> Vec<CertWish> {
+        wishes(routes, default, IngressKind::Embedded)
+    }
+
     fn names(wishes: &[CertWish]) -> Vec<Vec<&str>> {
         wishes.iter().map(|wish| wish.names.iter().map(HostPattern::as_str).collect()).collect()
     }
@@ -113,19 +128,16 @@ mod tests {
     fn each_host_that_the_world_knows_wants_a_certificate() {
         let routes = routes(&["b.example.com", "a.example.com", "a.example.com", "*"], TlsSpec::default());
         let issuer = "letsencrypt".parse().ok();
-        assert_eq!(names(&wishes(&routes, issuer.as_ref())), [["a.example.com"], ["b.example.com"]]);
-        assert!(wishes(&routes, None).is_empty());
+        assert_eq!(names(&of(&routes, issuer.as_ref())), [["a.example.com"], ["b.example.com"]]);
+        assert!(of(&routes, None).is_empty());
     }
 
     #[test]
     fn a_private_name_wants_one_only_from_an_issuer_that_is_named() {
         let issuer = "letsencrypt".parse().ok();
-        assert!(wishes(&routes(&["nas.internal"], TlsSpec::default()), issuer.as_ref()).is_empty());
+        assert!(of(&routes(&["nas.internal"], TlsSpec::default()), issuer.as_ref()).is_empty());
         let own = TlsSpec { issuer: "internal".parse().ok(), ..TlsSpec::default() };
-        assert_eq!(
-            names(&wishes(&routes(&["nas.internal"], own), None)),
-            [["nas.internal"], ["shop.localhost"]]
-        );
+        assert_eq!(names(&of(&routes(&["nas.internal"], own), None)), [["nas.internal"], ["shop.localhost"]]);
     }
 
     #[test]
@@ -133,13 +145,13 @@ mod tests {
         let tls = TlsSpec { wildcard: true, ..TlsSpec::default() };
         let issuer = "letsencrypt".parse().ok();
         let routes = routes(&["example.com", "*.example.com", "*.example.org"], tls);
-        let wishes = wishes(&routes, issuer.as_ref());
+        let wishes = of(&routes, issuer.as_ref());
         assert_eq!(names(&wishes), [vec!["example.com", "*.example.com"], vec!["*.example.org"]]);
     }
 
     #[test]
     fn who_wants_none_gets_none() {
         let tls = TlsSpec { enabled: false, ..TlsSpec::default() };
-        assert!(wishes(&routes(&["a.example.com"], tls), "letsencrypt".parse().ok().as_ref()).is_empty());
+        assert!(of(&routes(&["a.example.com"], tls), "letsencrypt".parse().ok().as_ref()).is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nd_supervise::{TaskFailure, jitter};
-use nd_types::{AppName, HostPattern, Timestamp};
+use nd_types::{AppName, HostPattern, Timestamp, TlsState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -97,9 +97,7 @@ impl Worker {
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut commands = shared.certs.waiting.lock().await;
-        // Without a proxy of ours nobody asks for certificates.
-        let Ok(book) = shared.books.own() else { return };
-        let mut routes = book.watch();
+        let mut routes = shared.books.watch();
         self.load().await;
         self.serve().await;
         loop {
@@ -140,20 +138,25 @@ impl Worker {
         let mut all: Vec<&KeptCert> = self.kept.values().collect();
         // Of two for one name: what somebody brought, then what lives longer.
         all.sort_by_key(|kept| (kept.issuer.is_some(), std::cmp::Reverse(kept.cert.not_after)));
-        let certificates = all.into_iter().map(|kept| Arc::clone(&kept.cert.certificate)).collect();
-        let change = |tls: &mut nd_types::TlsState| {
+        let certificates: Vec<_> = all.into_iter().map(|kept| Arc::clone(&kept.cert.certificate)).collect();
+        let change = |tls: &mut TlsState| {
             tls.listen.clone_from(&settings.listen);
             tls.fallback.clone_from(&settings.fallback);
-            tls.certificates = certificates;
+            tls.certificates.clone_from(&certificates);
         };
-        let Ok(book) = self.shared.books.own() else { return };
-        let (faults, is_served) = match book.edit_tls(change).await {
-            Ok(applied) => (applied.faults.iter().map(|fault| fault.error.clone()).collect(), true),
-            Err(error) => {
-                tracing::warn!(%error, "the proxy did not take the certificates; trying again");
-                (self.faults.clone(), false)
+        let (mut faults, mut is_served) = (Vec::new(), true);
+        for (kind, book) in self.shared.books.iter() {
+            match book.edit_tls(change).await {
+                Ok(applied) => faults.extend(applied.faults.into_iter().map(|fault| fault.error)),
+                Err(error) => {
+                    tracing::warn!(%kind, %error, "the certificates were not taken; trying again");
+                    is_served = false;
+                }
             }
-        };
+        }
+        if !is_served {
+            faults.clone_from(&self.faults);
+        }
         self.tell_at = (!is_served || !faults.is_empty()).then(|| tokio::time::Instant::now() + AGAIN);
         if faults != self.faults {
             for fault in &faults {
@@ -170,7 +173,7 @@ impl Worker {
         }
         let now = self.shared.clock.wall();
         let issuer = self.shared.certs.settings.issuer.as_ref();
-        let wishes = self.shared.books.own().map(|book| book.wishes(issuer)).unwrap_or_default();
+        let wishes = self.shared.books.wishes(issuer);
         let files = |(_, wish): &(AppName, CertWish)| wish.files.clone();
         // What was said of other files counts no more.
         self.renewals.retain(|name, _| self.wishes.get(name).map(files) == wishes.get(name).map(files));

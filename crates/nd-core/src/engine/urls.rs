@@ -1,10 +1,11 @@
 //! Where people reach an app.
 
-use nd_types::{HostPattern, IngressKind, PathPrefix, Timestamp};
+use nd_types::{HostPattern, PathPrefix, Timestamp};
 
 use super::EngineHandle;
 use crate::certs::covers;
 use crate::model::AppStatus;
+use crate::ports::EdgeTls;
 use crate::routes::local_host;
 use crate::spec::HostPortSpec;
 
@@ -48,11 +49,16 @@ impl EngineHandle {
         format!("{scheme}://{host}{port}{}", path.as_str().trim_end_matches('/'))
     }
 
-    /// Where the host of an app is served with a certificate that is valid.
+    /// Where the host of an app is served over TLS with a certificate that is valid.
     fn tls_port(&self, status: &AppStatus, host: &HostPattern) -> Option<u16> {
-        let registry = &self.shared.registry;
-        let kind = status.ingress.unwrap_or_else(|| registry.default_ingress());
-        let listens = self.shared.certs.settings.listen.first().filter(|_| kind == IngressKind::Embedded)?;
+        let ingress = self.shared.registry.ingress(Some(self.ingress_of(status))).ok()?;
+        let listens = match ingress.caps().tls {
+            EdgeTls::AsTold => *self.shared.certs.settings.listen.first()?,
+            EdgeTls::At(address) => address,
+            // It knows no host without one.
+            EdgeTls::ByItself(address) => return Some(address.port()),
+            EdgeTls::Never => return None,
+        };
         let now: Timestamp = self.shared.clock.wall();
         let certs = self.certs();
         let mut kept = certs.iter().filter_map(|status| status.cert.as_ref());

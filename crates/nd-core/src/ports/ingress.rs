@@ -56,6 +56,30 @@ pub struct IngressCaps {
     pub kind: IngressKind,
     /// What it can do beside bringing requests to units by host and path.
     pub features: &'static [EdgeFeature],
+    /// How it speaks TLS.
+    pub tls: EdgeTls,
+}
+
+/// How an ingress speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EdgeTls {
+    /// Where the state says, with the certificates of the state. It answers every challenge of a state.
+    AsTold,
+    /// At an address of its own, with those certificates of the state that a route has a use for, and not at all without one.
+    /// Of challenges it answers those of plain HTTP.
+    At(SocketAddr),
+    /// At an address of its own, with certificates that it gets by itself.
+    ByItself(SocketAddr),
+    /// Not at all.
+    Never,
+}
+
+impl EdgeTls {
+    /// Whether it shows the certificates of the state.
+    #[must_use]
+    pub fn shows_ours(self) -> bool {
+        matches!(self, Self::AsTold | Self::At(_))
+    }
 }
 
 impl IngressCaps {
@@ -103,11 +127,13 @@ pub enum EdgeFeature {
     H2c,
     /// Host ports that carry bytes, not requests.
     TcpPorts,
+    /// Only clients with a certificate are let in.
+    ClientCertificates,
 }
 
 impl EdgeFeature {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::KeepConnections,
         Self::Hold,
         Self::Figures,
@@ -125,6 +151,7 @@ impl EdgeFeature {
         Self::ErrorPages,
         Self::H2c,
         Self::TcpPorts,
+        Self::ClientCertificates,
     ];
 
     /// What of this a spec cannot do without, with the words by which users ask for it.
@@ -146,6 +173,7 @@ impl EdgeFeature {
             (!rules.error_pages.is_empty(), Self::ErrorPages, "proxy.error_pages"),
             (spec.protocol == AppProtocol::H2c, Self::H2c, "protocol: h2c"),
             (speaks_tcp && !spec.direct, Self::TcpPorts, "ports: …/tcp"),
+            (spec.tls.service.client_ca.is_some(), Self::ClientCertificates, "ssl.client_ca"),
         ];
         asked.into_iter().filter(|(is_asked, ..)| *is_asked).map(|(_, feature, words)| (feature, words))
     }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nd_types::{AppName, IngressKind};
+use nd_types::{AppName, HostPattern, IngressKind, TlsState};
+use tokio::sync::watch;
 
 use super::RouteBook;
+use crate::certs::CertWish;
 use crate::model::RoutesServing;
-use crate::ports::PortResult;
+use crate::ports::{Applied, IssuerName, PortResult};
 use crate::registry::Registry;
 use crate::routes::AppRoutes;
 
@@ -15,15 +17,20 @@ use crate::routes::AppRoutes;
 pub(crate) struct Books {
     books: BTreeMap<IngressKind, RouteBook>,
     default: IngressKind,
+    /// Told after every change of an app's routes.
+    edited: watch::Sender<()>,
 }
 
 impl Books {
     /// A book for each ingress, as [`RouteBook::new`].
     pub(crate) fn new(registry: &Registry, known: &[AppName]) -> Self {
+        let edited = watch::Sender::new(());
         let book = |(kind, ingress): (_, &Arc<_>)| {
-            (kind, RouteBook::new(Arc::clone(ingress), known.iter().cloned()))
+            let known = known.iter().cloned();
+            (kind, RouteBook::that_tells(edited.clone(), Arc::clone(ingress), known))
         };
-        Self { books: registry.ingresses().map(book).collect(), default: registry.default_ingress() }
+        let books = registry.ingresses().map(book).collect();
+        Self { books, default: registry.default_ingress(), edited }
     }
 
     /// The kinds there are.
@@ -36,12 +43,36 @@ impl Books {
         self.books.get(&kind)
     }
 
-    /// The book of the proxy that is part of the daemon. It alone serves the certificates that we order.
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (IngressKind, &RouteBook)> {
+        self.books.iter().map(|(kind, book)| (*kind, book))
+    }
+
+    /// Changes whenever the routes of an app do.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.edited.subscribe()
+    }
+
+    /// The certificates that apps want, as [`RouteBook::wishes`].
+    pub(crate) fn wishes(&self, default: Option<&IssuerName>) -> BTreeMap<HostPattern, (AppName, CertWish)> {
+        let mut all = BTreeMap::new();
+        for (name, wish) in self.books.values().flat_map(|book| book.wishes(default)) {
+            all.entry(name).or_insert(wish);
+        }
+        all
+    }
+
+    /// Changes TLS of an ingress, as [`RouteBook::edit_tls`].
     ///
     /// # Errors
-    /// `NotFound` where there is none.
-    pub(crate) fn own(&self) -> PortResult<&RouteBook> {
-        self.of(IngressKind::Embedded).ok_or_else(|| Registry::no_ingress(IngressKind::Embedded))
+    /// `NotFound` where there is none of this kind, or what it says.
+    pub(crate) async fn edit_tls(
+        &self,
+        kind: IngressKind,
+        change: impl FnOnce(&mut TlsState),
+    ) -> PortResult<Applied> {
+        let book = self.of(kind).ok_or_else(|| Registry::no_ingress(kind))?;
+        book.edit_tls(change).await
     }
 
     /// Replaces the routes of an app, or takes them away, and returns when that serves. An app that moves is served by the new

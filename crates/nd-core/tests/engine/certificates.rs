@@ -7,11 +7,12 @@ use nd_core::Engine;
 use nd_core::certs::{CertSettings, CertStatus};
 use nd_core::engine::EngineHandle;
 use nd_core::events::Event;
-use nd_core::ports::{PortError, PortErrorKind, RevocationReason};
+use nd_core::ports::{EdgeTls, PortError, PortErrorKind, RevocationReason};
+use nd_core::registry::RegistryBuilder;
 use nd_core::spec::{AppSpec, RouteSpec};
 use nd_supervise::Clock;
-use nd_testkit::fake::{FakeCerts, FakeIssuer, fake_cert};
-use nd_types::{HostPattern, PathPrefix, RouteOptions, TlsState};
+use nd_testkit::fake::{FakeCerts, FakeIngress, FakeIssuer, fake_cert};
+use nd_types::{EdgeState, HostPattern, IngressKind, PathPrefix, RouteOptions, TlsState};
 
 use crate::world::*;
 
@@ -51,8 +52,12 @@ impl Certified {
     }
 
     async fn daemon(&self) -> TestResult<Daemon> {
+        self.daemon_with(self.world.registry()).await
+    }
+
+    async fn daemon_with(&self, registry: RegistryBuilder) -> TestResult<Daemon> {
         let (issuer, shelf) = (Arc::clone(&self.issuer), Arc::clone(&self.shelf));
-        let registry = self.world.registry().issuer(issuer).certs(shelf).build()?;
+        let registry = registry.issuer(issuer).certs(shelf).build()?;
         let builder = Engine::builder(registry).clock(self.world.clock.clone()).certs(settings());
         self.world.start(builder).await
     }
@@ -251,5 +256,40 @@ async fn a_port_that_is_taken_is_told_once_and_tried_again() -> TestResult {
     let settled = certified.world.ingress.state().generation;
     pass(Duration::from_secs(300)).await;
     assert_eq!(certified.world.ingress.state().generation, settled);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_beside_us_shows_the_proof_and_the_certificate_of_its_apps_alone() -> TestResult {
+    let (certified, shop, blog) = (Certified::new(), app("shop"), app("blog"));
+    let https = "127.0.0.1:9443".parse().unwrap();
+    let nginx = Arc::new(FakeIngress::of(IngressKind::Nginx, &[]).with_tls(EdgeTls::At(https)));
+    let registry = || certified.world.registry().ingress(nginx.clone()).default_ingress(IngressKind::Nginx);
+    let daemon = certified.daemon_with(registry()).await?;
+    assert_eq!(nginx.history().len(), 1, "nothing is said where no app is");
+    daemon.serve(&shop, site("shop.example.com")).await?;
+    until(&daemon.engine, "shop.example.com", is_issued).await?;
+    let shows = |state: &EdgeState| state.tls.certificate("shop.example.com").is_some();
+    assert!(nginx.history().iter().any(|state| state.tls.challenges.len() == 1));
+    assert!(shows(&nginx.state()) && nginx.state().tls.challenges.is_empty());
+    let own = certified.world.ingress.history();
+    assert!(own.iter().all(|state| state.tls.challenges.is_empty()), "nobody would look for it there");
+    let status = daemon.engine.status(&shop).ok_or("no app")?;
+    assert_eq!(daemon.engine.url(&status).as_deref(), Some("https://shop.example.com:9443"));
+
+    let before = nginx.history().len();
+    let revision = daemon.engine.set_ingress(&shop, IngressKind::Embedded, "me").await?;
+    daemon.settled(&shop, revision).await?;
+    daemon.serve(&blog, site("blog.example.com")).await?;
+    until(&daemon.engine, "blog.example.com", is_issued).await?;
+    let told = nginx.history();
+    assert!(told.len() > before && told.last().is_some_and(|state| !shows(state)));
+
+    daemon.kill();
+    let since = nginx.history().len();
+    let daemon = certified.daemon_with(registry()).await?;
+    daemon.until(&blog, |status| status.settled && status.ready == 1).await?;
+    let with_blog = |state: &Arc<EdgeState>| state.tls.certificate("blog.example.com").is_some();
+    assert!(nginx.history().iter().skip(since).all(with_blog), "what is kept serves from the first state on");
     Ok(())
 }

@@ -50,8 +50,13 @@ fn fault(before: &EdgeState, port: &HostPort, kind: &str) -> Option<String> {
     if before.host_ports.iter().any(|held| held.bind == port.bind) {
         return None;
     }
+    taken(port.bind)
+}
+
+/// Why nobody else could listen there now, if so.
+pub(crate) fn taken(at: SocketAddr) -> Option<String> {
     // Only tried: the server may be allowed what we are not.
-    match TcpListener::bind(port.bind) {
+    match TcpListener::bind(at) {
         Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Some(error.to_string()),
         _ => None,
     }

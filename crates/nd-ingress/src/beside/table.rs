@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use nd_types::{
-    AppName, AppProtocol, Availability, EdgeState, Gate, HostPattern, PathPrefix, Route, Service,
+    AppName, AppProtocol, Availability, EdgeState, Gate, HostPattern, PathPrefix, Route, Service, ServiceTls,
 };
 
 /// One host or pattern, with the paths under it, the longest first.
@@ -18,6 +18,8 @@ pub(crate) struct Place<'s> {
     pub(crate) path: &'s PathPrefix,
     pub(crate) app: &'s AppName,
     pub(crate) meets: Meets<'s>,
+    /// How its visitors are brought to TLS.
+    pub(crate) tls: &'s ServiceTls,
 }
 
 /// What a request meets.
@@ -62,7 +64,8 @@ pub(crate) fn hosts(state: &EdgeState) -> Vec<Host<'_>> {
         };
         let Some(host) = hosts.get_mut(index) else { continue };
         if host.paths.iter().all(|place| *place.path != route.path) {
-            host.paths.push(Place { path: &route.path, app: &route.app, meets: meets(service, Some(route)) });
+            let meets = meets(service, Some(route));
+            host.paths.push(Place { path: &route.path, app: &route.app, meets, tls: &service.tls });
         }
     }
     for host in &mut hosts {

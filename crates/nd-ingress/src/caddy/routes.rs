@@ -2,23 +2,41 @@
 
 use std::net::SocketAddr;
 
-use nd_types::{AppProtocol, HostPattern, PathPrefix, Service};
+use nd_types::{AppProtocol, HostPattern, Hsts, PathPrefix, Service};
 use serde_json::{Value, json};
 
 use super::config::MARKER;
 use crate::beside::table::{self, Absence, Host, Meets, Place, Upstream};
+use crate::beside::tls;
 
 /// How long a request that reached no unit is tried with the others, and with those that come back.
 const TRY_FOR: &str = "5s";
 
-/// The route of a host: its paths, the longest first, and 404 for every other one. `at` is where visitors reach it.
-pub(super) fn of_host(host: &Host<'_>, at: SocketAddr) -> Value {
-    let mut inner: Vec<Value> = host.paths.iter().map(|place| of_place(place, at)).collect();
+/// How visitors come to a route.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) at: SocketAddr,
+    /// Where the same host is served over TLS with a certificate of ours.
+    pub(super) tls: Option<SocketAddr>,
+    /// Whether that is here.
+    pub(super) is_tls: bool,
+}
+
+impl Entry {
+    /// Visitors come there, and TLS is not ours.
+    pub(super) fn plain(at: SocketAddr) -> Self {
+        Self { at, tls: None, is_tls: false }
+    }
+}
+
+/// The route of a host: its paths, the longest first, and 404 for every other one.
+pub(super) fn of_host(host: &Host<'_>, entry: Entry) -> Value {
+    let mut inner: Vec<Value> = host.paths.iter().map(|place| of_place(place, entry)).collect();
     if host.paths.iter().all(|place| *place.path != PathPrefix::root()) {
         inner.push(json!({"handle": [{"handler": "static_response", "status_code": 404}]}));
     }
     let mut route = json!({
-        "@id": format!("{MARKER}-host-{}", host.pattern),
+        "@id": format!("{MARKER}-{}-{}", if entry.is_tls { "https" } else { "host" }, host.pattern),
         "handle": [{"handler": "subroute", "routes": inner}],
         "terminal": true
     });
@@ -37,13 +55,37 @@ pub(super) fn of_port(service: &Service, at: SocketAddr) -> Value {
     })
 }
 
+/// The answer that a certificate authority asks for (RFC 8555, section 8.3), under every host.
+pub(super) fn of_challenge(token: &str, answer: &str) -> Value {
+    json!({
+        "@id": format!("{MARKER}-challenge-{token}"),
+        "match": [{"path": [format!("/.well-known/acme-challenge/{token}")]}],
+        "handle": [{
+            "handler": "static_response",
+            "status_code": 200,
+            "headers": {"Content-Type": ["text/plain"]},
+            "body": answer.replace(['{', '}'], "")
+        }],
+        "terminal": true
+    })
+}
+
 /// An address as Caddy writes it.
 pub(super) fn address(at: SocketAddr) -> String {
     if at.ip().is_unspecified() { format!(":{}", at.port()) } else { at.to_string() }
 }
 
-fn of_place(place: &Place<'_>, at: SocketAddr) -> Value {
-    let mut route = json!({"handle": handlers(&place.meets, at), "terminal": true});
+fn of_place(place: &Place<'_>, entry: Entry) -> Value {
+    let handlers = match (entry.tls, place.tls.hsts) {
+        (Some(to), _) if place.tls.redirect && !entry.is_tls => vec![secured(to)],
+        (_, Some(hsts)) if entry.is_tls => {
+            let mut handlers = handlers(&place.meets, entry.at);
+            handlers.insert(0, browsers_come_with_tls(hsts));
+            handlers
+        }
+        _ => handlers(&place.meets, entry.at),
+    };
+    let mut route = json!({"handle": handlers, "terminal": true});
     if *place.path != PathPrefix::root() {
         let pattern = format!("^{}(?:/|$)", literal(place.path.as_str()));
         set(&mut route, "match", json!([{"path_regexp": {"pattern": pattern}}]));
@@ -116,6 +158,18 @@ fn moved(host: &HostPattern, at: SocketAddr) -> Value {
     let port = if matches!(at.port(), 80 | 443) { String::new() } else { format!(":{}", at.port()) };
     let location = format!("{{http.request.scheme}}://{host}{port}{{http.request.uri}}");
     json!({"handler": "static_response", "status_code": 308, "headers": {"Location": [location]}})
+}
+
+/// The same address with TLS.
+fn secured(to: SocketAddr) -> Value {
+    let location = format!("https://{{http.request.host}}{}{{http.request.uri}}", tls::port(to));
+    json!({"handler": "static_response", "status_code": 308, "headers": {"Location": [location]}})
+}
+
+/// In the place of what the app itself may say.
+fn browsers_come_with_tls(hsts: Hsts) -> Value {
+    let fields = json!({"Strict-Transport-Security": [tls::hsts(hsts)]});
+    json!({"handler": "headers", "response": {"deferred": true, "set": fields}})
 }
 
 fn nobody(absence: &Absence) -> Value {

@@ -8,6 +8,7 @@ use std::path::Path;
 pub(super) struct Dump {
     /// Their names, patterns included.
     pub(super) names: Vec<String>,
+    /// Where they listen, with what is written behind it.
     listens: Vec<String>,
 }
 
@@ -27,7 +28,7 @@ impl Dump {
                             .extend(names.map(|name| name.trim_matches(['"', '\'']).to_ascii_lowercase()));
                     }
                     "listen" => {
-                        dump.listens.extend(arguments.split_ascii_whitespace().next().map(str::to_owned));
+                        dump.listens.push(arguments.trim().to_owned());
                     }
                     _ => {}
                 }
@@ -38,7 +39,17 @@ impl Dump {
 
     /// Whether one of them listens there too.
     pub(super) fn listens_on(&self, at: SocketAddr) -> bool {
-        self.listens.iter().any(|listen| overlaps(listen, at))
+        self.listens_with(at).next().is_some()
+    }
+
+    /// Whether one of them speaks HTTP/2 there: what one says of a socket holds for all that share it.
+    pub(super) fn has_http2(&self, at: SocketAddr) -> bool {
+        self.listens_with(at).any(|listen| listen.split_ascii_whitespace().any(|word| word == "http2"))
+    }
+
+    fn listens_with(&self, at: SocketAddr) -> impl Iterator<Item = &str> {
+        let all = self.listens.iter().map(String::as_str);
+        all.filter(move |listen| overlaps(listen.split_ascii_whitespace().next().unwrap_or_default(), at))
     }
 }
 
@@ -89,7 +100,7 @@ mod tests {
 
     const TEXT: &str = "# configuration file /etc/nginx/nginx.conf:\nhttp {\n\tinclude conf.d/*.conf;\n}\n\n\
         # configuration file /etc/nginx/conf.d/nextdeploy.conf:\nserver { listen 81; server_name ours.example; }\n\n\
-        # configuration file /etc/nginx/sites-enabled/default:\nserver {\n\tlisten 80 default_server; # listen 82;\n\
+        # configuration file /etc/nginx/sites-enabled/default:\nserver {\n\tlisten 80 default_server; # listen 82;\n\tlisten 443 ssl http2;\n\
         \tserver_name A.example *.b.example;\n}\n";
 
     #[test]
@@ -98,7 +109,9 @@ mod tests {
         let dump = Dump::read(TEXT, ours);
         assert_eq!(dump.names, ["a.example", "*.b.example"]);
         let listens = |port| dump.listens_on(SocketAddr::from(([127, 0, 0, 1], port)));
-        assert!(listens(80) && !listens(81) && !listens(82));
+        assert!(listens(80) && listens(443) && !listens(81) && !listens(82));
+        let has_http2 = |port| dump.has_http2(SocketAddr::from(([127, 0, 0, 1], port)));
+        assert!(has_http2(443) && !has_http2(80));
         assert!(includes(TEXT, ours) && !includes(TEXT, Path::new("/etc/nginx/conf.d/other.conf")));
     }
 

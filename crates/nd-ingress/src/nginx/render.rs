@@ -4,11 +4,14 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use nd_types::{Challenge, EdgeState, HostPattern, HostPort, PathPrefix};
+use nd_types::{Challenge, EdgeState, HostPattern, HostPort, Hsts, PathPrefix};
 
+use super::files::Files;
 use crate::beside::table::{self, Absence, Host, Meets, Place, Upstream};
+use crate::beside::tls;
 
 /// Who asks for this host is told the generation.
 pub(super) const PROBE: &str = "generation.nextdeploy.invalid";
@@ -20,52 +23,96 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Longer names do not fit into nginx's table of names as it is by default, and are compared one by one.
 const LONG: usize = 40;
 
+/// Mozilla's intermediate ones: whatever browsers of the last ten years have, with forward secrecy and authenticated.
+const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:\
+                       ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+
 /// What is compressed, beside HTML.
 const TYPES: &str = "text/plain text/css text/xml text/javascript application/javascript application/json \
                      application/xml application/wasm image/svg+xml";
 
-/// The whole file. `http` is where our apps are served, which is `shared` where the user has sites there too.
+/// Where our apps are served.
+#[derive(Clone, Copy)]
+pub(super) struct Listen {
+    pub(super) at: SocketAddr,
+    /// Whether the user has sites there too.
+    pub(super) is_shared: bool,
+}
+
+/// Where they are served over TLS.
+pub(super) struct Secure<'f> {
+    pub(super) listen: Listen,
+    /// Whether HTTP/2 may be spoken there.
+    pub(super) http2: bool,
+    pub(super) files: &'f Files,
+}
+
+/// The whole file.
 pub(super) fn file(
     state: &EdgeState,
     hosts: &[Host<'_>],
     ports: &[&HostPort],
-    http: SocketAddr,
-    shared: bool,
+    http: Listen,
+    secure: Option<&Secure<'_>>,
 ) -> String {
     let mut file = File::default();
+    let Listen { at, is_shared } = http;
     let is_long = hosts.iter().any(|host| host.pattern.as_str().len() > LONG);
     file.line(0, "# Written by NextDeploy, and written anew with each change.");
     file.line(0, "map $http_upgrade $nextdeploy_upgrade { ~*^websocket$ websocket; default ''; }");
     file.line(0, "map $nextdeploy_upgrade $nextdeploy_connection { websocket upgrade; default ''; }");
-    if !shared {
+    if !is_shared {
         // Whoever asks for an unknown host gets no app.
-        file.open(&format!("listen {http} default_server; server_name _;"));
+        file.open(&format!("listen {at} default_server; server_name _;"));
         file.challenges(state);
         file.line(1, "location / { return 404; }");
         file.close();
     }
-    file.open(&format!("listen {http}; server_name {PROBE};"));
+    file.open(&format!("listen {at}; server_name {PROBE};"));
     file.line(1, &format!("default_type text/plain; return 200 'generation {}';", state.generation.0));
     file.close();
+    if let Some(secure) = secure.filter(|secure| !secure.listen.is_shared) {
+        file.unknown(secure, state);
+    }
     for host in hosts {
-        file.open(&format!("listen {http}; server_name {};", name(host.pattern, is_long)));
+        let secured = secure.and_then(|secure| Some((secure, tls::certificate(state, host)?)));
+        let name = name(host.pattern, is_long);
+        file.open(&format!("listen {at}; server_name {name};"));
         file.challenges(state);
-        for place in &host.paths {
-            file.place(place, http);
-        }
-        if host.paths.iter().all(|place| *place.path != PathPrefix::root()) {
-            file.line(1, "location / { return 404; }");
-        }
+        file.places(host, Entry { at, tls: secured.map(|(secure, _)| secure.listen.at), is_tls: false });
         file.close();
+        if let Some((secure, certificate)) = secured {
+            file.open(&format!("listen {}; server_name {name};", secure.words()));
+            file.certificate(&secure.files.path(certificate));
+            let at = secure.listen.at;
+            file.places(host, Entry { at, tls: Some(at), is_tls: true });
+            file.close();
+        }
     }
     for port in ports {
         if let Some(service) = state.services.iter().find(|service| service.app == port.app) {
             file.open(&format!("listen {} default_server; server_name _;", port.bind));
-            file.location("location /", &table::meets(service, None), port.bind);
+            file.location("location /", &table::meets(service, None), port.bind, None);
             file.close();
         }
     }
     file.head + &file.servers
+}
+
+impl Secure<'_> {
+    fn words(&self) -> String {
+        format!("{} ssl{}", self.listen.at, if self.http2 { " http2" } else { "" })
+    }
+}
+
+/// How visitors come to a server.
+#[derive(Clone, Copy)]
+struct Entry {
+    at: SocketAddr,
+    /// Where the same host is served over TLS.
+    tls: Option<SocketAddr>,
+    /// Whether that is here.
+    is_tls: bool,
 }
 
 /// Groups of units come first, whoever uses them.
@@ -110,22 +157,74 @@ impl File {
         }
     }
 
-    /// A path and everything below it.
-    fn place(&mut self, place: &Place<'_>, at: SocketAddr) {
-        if *place.path == PathPrefix::root() {
-            return self.location("location /", &place.meets, at);
+    /// Names that nobody has come over TLS: no app answers them. With a certificate of nobody, where there is one, so that
+    /// visitors see a warning and not a broken connection.
+    fn unknown(&mut self, secure: &Secure<'_>, state: &EdgeState) {
+        self.open(&format!("listen {} default_server; server_name _;", secure.words()));
+        match &state.tls.fallback {
+            Some(fallback) => self.certificate(&secure.files.path(fallback)),
+            None => self.line(1, "ssl_reject_handshake on;"),
         }
-        let path = place.path.as_str();
-        self.location(&format!("location = {}", quoted(path)), &place.meets, at);
-        self.location(&format!("location ^~ {}", quoted(&format!("{path}/"))), &place.meets, at);
+        self.line(1, "location / { return 404; }");
+        self.close();
     }
 
-    fn location(&mut self, matches: &str, meets: &Meets<'_>, at: SocketAddr) {
+    /// A certificate that lies there with its key, and how TLS is spoken.
+    fn certificate(&mut self, file: &Path) {
+        let file = quoted(&file.to_string_lossy());
+        self.line(1, &format!("ssl_certificate {file}; ssl_certificate_key {file};"));
+        self.line(1, &format!("ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers {CIPHERS};"));
+        self.line(
+            1,
+            "ssl_session_cache shared:nextdeploy:4m; ssl_session_timeout 1d; ssl_session_tickets off;",
+        );
+    }
+
+    /// What is under a host.
+    fn places(&mut self, host: &Host<'_>, entry: Entry) {
+        for place in &host.paths {
+            self.place(place, entry);
+        }
+        if host.paths.iter().all(|place| *place.path != PathPrefix::root()) {
+            self.line(1, "location / { return 404; }");
+        }
+    }
+
+    /// A path and everything below it.
+    fn place(&mut self, place: &Place<'_>, entry: Entry) {
+        let path = place.path.as_str();
+        let matches = match *place.path == PathPrefix::root() {
+            true => vec!["location /".to_owned()],
+            false => vec![
+                format!("location = {}", quoted(path)),
+                format!("location ^~ {}", quoted(&format!("{path}/"))),
+            ],
+        };
+        let to = entry.tls.filter(|_| place.tls.redirect && !entry.is_tls);
+        let hsts = place.tls.hsts.filter(|_| entry.is_tls);
+        for matches in matches {
+            match to {
+                Some(to) => {
+                    let to = tls::port(to);
+                    self.line(1, &format!("{matches} {{ return 308 https://$host{to}$request_uri; }}"));
+                }
+                None => self.location(&matches, &place.meets, entry.at, hsts),
+            }
+        }
+    }
+
+    fn location(&mut self, matches: &str, meets: &Meets<'_>, at: SocketAddr, hsts: Option<Hsts>) {
         self.line(1, &format!("{matches} {{"));
+        if let Some(hsts) = hsts {
+            let value = tls::hsts(hsts);
+            self.line(2, &format!("add_header Strict-Transport-Security \"{value}\" always;"));
+            self.line(2, "proxy_hide_header Strict-Transport-Security;");
+        }
         match meets {
             Meets::Units(upstream) => self.units(upstream),
             Meets::Moved(host) => {
-                let port = if at.port() == 80 { String::new() } else { format!(":{}", at.port()) };
+                let port =
+                    if matches!(at.port(), 80 | 443) { String::new() } else { format!(":{}", at.port()) };
                 self.line(2, &format!("return 308 $scheme://{host}{port}$request_uri;"));
             }
             Meets::Nobody(absence) => self.nobody(absence),
@@ -224,6 +323,10 @@ fn literal(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn plain() -> Listen {
+        Listen { at: SocketAddr::from(([127, 0, 0, 1], 80)), is_shared: false }
+    }
+
     #[test]
     fn a_path_cannot_end_its_directive() {
         assert_eq!(quoted("/a\"; } server { \\"), "\"/a\\\"; } server { \\\\\"");
@@ -234,7 +337,7 @@ mod tests {
         let challenge = Challenge::Http01 { token: "a-b_c".to_owned(), answer: "a-b_c.xyz".to_owned() };
         let tls = nd_types::TlsState { challenges: vec![challenge], ..Default::default() };
         let state = EdgeState { tls: std::sync::Arc::new(tls), ..EdgeState::default() };
-        let text = file(&state, &[], &[], SocketAddr::from(([127, 0, 0, 1], 80)), false);
+        let text = file(&state, &[], &[], plain(), None);
         let line = "location = \"/.well-known/acme-challenge/a-b_c\" { default_type text/plain; return 200 \"a-b_c.xyz\"; }";
         assert!(text.contains(line), "{text}");
     }

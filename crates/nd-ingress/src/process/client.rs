@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{
-    AppTraffic, Applied, BindFault, DrainReport, EdgeFeature, Ingress, IngressCaps, PortError, PortErrorKind,
-    PortResult,
+    AppTraffic, Applied, BindFault, DrainReport, EdgeFeature, EdgeTls, Ingress, IngressCaps, PortError,
+    PortErrorKind, PortResult,
 };
 use nd_proxy::ProxyStats;
 use nd_supervise::TaskSet;
@@ -308,7 +308,7 @@ async fn greet(stream: UnixStream) -> Result<(Link, Greeting), LaunchError> {
 #[async_trait]
 impl Ingress for ProcessIngress {
     fn caps(&self) -> IngressCaps {
-        IngressCaps { kind: IngressKind::Embedded, features: &EdgeFeature::ALL }
+        IngressCaps { kind: IngressKind::Embedded, features: &EdgeFeature::ALL, tls: EdgeTls::AsTold }
     }
 
     fn http_addr(&self) -> SocketAddr {

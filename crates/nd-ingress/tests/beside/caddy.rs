@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nd_core::ports::{Ingress, PortErrorKind};
-use nd_ingress::{CaddySettings, caddy_ingress};
+use nd_ingress::{CaddyCertificates, CaddySettings, Https, caddy_ingress};
 use nd_testkit::contract::{ContractResult, ingress};
 use nd_testkit::servers::CaddyServer;
 
@@ -14,7 +14,7 @@ use crate::support::{APP, App, Result, ask, echoes, state, until};
 
 fn beside(server: &CaddyServer) -> Result<Arc<dyn Ingress>> {
     let settings = CaddySettings { admin: server.admin(), http: server.http, ..CaddySettings::default() };
-    Ok(caddy_ingress(settings, server.folder().join("kept"))?)
+    Ok(caddy_ingress(&settings, server.folder().join("kept"))?)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,8 +104,13 @@ async fn apps_are_served_over_tls_with_certificates_of_caddys_own() -> Result {
     server.kill();
     server.launch()?;
 
-    let settings = CaddySettings { admin: server.admin(), http: server.http, https: Some(https) };
-    let ingress = caddy_ingress(settings, server.folder().join("kept"))?;
+    let settings = CaddySettings {
+        admin: server.admin(),
+        http: server.http,
+        https: Some(Https::At(https)),
+        certificates: CaddyCertificates::Caddy,
+    };
+    let ingress = caddy_ingress(&settings, server.folder().join("kept"))?;
     ingress.apply(state(1, &[APP], Some(app.address))?).await?;
     assert_eq!(ask(server.http, APP).await?.0, 308, "it leads to the other one");
     let (status, body) = ask(https, APP).await?;

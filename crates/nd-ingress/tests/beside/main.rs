@@ -3,3 +3,4 @@
 mod caddy;
 mod nginx;
 mod support;
+mod tls;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{
-    AppTraffic, Applied, BindFault, DrainReport, EdgeFeature, Ingress, IngressCaps, PortError, PortErrorKind,
-    PortResult,
+    AppTraffic, Applied, BindFault, DrainReport, EdgeFeature, EdgeTls, Ingress, IngressCaps, PortError,
+    PortErrorKind, PortResult,
 };
 use nd_types::{AppName, Availability, EdgeState, IngressKind, Service, UnitId};
 use parking_lot::Mutex;
@@ -37,6 +37,7 @@ pub enum IngressCall {
 pub struct FakeIngress {
     kind: IngressKind,
     features: &'static [EdgeFeature],
+    tls: EdgeTls,
     faults: Faults<IngressCall>,
     served: watch::Sender<Vec<Arc<EdgeState>>>,
     in_flight: watch::Sender<BTreeMap<UnitId, u64>>,
@@ -58,6 +59,7 @@ impl FakeIngress {
         Self {
             kind,
             features,
+            tls: if kind == IngressKind::Embedded { EdgeTls::AsTold } else { EdgeTls::Never },
             faults: Faults::none(),
             served: watch::Sender::new(vec![Arc::default()]),
             in_flight: watch::Sender::new(BTreeMap::new()),
@@ -65,6 +67,12 @@ impl FakeIngress {
             traffic: Mutex::default(),
             callers: watch::Sender::default(),
         }
+    }
+
+    /// The same, which speaks TLS like this. One of kind `embedded` does as it is told, and any other not at all.
+    #[must_use]
+    pub fn with_tls(self, tls: EdgeTls) -> Self {
+        Self { tls, ..self }
     }
 
     /// What goes wrong with its calls.
@@ -183,7 +191,7 @@ impl Default for FakeIngress {
 #[async_trait]
 impl Ingress for FakeIngress {
     fn caps(&self) -> IngressCaps {
-        IngressCaps { kind: self.kind, features: self.features }
+        IngressCaps { kind: self.kind, features: self.features, tls: self.tls }
     }
 
     fn http_addr(&self) -> SocketAddr {
