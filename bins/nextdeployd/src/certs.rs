@@ -75,15 +75,16 @@ pub(crate) fn register(
         .certs(Arc::new(CertsOnDisk::new(&dir, clock))))
 }
 
-/// Where TLS is spoken, and who issues certificates for apps that name nobody: in development and where there is no TLS
-/// nobody does, unless it is written.
+/// Where TLS is spoken, and who issues certificates for apps that name nobody: in development and where there is no TLS, nor
+/// a server beside us that `has_tls`, nobody does, unless it is written.
 pub(crate) fn settings(
     chosen: &Chosen,
     written: &Written,
     http: SocketAddr,
+    has_tls: bool,
 ) -> Result<CertSettings, RunError> {
     let listen = tls_addresses(chosen, http);
-    let usual = Some(DEFAULT).filter(|_| !chosen.dev && !listen.is_empty());
+    let usual = Some(DEFAULT).filter(|_| !chosen.dev && (has_tls || !listen.is_empty()));
     let provider = written.provider.as_deref().or(usual).filter(|name| *name != NOBODY);
     let fallback = || {
         let name = HostPattern::new(FALLBACK).map_err(|error| RunError::Start(error.to_string()))?;

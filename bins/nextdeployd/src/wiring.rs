@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nd_bluegreen::{BlueGreen, Canary, Recreate, Rolling};
-use nd_core::ports::LogStore;
+use nd_core::ports::{EdgeTls, LogStore};
 use nd_core::{Engine, Registry};
 use nd_docker::DockerRuntime;
 use nd_logs::{Collector, SegmentLog};
@@ -65,8 +65,10 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         .strategy(Arc::new(Canary))
         .build()
         .map_err(|error| start_failed("register the adapters", &error))?;
+    let usual = registry.ingress(None).map(|ingress| ingress.caps().tls);
+    let has_tls = usual.is_ok_and(|tls| matches!(tls, EdgeTls::At(_)));
     let mut builder = Engine::builder(registry).store(Arc::new(store)).collector(Arc::new(collector.clone()));
-    builder = builder.certs(certs::settings(chosen, &certificates, proxy.ingress().http_addr())?);
+    builder = builder.certs(certs::settings(chosen, &certificates, proxy.ingress().http_addr(), has_tls)?);
     if let Some(fail_point) = fail_point::from_environment() {
         builder = builder.fail_point(fail_point);
     }

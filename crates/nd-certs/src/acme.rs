@@ -100,7 +100,7 @@ impl CertIssuer for Acme {
     }
 
     async fn issue(&self, order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> PortResult<IssuedCert> {
-        order::check(order, solvers)?;
+        order::check(order, solvers, &self.settings.challenges)?;
         for _ in 0..MORE_TRIES {
             match self.order(order, solvers).await {
                 // The authority has forgotten it, or its key: another one is as good.

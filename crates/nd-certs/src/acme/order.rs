@@ -27,8 +27,13 @@ pub(super) struct Made {
 /// What was shown, and by whom: to be cleaned up.
 type Shown = Vec<(Arc<dyn ChallengeSolver>, Proof)>;
 
-/// Refuses what no authority would take, or nobody here can prove.
-pub(super) fn check(order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> PortResult<()> {
+/// Refuses what no authority would take, or nobody here can prove; `allowed` are the ways that may be used, all where it is
+/// empty.
+pub(super) fn check(
+    order: &CertOrder,
+    solvers: &[Arc<dyn ChallengeSolver>],
+    allowed: &[ChallengeKind],
+) -> PortResult<()> {
     let invalid =
         |context: String, fix: &str| Err(PortError::new(PortErrorKind::Invalid, context).with_fix(fix));
     if order.names.is_empty() {
@@ -57,8 +62,24 @@ pub(super) fn check(order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> 
                 "open port 80 or 443",
             );
         }
+        if !allowed.is_empty() && !allowed.iter().any(|kind| can(*kind)) {
+            let able = solvers.iter().flat_map(|solver| solver.kinds()).copied().collect::<Vec<_>>();
+            return invalid(
+                format!(
+                    "order a certificate for {name}: `challenges` allows {} alone, and what serves the name can only do {}",
+                    listed(allowed),
+                    listed(&able)
+                ),
+                "allow one of those it can do (`challenges` of the issuer, docs/guide/certificates.md)",
+            );
+        }
     }
     Ok(())
+}
+
+fn listed(kinds: &[ChallengeKind]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(" and ") }
 }
 
 /// Looks at the DNS before anybody is asked.

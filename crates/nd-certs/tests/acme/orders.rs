@@ -62,6 +62,19 @@ async fn a_wildcard_without_a_way_into_the_dns_is_refused_before_anybody_is_aske
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_way_that_is_not_there_where_it_alone_is_allowed_is_refused_before_anybody_is_asked() -> Result<()>
+{
+    let world = World::new(&[ChallengeKind::Http01]).await?;
+    let settings = AcmeSettings { challenges: vec![ChallengeKind::TlsAlpn01], ..world.settings() };
+    let error = refused(&world.issuer(settings)?, &order(&["a.example.com"])?, &world.solvers()).await?;
+    assert_eq!(error.kind, PortErrorKind::Invalid);
+    let says = "`challenges` allows tls-alpn-01 alone, and what serves the name can only do http-01";
+    assert!(told(&error).contains(says), "{}", told(&error));
+    assert_eq!(files(world.place.path())?.len(), 0, "an account was opened");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_account_is_kept_private_and_used_again() -> Result<()> {
     let world = World::new(&[ChallengeKind::Http01]).await?;
     world.issue(&["a.example.com"]).await?;
