@@ -37,7 +37,8 @@ pub(super) struct Gauge {
     unread: bool,
     /// The last reading of a deployment that is about to end.
     last: Closing,
-    since: Mono,
+    /// When the receipt was begun, if that was in the life of this daemon.
+    since: Option<Mono>,
     /// The reading at the end of a trial's step was in vain: the next one comes in due time.
     in_vain: bool,
 }
@@ -138,7 +139,7 @@ impl AppModel {
         let own = self.deployment.as_ref().is_some_and(|last| last.status == DeploymentStatus::Running);
         let Some(rollout) = self.record.rollout.as_mut().filter(|_| own) else { return };
         rollout.before = Some(Box::new(traffic));
-        self.gauge.since = now.mono;
+        self.gauge.since = Some(now.mono);
         self.touch(now);
         self.write_receipt(|_| {});
     }
@@ -155,13 +156,11 @@ impl AppModel {
             receipt.retried = grown(before.retried, traffic.retried);
             receipt.failed = failed;
         });
-        let Some((id, receipt)) =
-            self.deployment.as_ref().and_then(|last| Some((last.id.clone(), last.receipt?)))
-        else {
-            return;
-        };
+        let Some(last) = &self.deployment else { return };
+        let (id, Some(receipt)) = (last.id.clone(), last.receipt) else { return };
+        let whole = || Duration::try_from(now.wall.duration_since(last.created_at)).unwrap_or_default();
+        let ms = self.gauge.since.map_or_else(whole, |since| now.mono.saturating_since(since)).as_millis();
         self.steps.finish(now, &mut self.facts, &id);
-        let ms = now.mono.saturating_since(self.gauge.since).as_millis();
         let step = StepEvent {
             step: "receipt".to_owned(),
             state: StepState::Ok,

@@ -72,6 +72,15 @@ fn a_receipt_survives_a_kill_in_the_middle() -> Law {
     sim.world.answer(&new, 7, 0, 5_000);
     sim.kill(0, true, true)?;
     sim.settle()?;
+    let created = sim.ended(DeploymentStatus::Succeeded)?;
+    let whole = created.finished_at.ok_or("no end")?.duration_since(created.created_at);
+    let is_receipt = |event: &Event| matches!(event, Event::DeployStep(step) if step.step == "receipt");
+    let within = |event: &Event| matches!(event, Event::DeployStep(step) if step.step == "receipt" && i128::from(step.ms) <= whole.as_millis());
+    assert_eq!(
+        (sim.said(is_receipt), sim.said(within)),
+        (1, 1),
+        "its time is that of the deployment at most"
+    );
     let receipt = sim.ended(DeploymentStatus::Succeeded)?.receipt.ok_or("no receipt")?;
     assert_eq!(receipt, Receipt { served: 7, ..Receipt::default() });
     Ok(())
