@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use super::field::{Name, members};
-use super::host::{Host, same_authority};
+use super::host::{Authority, Host};
 
 /// More fields than this are refused.
 pub(crate) const MAX_FIELDS: usize = 100;
@@ -211,7 +211,7 @@ impl<'b> Facts<'b> {
             Some(value).filter(|v| self.upgrade.is_none() && !v.is_empty() && !members(v).any(is_h2c));
     }
 
-    fn host(&self, is_http10: bool, authority: Option<&'b str>) -> Result<Option<Host<'b>>, Refused> {
+    fn host(&self, is_http10: bool, authority: Option<Authority<'b>>) -> Result<Option<Host<'b>>, Refused> {
         let host = match self.host {
             Some(value) => Some(Host::parse(text(value)).ok_or(bad("the Host field is not a host"))?),
             None if is_http10 => None,
@@ -219,10 +219,10 @@ impl<'b> Facts<'b> {
         };
         match (authority, host) {
             (None, host) => Ok(host),
-            (Some(authority), Some(host)) if same_authority(authority, host.value) => Ok(Some(host)),
+            (Some(authority), Some(host)) if authority.is(host) => Ok(Some(host)),
             (Some(_), Some(_)) => Err(bad("the request target names another host than the Host field")),
             (Some(authority), None) => {
-                Ok(Some(Host::parse(authority).ok_or(bad("the request target names no valid host"))?))
+                Ok(Some(Host::parse(authority.value).ok_or(bad("the request target names no valid host"))?))
             }
         }
     }
@@ -275,7 +275,7 @@ fn third_word(bytes: &[u8]) -> &[u8] {
 }
 
 /// Splits a target into its origin form and the authority it names (RFC 9112, section 3.2).
-fn split_target<'b>(method: &str, target: &'b str) -> Result<(&'b str, Option<&'b str>), Refused> {
+fn split_target<'b>(method: &str, target: &'b str) -> Result<(&'b str, Option<Authority<'b>>), Refused> {
     if method == "CONNECT" {
         return Err(Refused { status: 405, reason: "tunnels are not offered here" });
     }
@@ -287,11 +287,9 @@ fn split_target<'b>(method: &str, target: &'b str) -> Result<(&'b str, Option<&'
     }
     let malformed = bad("the request target is malformed");
     let (scheme, rest) = target.split_once("://").ok_or(malformed)?;
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return Err(malformed);
-    }
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).ok_or(malformed)?;
+    let authority = Authority::new(scheme, authority).ok_or(malformed)?;
     match path {
         // What is asked of the server as a whole (RFC 9112, section 3.2.4).
         "" if method == "OPTIONS" => Ok(("*", Some(authority))),

@@ -32,12 +32,13 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &Parts, follows: Follows) {
         (_, None) => "",
     };
     let method = if matches!(follows, Follows::Socket(_)) { "GET" } else { head.method.as_str() };
-    let scheme = head.uri.scheme_str().filter(|scheme| !matches!(*scheme, "http" | "https"));
+    let scheme = head.uri.scheme_str().unwrap_or("http");
+    let is_odd = !matches!(scheme, "http" | "https");
     put(out, &[method, " "]);
     match authority {
         // In absolute form, so that the two names are compared, or the scheme is seen.
-        Some(authority) if (named || scheme.is_some()) && target.starts_with('/') => {
-            put(out, &[scheme.unwrap_or("http"), "://", authority, target]);
+        Some(authority) if (named || is_odd) && target.starts_with('/') => {
+            put(out, &[scheme, "://", authority, target]);
         }
         _ => put(out, &[target]),
     }
