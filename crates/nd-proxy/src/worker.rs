@@ -14,6 +14,7 @@ mod farewell;
 pub(crate) mod frames;
 mod greeting;
 mod h2;
+mod idle;
 mod install;
 mod ledger;
 mod multiplexed;

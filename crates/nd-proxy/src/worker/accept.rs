@@ -68,7 +68,7 @@ fn accept(listener: &TcpListener) -> io::Result<(Accepted, SocketAddr)> {
 
 fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: Accepted, peer: SocketAddr) {
     worker.counters().accepted.add(1);
-    if worker.signals.count() >= worker.max_connections {
+    if !has_room(worker) {
         worker.counters().turned_away.add(1);
         if !matches!(**entry, Entry::Secure) {
             turn_away(worker, &stream, peer);
@@ -98,6 +98,13 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: Accepted, peer: SocketA
         });
         tasks.spawn("connection", connection);
     }
+}
+
+/// Whether there is room for one more connection, or somebody idle makes some. They do so a moment later: no more than a
+/// few beyond the limit are ever open.
+fn has_room(worker: &Worker) -> bool {
+    let (open, limit) = (worker.signals.count(), worker.max_connections);
+    open < limit || (open <= limit + limit / 8 && worker.signals.close_idle())
 }
 
 /// A short answer that fits into any socket buffer; whether it is read is up to the client.

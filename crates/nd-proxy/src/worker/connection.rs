@@ -129,7 +129,9 @@ impl Connection {
         let mut scan = HeadScan::default();
         let idle_since = Instant::now();
         let mut begun: Option<Instant> = None;
-        poll_fn(|cx| self.poll_head(cx, &mut scan, idle_since, &mut begun)).await
+        let event = poll_fn(|cx| self.poll_head(cx, &mut scan, idle_since, &mut begun)).await;
+        self.registered.signal.is_idle_since(None);
+        event
     }
 
     fn poll_head(
@@ -182,8 +184,15 @@ impl Connection {
         if self.client.input.is_empty() {
             let due = idle_since + settings.keep_alive_timeout;
             let due = self.worker.closing_at().map_or(due, |closing| due.min(closing));
+            if !self.client.is_multiplexed() {
+                self.registered.signal.is_idle_since(Some(idle_since));
+                if self.registered.signal.gives_way() {
+                    return Poll::Ready(HeadEvent::Close);
+                }
+            }
             return self.deadline.poll_due(cx, due).map(|()| HeadEvent::Close);
         }
+        self.registered.signal.is_idle_since(None);
         let due = *begun.get_or_insert_with(Instant::now) + settings.header_read_timeout;
         self.deadline.poll_due(cx, due).map(|()| HeadEvent::Refused(Refusal::ClientSlow))
     }

@@ -179,7 +179,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
     /// Whether this is the moment to say goodbye: nothing was asked for a long time, or the worker ends.
     fn leaves_now(&mut self) -> bool {
         let worker = &self.from.worker;
-        let is_idle = self.streams.idle() >= worker.settings.keep_alive_timeout;
+        let is_idle = self.streams.idle() >= worker.settings.keep_alive_timeout
+            || (self.streams.open.get() == 0 && self.registered.signal.gives_way());
         let leaves_now = self.farewell == Farewell::Open && (is_idle || worker.is_closing());
         if leaves_now {
             self.farewell = Farewell::Said;
@@ -190,7 +191,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
 
     /// Wakes the task for its next goodbye; ends a connection whose client does not answer to that.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let since = if self.streams.open.get() > 0 { Instant::now() } else { self.streams.changed.get() };
+        let idle_since = (self.streams.open.get() == 0).then(|| self.streams.changed.get());
+        let is_open = self.farewell == Farewell::Open;
+        self.registered.signal.is_idle_since(idle_since.filter(|_| is_open));
+        let since = idle_since.unwrap_or_else(Instant::now);
         let due = match self.farewell {
             Farewell::Open => since + self.from.worker.settings.keep_alive_timeout,
             Farewell::Said => since + GOODBYE,

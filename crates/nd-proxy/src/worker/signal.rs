@@ -8,6 +8,7 @@ use std::task::{Context, Waker};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::idle::Idle;
 use super::upstream::Upstream;
 
 /// One connection, as the rest of the worker sees it.
@@ -21,6 +22,10 @@ pub(crate) struct Signal {
     cut: Cell<bool>,
     /// Say goodbye from this moment on, with this WebSocket close code.
     goodbye: Cell<Option<(Instant, u16)>>,
+    /// Since when nothing has been asked for on it.
+    idle_since: Cell<Option<Instant>>,
+    /// Its place is for somebody else, if nothing is asked for on it now.
+    gives_way: Cell<bool>,
 }
 
 /// What a connection does.
@@ -70,6 +75,18 @@ impl Signal {
         }
     }
 
+    /// Nothing has been asked for since then; or something is, now.
+    pub(crate) fn is_idle_since(&self, since: Option<Instant>) {
+        self.idle_since.set(since);
+        if since.is_none() {
+            self.gives_way.set(false);
+        }
+    }
+
+    pub(crate) fn gives_way(&self) -> bool {
+        self.gives_way.get()
+    }
+
     pub(crate) fn cut(&self) {
         self.cut.set(true);
         self.wake();
@@ -79,6 +96,17 @@ impl Signal {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Since when it is idle, unless it gives way already.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.idle_since.get().filter(|_| !self.gives_way.get())
+    }
+
+    /// Closes it, should it be idle still when its task hears of it.
+    pub(super) fn give_way(&self) {
+        self.gives_way.set(true);
+        self.wake();
     }
 
     fn goes_to(&self, upstream: &Rc<Upstream>) -> bool {
@@ -93,6 +121,7 @@ pub(crate) struct Signals {
     next: Cell<u64>,
     /// How many of them are streams of others.
     streams: Cell<usize>,
+    idle: Idle,
     emptied: Notify,
 }
 
@@ -124,6 +153,11 @@ impl Signals {
     /// Streams of connections that carry many requests.
     pub(crate) fn streams(&self) -> usize {
         self.streams.get()
+    }
+
+    /// Closes the connection on which nothing was asked for the longest; false where none is idle for long.
+    pub(crate) fn close_idle(&self) -> bool {
+        self.idle.close_longest(&self.open.borrow())
     }
 
     pub(crate) fn all(&self) -> Vec<Rc<Signal>> {

@@ -94,6 +94,7 @@ async fn connections_over_the_limit_are_turned_away_with_an_answer() -> Result<(
     for _ in 0..8 {
         let mut client = Wire::connect(proxy.http_addr()).await?;
         assert_eq!(client.get("/").await?.status(), 200);
+        client.send("GET / HT").await?; // none of them is idle
         clients.push(client);
     }
     let mut ninth = Wire::connect(proxy.http_addr()).await?;
@@ -103,6 +104,42 @@ async fn connections_over_the_limit_are_turned_away_with_an_answer() -> Result<(
     until("a place is free", || proxy.stats().connections == 7).await?;
     let mut next = Wire::connect(proxy.http_addr()).await?;
     assert_eq!(next.get("/").await?.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn at_the_limit_whoever_has_been_idle_the_longest_makes_room() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = limited(&app, Settings { workers: 1, max_connections: 8, ..settings() }).await?;
+    let address = proxy.http_addr();
+    let mut first = Wire::connect(address).await?;
+    assert_eq!(first.get("/").await?.status(), 200);
+    let mut second = crate::http2::client::Client::connect(address).await?;
+    assert_eq!(second.get("/").await?.status(), 200);
+    let mut busy = Vec::new();
+    for _ in 0..6 {
+        let mut client = Wire::connect(address).await?;
+        client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 4\r\n\r\nab").await?;
+        busy.push(client);
+    }
+    until("all of them are there", || proxy.stats().connections == 8).await?;
+    // Whoever has asked a moment ago is not idle for long: newcomers are turned away until then.
+    let newcomer = async || loop {
+        let mut client = Wire::connect(address).await?;
+        // Who is turned away may meet the end of the connection while asking.
+        if client.get("/").await.is_ok_and(|answer| answer.status() == 200) {
+            return Result::Ok(client);
+        }
+    };
+    let mut third = within("room", newcomer()).await??;
+    first.closed().await?;
+    let mut fourth = within("room", newcomer()).await??;
+    second.ended().await?;
+    assert_eq!((third.get("/").await?.status(), fourth.get("/").await?.status()), (200, 200));
+    for mut client in busy {
+        client.send("cd").await?;
+        assert_eq!(client.response().await?.status(), 200, "whoever is served is served on");
+    }
     Ok(())
 }
 
