@@ -16,6 +16,7 @@ use crate::http1::response::{ResponseBody, ResponseHead};
 use crate::http1::scan::HeadScan;
 use crate::introduction::{self, Introduction};
 use crate::routes::RouteTable;
+use crate::trust::Trust;
 use crate::worker::frames::FrameReader;
 
 const ID: &str = "0123456789abcdef";
@@ -31,11 +32,13 @@ pub fn request_head(bytes: &[u8]) {
     let head = bytes.get(..end).unwrap_or_default();
     let Ok(head) = RequestHead::parse(head, &mut space) else { return };
     let peer = PeerText::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    for is_trusted in [false, true] {
+    for trust in [Trust::No, Trust::Cloudflare, Trust::Full] {
         let mut out = Vec::new();
         let hop = Hop {
             peer: &peer,
-            is_trusted,
+            trust,
+            client: None,
+            client_field: None,
             request_id: ID,
             fallback_host: "fallback",
             prefix: None,

@@ -36,6 +36,7 @@ mod routes;
 mod settings;
 mod stats;
 mod tls;
+mod trust;
 mod turnstile;
 mod worker;
 
@@ -47,4 +48,5 @@ pub use net::sockets::SocketSet;
 pub use proxy::{Applied, ApplyError, Proxy, StartError, WorkerLost};
 pub use settings::{AccessLog, Settings};
 pub use stats::{AppTraffic, Latency, ProxyStats, ReleaseTraffic};
+pub use trust::{InvalidProxy, TrustedProxy};
 pub use worker::DrainReport;

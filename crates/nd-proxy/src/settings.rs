@@ -5,10 +5,12 @@ mod access_log;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use nd_types::{HostPattern, Network};
+use nd_types::{FieldName, HostPattern, Network};
 use serde::{Deserialize, Deserializer, de};
 
 pub use access_log::AccessLog;
+
+use crate::trust::{Trust, TrustedProxy};
 
 /// Settings of the data plane. Durations are written as `10s` or `1m30s`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -44,8 +46,11 @@ pub struct Settings {
     /// request meets a connection that is being closed.
     #[serde(deserialize_with = "duration")]
     pub upstream_idle_timeout: Duration,
-    /// Proxies in front of this one, as `10.0.0.0/8` or `192.0.2.1`: what they say about the client is believed.
-    pub trusted_proxies: Vec<Network>,
+    /// Proxies in front of this one, as `10.0.0.0/8`, `192.0.2.1` or `cloudflare`: what they say about the client is
+    /// believed.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// The field in which they name the client, instead of `X-Forwarded-For`. From anybody else it does not reach an app.
+    pub client_ip_header: Option<FieldName>,
     /// Whose routes count for requests to a host that nobody serves, or without one; nobody's: they get 404.
     pub default_host: Option<HostPattern>,
     /// Balancers that begin each connection with a header of the PROXY protocol, version 1 or 2. One that does not is
@@ -70,6 +75,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             upstream_idle_timeout: Duration::from_secs(4),
             trusted_proxies: Vec::new(),
+            client_ip_header: None,
             default_host: None,
             proxy_protocol: Vec::new(),
             access_log: AccessLog::default(),
@@ -101,9 +107,9 @@ impl Settings {
         self.proxy_protocol.iter().any(|network| network.contains(peer))
     }
 
-    /// Whether a peer is a proxy of ours.
-    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(peer))
+    /// How far a peer is believed.
+    pub(crate) fn trust(&self, peer: IpAddr) -> Trust {
+        Trust::of(peer, &self.trusted_proxies)
     }
 }
 
@@ -123,7 +129,7 @@ mod tests {
                 .unwrap();
         assert_eq!(settings.header_read_timeout, Duration::from_secs(3));
         assert_eq!(settings.keep_alive_timeout, Settings::default().keep_alive_timeout);
-        assert!(settings.trusts("10.0.0.1".parse().unwrap()));
+        assert_eq!(settings.trust("10.0.0.1".parse().unwrap()), Trust::Full);
         assert!(read("htpp = '127.0.0.1:8080'").is_err());
         assert!(read("header_read_timeout = 3").is_err());
     }

@@ -25,6 +25,9 @@ pub(crate) enum Name {
     ForwardedProto,
     ForwardedHost,
     RealIp,
+    /// A field of Cloudflare, and one of other networks, in which the client is named: kept from trusted peers.
+    ConnectingIp,
+    TrueClientIp,
     /// `Forwarded` (RFC 7239).
     Forwarded,
     /// A further `X-Forwarded-…`: kept from trusted peers.
@@ -61,13 +64,16 @@ impl Name {
             12 if is("content-type") => Self::ContentType,
             13 if is("authorization") => Self::Authorization,
             14 if is("content-length") => Self::ContentLength,
+            14 if is("true-client-ip") => Self::TrueClientIp,
             14 if is("http2-settings") => Self::Hop,
             15 if is("accept-encoding") => Self::AcceptEncoding,
             15 if is("x-forwarded-for") => Self::ForwardedFor,
+            16 if is("cf-connecting-ip") => Self::ConnectingIp,
             16 if is("proxy-connection") => Self::Hop,
             16 if is("x-forwarded-host") => Self::ForwardedHost,
             17 if is("transfer-encoding") => Self::TransferEncoding,
             17 if is("x-forwarded-proto") => Self::ForwardedProto,
+            18 if is("cf-connecting-ipv6") => Self::ConnectingIp,
             19 if is("proxy-authorization") => Self::Hop,
             12.. if first == Some(b'x')
                 && name.get(..12).is_some_and(|p| p.eq_ignore_ascii_case("x-forwarded-")) =>

@@ -4,13 +4,18 @@ use std::net::IpAddr;
 
 use super::field::Name;
 use super::request::{BodyLength, RequestHead};
+use crate::trust::Trust;
 
 /// What this hop adds to a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hop<'a> {
     pub(crate) peer: &'a PeerText,
-    /// The peer is a proxy of ours: what it says about the client is kept and continued.
-    pub(crate) is_trusted: bool,
+    /// How far the peer is believed: what counts is kept and continued.
+    pub(crate) trust: Trust,
+    /// The client, where that is somebody else than the peer.
+    pub(crate) client: Option<&'a str>,
+    /// The operator's field for the client.
+    pub(crate) client_field: Option<&'a str>,
     /// What the client speaks with us: `http` or `https`.
     pub(crate) scheme: &'static str,
     pub(crate) request_id: &'a str,
@@ -23,10 +28,27 @@ pub(crate) struct Hop<'a> {
 }
 
 impl Hop<'_> {
-    /// Whether a further `X-Forwarded-…` is believed.
+    /// Whether the field may go on to the app as it is, unless this hop writes it itself.
     fn keeps(&self, name: &str) -> bool {
-        let is_ours = self.prefix.is_some() && name.eq_ignore_ascii_case("x-forwarded-prefix");
-        self.is_trusted && !is_ours
+        let named = |known: &str| name.eq_ignore_ascii_case(known);
+        match Name::of(name) {
+            Name::Authorization => !self.hides_authorization,
+            Name::ForwardedOther => {
+                self.trust.is_full() && !(self.prefix.is_some() && named("x-forwarded-prefix"))
+            }
+            Name::ConnectingIp => self.trust.is_proxy(),
+            Name::TrueClientIp => self.trust.is_full(),
+            name if name.is_end_to_end() => self.trust.is_full() || !self.client_field.is_some_and(named),
+            _ => false,
+        }
+    }
+
+    /// Whether what the peer says in this field is believed.
+    fn believes(&self, name: Name) -> bool {
+        match name {
+            Name::ForwardedFor | Name::ForwardedProto => self.trust.is_proxy(),
+            _ => self.trust.is_full(),
+        }
     }
 }
 
@@ -61,13 +83,7 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: 
     let host = head.host.map_or(hop.fallback_host, |host| host.value);
     put(out, &[head.method, " ", head.target, " HTTP/1.1\r\nHost: ", host, "\r\n"]);
     for field in head.fields {
-        let keep = match Name::of(field.name) {
-            Name::Authorization if hop.hides_authorization => false,
-            Name::ForwardedOther => hop.keeps(field.name) && !head.nominates(field.name),
-            name if name.is_end_to_end() => !head.nominates(field.name),
-            _ => false,
-        };
-        if keep {
+        if hop.keeps(field.name) && !head.nominates(field.name) {
             put_field(out, field.name, field.value);
         }
     }
@@ -95,7 +111,7 @@ fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_, '_>) {
 
 fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, host: &str, hop: Hop<'_>) {
     let given = |name| {
-        head.fields.iter().filter(move |f| hop.is_trusted && Name::of(f.name) == name).map(|f| f.value)
+        head.fields.iter().filter(move |f| hop.believes(name) && Name::of(f.name) == name).map(|f| f.value)
     };
     put(out, &["X-Forwarded-For: "]);
     put_members(out, given(Name::ForwardedFor));
@@ -103,10 +119,13 @@ fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, host: &str, ho
     for (name, label, ours) in [
         (Name::ForwardedProto, "X-Forwarded-Proto", hop.scheme),
         (Name::ForwardedHost, "X-Forwarded-Host", host),
-        (Name::RealIp, "X-Real-IP", &hop.peer.ip),
     ] {
         put_field(out, label, given(name).next().unwrap_or(ours.as_bytes()));
     }
+    // Who was named elsewhere counts: a proxy that only continues `X-Forwarded-For` may pass on a visitor's `X-Real-IP`.
+    let said = given(Name::RealIp).next().filter(|_| hop.client_field.is_none());
+    let real = hop.client.map(str::as_bytes).or(said);
+    put_field(out, "X-Real-IP", real.unwrap_or(hop.peer.ip.as_bytes()));
     put(out, &["Forwarded: "]);
     put_members(out, given(Name::Forwarded));
     put(out, &["for=", hop.peer.node(), ";host=\"", host, "\";proto=", hop.scheme, "\r\n"]);
@@ -161,7 +180,7 @@ mod tests {
     use super::super::request::field_space;
     use super::*;
 
-    fn forwarded(head: &str, is_trusted: bool) -> String {
+    fn forwarded(head: &str, trust: Trust) -> String {
         let mut space = field_space();
         let head = RequestHead::parse(head.as_bytes(), &mut space).unwrap();
         let peer = PeerText::new("192.0.2.7".parse().unwrap());
@@ -171,7 +190,9 @@ mod tests {
             &head,
             Hop {
                 peer: &peer,
-                is_trusted,
+                trust,
+                client: None,
+                client_field: None,
                 request_id: "r1",
                 fallback_host: "shop",
                 prefix: None,
@@ -187,7 +208,7 @@ mod tests {
         let out = forwarded(
             "GET http://a.example/x?y HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n\
              x-real-ip: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded-Prefix: /evil\r\nX-Request-Id: \"bad\r\n\r\n",
-            false,
+            Trust::No,
         );
         assert_eq!(
             out,
@@ -201,7 +222,7 @@ mod tests {
     fn a_trusted_proxy_is_believed_and_continued() {
         let out = forwarded(
             "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nForwarded: for=1.1.1.1\r\n\r\n",
-            true,
+            Trust::Full,
         );
         for line in [
             "X-Forwarded-For: 1.1.1.1, 192.0.2.7",
@@ -218,7 +239,7 @@ mod tests {
             "POST / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Private, Host, Content-Length\r\nX-Private: 1\r\nKeep-Alive: 5\r\n\
              TE: trailers\r\nProxy-Connection: close\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nContent-Length: 3\r\n\
              Cookie: a=b\r\n\r\n",
-            false,
+            Trust::No,
         );
         for name in
             ["X-Private", "Keep-Alive", "TE:", "Proxy-Connection", "Upgrade", "HTTP2-Settings", "Connection"]

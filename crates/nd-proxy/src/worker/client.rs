@@ -11,6 +11,7 @@ use super::Worker;
 use super::entry::Entry;
 use super::plan::Origin;
 use crate::http1::forward::PeerText;
+use crate::trust::Trust;
 
 /// A client. Clones are the same one.
 #[derive(Clone)]
@@ -18,7 +19,7 @@ pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     entry: Rc<Entry>,
     peer: Rc<Peer>,
-    is_trusted: bool,
+    trust: Trust,
     is_http2: bool,
     /// What is known of it by its handshake.
     tls: Option<Rc<Introduced>>,
@@ -42,10 +43,10 @@ struct Peer {
 
 impl Client {
     pub(crate) fn new(worker: &Rc<Worker>, entry: &Rc<Entry>, peer: IpAddr) -> Self {
-        let is_trusted = worker.settings.trusts(peer);
+        let trust = worker.settings.trust(peer);
         let (worker, entry) = (Rc::clone(worker), Rc::clone(entry));
         let peer = Rc::new(Peer { text: PeerText::new(peer), lot: Cell::new(None) });
-        Self { worker, entry, peer, is_trusted, is_http2: false, tls: None }
+        Self { worker, entry, peer, trust, is_http2: false, tls: None }
     }
 
     /// The same client, whose requests are streams of HTTP/2.
@@ -66,8 +67,8 @@ impl Client {
     /// What a request says about where it comes from.
     pub(crate) fn origin(&self) -> Origin<'_> {
         let Peer { text: peer, lot } = &*self.peer;
-        let (is_trusted, is_http2, tls) = (self.is_trusted, self.is_http2, self.tls.as_deref());
-        Origin { entry: &self.entry, peer, lot, is_trusted, is_http2, tls }
+        let (trust, is_http2, tls) = (self.trust, self.is_http2, self.tls.as_deref());
+        Origin { entry: &self.entry, peer, lot, trust, is_http2, tls }
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{HeaderRules, TrafficRules};
+use nd_types::{FieldName, HeaderRules, TrafficRules};
 
 use crate::compress::Agreed;
 use crate::http1::forward::{Hop, PeerText, write_request};
@@ -18,6 +18,7 @@ use crate::pages::{Addressee, Refusal};
 use crate::passwords::Attempt;
 use crate::request_id::IdText;
 use crate::routes::Passage;
+use crate::trust::Trust;
 use crate::turnstile::Pass;
 
 use super::Worker;
@@ -165,7 +166,7 @@ pub(crate) struct Origin<'a> {
     pub(crate) peer: &'a PeerText,
     /// The lot of the connection, once it was dealt one.
     pub(crate) lot: &'a Cell<Option<u8>>,
-    pub(crate) is_trusted: bool,
+    pub(crate) trust: Trust,
     /// It came as a stream of HTTP/2.
     pub(crate) is_http2: bool,
     /// What its handshake has said, if there was one.
@@ -194,10 +195,8 @@ pub(crate) fn plan(
         Err(refused) => return (Request::unknown(worker, from.peer.ip()), Some(Refusal::Malformed(refused))),
     };
     let id = head.request_id.and_then(IdText::given).unwrap_or_else(|| worker.ids.next());
-    let (app, passage) = match from.entry.route(worker, &head) {
-        Some(Destination { app, passage }) => (Some(app), passage),
-        None => (None, None),
-    };
+    let way = from.entry.route(worker, &head);
+    let (app, passage) = way.map_or((None, None), |Destination { app, passage }| (Some(app), passage));
     let service = app.as_ref().and_then(|app| app.service());
     let limit = service.as_ref().map_or(0, |service| service.limits.body_bytes);
     let client = policy::client_address(&worker.settings, &head, from);
@@ -213,7 +212,7 @@ pub(crate) fn plan(
         return (request, Some(refusal));
     }
     let Some(app) = &request.app else { return (request, Some(Refusal::Nobody)) };
-    request.hsts = service.as_ref().and_then(|service| service.tls.as_ref()?.line(from));
+    request.hsts = service.as_ref().and_then(|service| service.tls.as_ref()?.line(from.is_https(&head)));
     (request.sticky, request.lot) = homes(service.as_deref(), &head, app, from, client);
     let app = Rc::clone(app);
     let hides_authorization = match pass(worker, &head, from, client, passage.as_deref(), &mut request) {
@@ -226,7 +225,9 @@ pub(crate) fn plan(
     let stripped = passage.as_ref().and_then(|passage| passage.stripped(head.target));
     let hop = Hop {
         peer: from.peer,
-        is_trusted: from.is_trusted,
+        trust: from.trust,
+        client: named.as_deref(),
+        client_field: worker.settings.client_ip_header.as_ref().map(FieldName::as_str),
         scheme: if from.tls.is_some() { "https" } else { "http" },
         request_id: request.id.as_str(),
         fallback_host: app.name.as_str(),

@@ -2,7 +2,7 @@
 //!
 //! Nothing here belongs to a version of HTTP, and nothing of it is done for an app without rules.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use nd_types::{BasicAuth, PathPrefix, RateLimit, TrafficRules};
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use crate::pages::Refusal;
 use crate::passwords::{Attempt, Shown, Verifier};
 use crate::routes::Passage;
 use crate::settings::Settings;
+use crate::trust::Trust;
 
 use super::plan::Origin;
 
@@ -81,19 +82,37 @@ pub(crate) fn applies(paths: &[PathPrefix], path: &str) -> bool {
     among(path) || is_written_oddly(path) && among(&plain(path))
 }
 
-/// Whose request it is: the peer's, or of whom trusted peers say so. The nearest address that is no proxy of ours counts,
-/// since what stands before it is anybody's word.
+/// Whose request it is: the peer's, or of whom trusted peers say so.
 pub(crate) fn client_address(settings: &Settings, head: &RequestHead<'_, '_>, from: Origin<'_>) -> IpAddr {
-    let mut client = from.peer.address;
-    if !from.is_trusted {
-        return client;
+    let peer = from.peer.address;
+    match (from.trust, &settings.client_ip_header) {
+        (Trust::No, _) => peer,
+        (Trust::Cloudflare, _) => {
+            named_in(head, "cf-connecting-ip").unwrap_or_else(|| last(settings, head, peer))
+        }
+        // What else it sends it may only be passing on.
+        (Trust::Full, Some(field)) => named_in(head, field.as_str()).unwrap_or(peer),
+        (Trust::Full, None) => last(settings, head, peer),
     }
+}
+
+/// The one address in a field of this name.
+fn named_in(head: &RequestHead<'_, '_>, name: &str) -> Option<IpAddr> {
+    let mut fields = head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+    let address = address(text(fields.next()?.value));
+    // Of two it could not be said which one was meant.
+    address.filter(|_| fields.next().is_none())
+}
+
+/// The nearest address of `X-Forwarded-For` that is no proxy of ours, since what stands before it is anybody's word.
+fn last(settings: &Settings, head: &RequestHead<'_, '_>, peer: IpAddr) -> IpAddr {
+    let mut client = peer;
     let chain = head.fields.iter().rev().filter(|field| Name::of(field.name) == Name::ForwardedFor);
     for value in chain {
         for member in members(text(value.value)).collect::<Vec<_>>().into_iter().rev() {
-            let Ok(address) = member.parse::<IpAddr>() else { return client };
-            client = address.to_canonical();
-            if !settings.trusts(client) {
+            let Some(address) = address(member) else { return client };
+            client = address;
+            if !settings.trust(client).is_proxy() {
                 return client;
             }
         }
@@ -101,12 +120,24 @@ pub(crate) fn client_address(settings: &Settings, head: &RequestHead<'_, '_>, fr
     client
 }
 
+/// An address as proxies write it: some add the port, and IPv6 may have brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
+}
+
 /// What the client speaks, as far as we or trusted peers know.
 pub(crate) fn scheme(head: &RequestHead<'_, '_>, from: Origin<'_>) -> &'static str {
     let mut said = head.fields.iter().filter(|field| Name::of(field.name) == Name::ForwardedProto);
-    match said.next().filter(|_| from.is_trusted) {
-        Some(field) if text(field.value).trim().eq_ignore_ascii_case("https") => "https",
-        Some(_) => "http",
+    match said.next().filter(|_| from.trust.is_proxy()) {
+        // Each proxy may have added what it was spoken to with; some say `wss` for a WebSocket.
+        Some(field) => {
+            let first = members(text(field.value)).next().unwrap_or_default();
+            let is_tls = ["https", "wss"].iter().any(|scheme| first.eq_ignore_ascii_case(scheme));
+            if is_tls { "https" } else { "http" }
+        }
         None if from.tls.is_some() => "https",
         None => "http",
     }

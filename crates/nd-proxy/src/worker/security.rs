@@ -31,8 +31,8 @@ impl Secured {
     }
 
     /// The line that tells browsers to come with TLS alone; said over TLS alone (RFC 6797, section 7.2).
-    pub(crate) fn line(&self, from: Origin<'_>) -> Option<Rc<str>> {
-        self.hsts.clone().filter(|_| from.tls.is_some())
+    pub(crate) fn line(&self, is_https: bool) -> Option<Rc<str>> {
+        self.hsts.clone().filter(|_| is_https)
     }
 }
 
@@ -49,6 +49,8 @@ pub(crate) fn decide(
         return Some(Refusal::Proof { answer: answer.to_owned() });
     }
     let asked = from.tls.and_then(|tls| tls.name.as_deref());
+    // A proxy in front may have one connection for all names: it has kept them apart itself.
+    let asked = asked.filter(|_| !from.trust.is_proxy());
     if asked.is_some_and(|asked| head.host.is_some_and(|host| !host.name.eq_ignore_ascii_case(asked))) {
         return Some(Refusal::Misdirected);
     }

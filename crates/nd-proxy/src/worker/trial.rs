@@ -60,7 +60,7 @@ impl Lot {
         if let Some(number) = kept(head, app, split) {
             return Self { number, line: String::new() };
         }
-        let number = if from.is_trusted && client != from.peer.address {
+        let number = if from.trust.is_proxy() && client != from.peer.address {
             of_address(client, split)
         } else {
             let number = from.lot.get().unwrap_or_else(|| dealer.deal());

@@ -7,6 +7,7 @@ mod drain;
 mod error_pages;
 mod faults;
 mod finer_points;
+mod fronts;
 mod gate;
 mod handover;
 mod headers;

@@ -1,6 +1,6 @@
 //! TLS: which certificate a name gets, who is let in, and that nothing is lost when certificates change.
 
-mod authority;
+pub(crate) mod authority;
 mod handshakes;
 
 use std::io::{Error, Result};

@@ -20,10 +20,10 @@ use tokio_rustls::rustls::{
 use crate::support::within;
 
 /// Issues certificates.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().map_err(Error::other)?;
@@ -31,20 +31,32 @@ impl Authority {
     }
 
     /// A certificate for these names.
-    pub(super) fn certificate(&self, names: &[&str]) -> Result<Arc<Certificate>> {
+    pub(crate) fn certificate(&self, names: &[&str]) -> Result<Arc<Certificate>> {
         self.certificate_with(names, Vec::new())
     }
 
     /// A certificate that proves a name, by an extension that nobody may overlook (RFC 8737, section 3).
-    pub(super) fn proof(&self, name: &str) -> Result<Arc<Certificate>> {
+    pub(crate) fn proof(&self, name: &str) -> Result<Arc<Certificate>> {
         self.certificate_with(&[name], vec![CustomExtension::new_acme_identifier(&[7; 32])])
     }
 
+    /// A certificate that ended long ago.
+    pub(crate) fn expired(&self, name: &str) -> Result<Arc<Certificate>> {
+        self.issue(&[name], |params| {
+            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+        })
+    }
+
     fn certificate_with(&self, names: &[&str], extensions: Vec<CustomExtension>) -> Result<Arc<Certificate>> {
+        self.issue(names, |params| params.custom_extensions = extensions)
+    }
+
+    fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Result<Arc<Certificate>> {
         let text: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().map_err(Error::other)?;
         let mut params = CertificateParams::new(text).map_err(Error::other)?;
-        params.custom_extensions = extensions;
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.0).map_err(Error::other)?;
         let names = names.iter().map(|name| HostPattern::pattern(name).map_err(Error::other));
         let names = names.collect::<Result<_>>()?;
@@ -52,21 +64,21 @@ impl Authority {
     }
 
     /// Its own certificate.
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 }
 
 /// A client; what it has learnt of a server it uses again.
-pub(super) struct Visitor(ClientConfig);
+pub(crate) struct Visitor(ClientConfig);
 
 impl Visitor {
-    pub(super) fn trusting(authority: &Authority) -> Result<Self> {
+    pub(crate) fn trusting(authority: &Authority) -> Result<Self> {
         Self::speaking(authority, rustls::ALL_VERSIONS)
     }
 
     /// The same, with these versions alone.
-    pub(super) fn speaking(
+    pub(crate) fn speaking(
         authority: &Authority,
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> Result<Self> {
@@ -83,8 +95,16 @@ impl Visitor {
     }
 
     /// The same, with a certificate that `issuer` has issued.
-    pub(super) fn showing(authority: &Authority, issuer: &Authority) -> Result<Self> {
-        let own = issuer.certificate(&["client.test"])?;
+    pub(crate) fn showing(authority: &Authority, issuer: &Authority) -> Result<Self> {
+        Self::with(authority, &*issuer.certificate(&["client.test"])?)
+    }
+
+    /// The same, with one that ended long ago.
+    pub(crate) fn showing_expired(authority: &Authority, issuer: &Authority) -> Result<Self> {
+        Self::with(authority, &*issuer.expired("client.test")?)
+    }
+
+    fn with(authority: &Authority, own: &Certificate) -> Result<Self> {
         let chain = vec![CertificateDer::from_pem_slice(own.chain.as_bytes()).map_err(Error::other)?];
         let key = PrivateKeyDer::from_pem_slice(own.key.expose().as_bytes()).map_err(Error::other)?;
         Ok(Self(
@@ -95,7 +115,7 @@ impl Visitor {
     }
 
     /// Takes any certificate.
-    pub(super) fn careless() -> Result<Self> {
+    pub(crate) fn careless() -> Result<Self> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_safe_default_protocol_versions().map_err(Error::other)?;
@@ -104,13 +124,13 @@ impl Visitor {
     }
 
     /// Offers these protocols.
-    pub(super) fn offering(mut self, protocols: &[&str]) -> Self {
+    pub(crate) fn offering(mut self, protocols: &[&str]) -> Self {
         self.0.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         self
     }
 
     /// A connection to `address`, which is asked for `name`.
-    pub(super) async fn connect(&self, address: SocketAddr, name: &str) -> Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self, address: SocketAddr, name: &str) -> Result<TlsStream<TcpStream>> {
         let stream = within("connect", TcpStream::connect(address)).await??;
         let name = ServerName::try_from(name.to_owned()).map_err(Error::other)?;
         within("the handshake", TlsConnector::from(Arc::new(self.0.clone())).connect(name, stream)).await?
@@ -137,13 +157,19 @@ impl Visitor {
     }
 
     /// How it speaks.
-    pub(super) fn into_config(self) -> ClientConfig {
+    pub(crate) fn into_config(self) -> ClientConfig {
         self.0
     }
 }
 
+impl From<ClientConfig> for Visitor {
+    fn from(config: ClientConfig) -> Self {
+        Self(config)
+    }
+}
+
 /// The name that the server's certificate is for, as it stands in there.
-pub(super) fn name_of(stream: &TlsStream<TcpStream>) -> Result<String> {
+pub(crate) fn name_of(stream: &TlsStream<TcpStream>) -> Result<String> {
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let der = certificates.first().ok_or_else(|| Error::other("no certificate"))?;
     let text = String::from_utf8_lossy(der);
