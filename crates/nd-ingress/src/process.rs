@@ -83,7 +83,15 @@ fn open(socket: &Path, settings: serde_json::Value, http: SocketAddr) -> io::Res
     let control = UnixListener::bind(socket)?;
     std::fs::set_permissions(socket, Permissions::from_mode(0o600))?;
     let main = main.fds().map(|fd| fd.try_clone_to_owned()).collect::<io::Result<Vec<OwnedFd>>>()?;
-    Ok(Kept { program: OURSELVES.into(), settings, state: None, control, main, ports: Vec::new() })
+    Ok(Kept {
+        program: OURSELVES.into(),
+        settings,
+        state: None,
+        tickets: None,
+        control,
+        main,
+        ports: Vec::new(),
+    })
 }
 
 /// A holder that gets everything from another one, or from the worker that has survived it.
@@ -102,7 +110,7 @@ fn adopt() -> io::Result<()> {
         }
     };
     let holder = Holder::new(kept, worker)?;
-    link::send(&from, &ToHolder::Serving, &[])?;
+    link::send(&from, &ToHolder::Serving { tickets: None }, &[])?;
     drop(from);
     holder.run()
 }

@@ -4,6 +4,10 @@
 
 #[path = "process/support.rs"]
 mod support;
+#[path = "process/tls.rs"]
+mod tls;
+#[path = "process/visitors.rs"]
+mod visitors;
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -40,6 +44,13 @@ fn main() -> ExitCode {
         trial("a_taken_port_is_said_and_the_next_one_taken", taken_port),
         trial("access_records_come_from_every_worker_and_wait_for_a_daemon", access_records),
         trial("a_data_plane_that_was_stopped_leaves_nothing", stopped),
+        trial("certificates_and_tickets_outlive_every_process", tls::kills),
+        trial("no_handshake_fails_in_upgrades_and_restarts_of_the_daemon", tls::replacements),
+        trial("keys_are_on_no_disk", tls::secrets),
+        trial(
+            "a_certificate_that_changes_under_load_costs_no_handshake_and_no_connection",
+            tls::certificates,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
@@ -50,7 +61,10 @@ where
 {
     Trial::test(name, move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        runtime.block_on(async { test().await.map_err(|error| Failed::from(error.to_string())) })
+        let ended = runtime.block_on(async { test().await.map_err(|error| Failed::from(error.to_string())) });
+        drop(runtime);
+        clean_up();
+        ended
     })
 }
 
@@ -70,23 +84,7 @@ impl Plane {
 
     /// The processes whose argument is this mode, among those of this data plane.
     fn pids(&self, mode: &str) -> Vec<Pid> {
-        let mut pids = Vec::new();
-        let Ok(processes) = std::fs::read_dir("/proc") else { return pids };
-        for process in processes.flatten() {
-            let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
-            let is_ours = String::from_utf8_lossy(&environment).contains(&self.marker());
-            let mut words = command.split(|byte| *byte == 0);
-            if is_ours && words.any(|word| word == mode.as_bytes()) {
-                let pid = process.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
-                pids.extend(pid);
-            }
-        }
-        pids
-    }
-
-    fn marker(&self) -> String {
-        format!("PLANE={}", self.dir.path().display())
+        processes(&marker(&self.dir), mode)
     }
 
     async fn kill(&self, mode: &str) -> Result<()> {
@@ -100,11 +98,51 @@ impl Plane {
     }
 }
 
+thread_local! {
+    /// The markers of the data planes that the test of this thread has started.
+    static STARTED: RefCell<Vec<String>> = RefCell::default();
+}
+
+/// A test that fails leaves nothing behind either. Whoever starts others anew is gone when nobody is found twice.
+fn clean_up() {
+    for marker in STARTED.take() {
+        while let pids @ [_, ..] = processes(&marker, "proxy").as_slice() {
+            for pid in pids {
+                kill_process(*pid, Signal::KILL).ok(); // it has ended by itself
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// The processes whose argument is this mode, among those with this marker.
+fn processes(marker: &str, mode: &str) -> Vec<Pid> {
+    let mut pids = Vec::new();
+    let Ok(processes) = std::fs::read_dir("/proc") else { return pids };
+    for process in processes.flatten() {
+        let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        let is_ours = String::from_utf8_lossy(&environment).contains(marker);
+        let mut words = command.split(|byte| *byte == 0);
+        if is_ours && words.any(|word| word == mode.as_bytes()) {
+            let pid = process.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+            pids.extend(pid);
+        }
+    }
+    pids
+}
+
+fn marker(dir: &TempDir) -> String {
+    format!("PLANE={}", dir.path().display())
+}
+
 /// Started through `env`, so that the processes of one test are told from those of another.
 fn launch(dir: &TempDir) -> Result<Launch> {
+    let marker = marker(dir);
+    STARTED.with_borrow_mut(|started| started.push(marker.clone()));
     Ok(Launch {
         program: std::env::current_exe()?,
-        before: vec!["/usr/bin/env".to_owned(), format!("PLANE={}", dir.path().display())],
+        before: vec!["/usr/bin/env".to_owned(), marker],
         run_dir: dir.path().to_owned(),
         settings: serde_json::json!({"workers": 2}),
         http: vec![([127, 0, 0, 1], 0).into()],

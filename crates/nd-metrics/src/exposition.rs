@@ -2,6 +2,7 @@
 
 mod http;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -30,8 +31,10 @@ pub struct Snapshot {
     pub proxy_accepted: [u64; 2],
     /// Requests that the proxy refused before they could be routed.
     pub proxy_unrouted: u64,
-    /// TLS handshakes that succeeded, and those that did not.
-    pub proxy_handshakes: [u64; 2],
+    /// TLS handshakes that succeeded.
+    pub proxy_handshakes: u64,
+    /// Those that did not, by cause.
+    pub proxy_handshakes_failed: BTreeMap<String, u64>,
     /// Access records that were dropped because nobody took them in time.
     pub records_dropped: u64,
     /// Every certificate by its first name, and when it ends, in seconds since 1970.
@@ -107,13 +110,17 @@ fn daemon(registry: &Registry, snapshot: &Snapshot) -> prometheus::Result<()> {
     }
     add(registry, ends)?;
     let [accepted, turned_away] = snapshot.proxy_accepted;
-    let [shaken, failed] = snapshot.proxy_handshakes;
+    let failed = Opts::new("nextdeploy_tls_handshakes_failed_total", "TLS handshakes that did not succeed");
+    let failed = CounterVec::new(failed, &["cause"])?;
+    for (cause, count) in &snapshot.proxy_handshakes_failed {
+        failed.with_label_values(&[cause.as_str()]).inc_by(*count as f64);
+    }
+    add(registry, failed)?;
     for (name, help, value) in [
         ("nextdeploy_proxy_accepted_connections_total", "Client connections accepted", accepted),
         ("nextdeploy_proxy_turned_away_connections_total", "Client connections over the limit", turned_away),
         ("nextdeploy_proxy_unrouted_requests_total", "Requests that lead to no app", snapshot.proxy_unrouted),
-        ("nextdeploy_tls_handshakes_total", "TLS handshakes that succeeded", shaken),
-        ("nextdeploy_tls_handshakes_failed_total", "TLS handshakes that did not", failed),
+        ("nextdeploy_tls_handshakes_total", "TLS handshakes that succeeded", snapshot.proxy_handshakes),
         ("nextdeploy_access_records_dropped_total", "Access records nobody took", snapshot.records_dropped),
     ] {
         counter(registry, name, help, value)?;

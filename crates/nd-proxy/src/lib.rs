@@ -48,5 +48,6 @@ pub use net::sockets::SocketSet;
 pub use proxy::{Applied, ApplyError, Proxy, StartError, WorkerLost};
 pub use settings::{AccessLog, Settings};
 pub use stats::{AppTraffic, Latency, ProxyStats, ReleaseTraffic};
+pub use tls::{NoKeys, TicketKeys};
 pub use trust::{InvalidProxy, TrustedProxy};
 pub use worker::DrainReport;

@@ -10,7 +10,7 @@ use nd_supervise::{TaskEnd, TaskSet, ThreadHandle, blocking, thread};
 use nd_types::{AppName, EdgeState, Generation, HostPattern, UnitId};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
@@ -24,7 +24,7 @@ use crate::passwords::Verifier;
 use crate::request_id::IdSource;
 use crate::settings::Settings;
 use crate::stats::{ProxyStats, Stats};
-use crate::tls::Keys;
+use crate::tls::{Keys, NoKeys, TicketKeys, Tickets};
 use crate::worker::{self, DrainReport, Seed};
 
 /// Orders that may wait for one worker; more callers wait themselves.
@@ -75,8 +75,8 @@ pub enum StartError {
     #[error("seed request ids: {0}")]
     Random(getrandom::Error),
     /// It has none for TLS.
-    #[error("make keys of session tickets: {0}")]
-    Tickets(#[from] rustls::Error),
+    #[error(transparent)]
+    Tickets(#[from] NoKeys),
 }
 
 /// A state that is being served.
@@ -119,12 +119,13 @@ impl Proxy {
     /// [`StartError`], which names the holder of a taken port where the system tells.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
         let sockets = SocketSet::bind(settings.http, settings.worker_count())?;
-        Self::start_workers(settings, sockets, Vec::new(), true)
+        Self::start_workers(settings, sockets, Vec::new(), None, true)
     }
 
     /// Starts a worker on each of `main`, instead of binding `settings.http`: sockets that another process listens on, or
     /// did until now. Those of `host_ports` that the first state names are used, and not opened again. Accepts nothing before
-    /// the first [`Proxy::apply`]: until then connections wait in the kernel, or go to the other process.
+    /// the first [`Proxy::apply`]: until then connections wait in the kernel, or go to the other process. With the other
+    /// one's `tickets` its clients need no full handshake here.
     ///
     /// # Errors
     /// As [`Proxy::start`].
@@ -132,14 +133,16 @@ impl Proxy {
         settings: Settings,
         main: SocketSet,
         host_ports: Vec<SocketSet>,
+        tickets: Option<TicketKeys>,
     ) -> Result<Self, StartError> {
-        Self::start_workers(settings, main, host_ports, false)
+        Self::start_workers(settings, main, host_ports, tickets, false)
     }
 
     fn start_workers(
         settings: Settings,
         main: SocketSet,
         host_ports: Vec<SocketSet>,
+        tickets: Option<TicketKeys>,
         at_once: bool,
     ) -> Result<Self, StartError> {
         let (http, count) = (main.address(), main.len());
@@ -176,7 +179,7 @@ impl Proxy {
             serving: Mutex::default(),
             hands_over: AtomicBool::new(false),
             tasks: TaskSet::new("proxy control"),
-            keys: Keys::new()?,
+            keys: Keys::new(Arc::new(Tickets::new(tickets)?)),
             ports,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -320,6 +323,12 @@ impl Proxy {
     /// When there are no file descriptors left.
     pub async fn host_ports(&self) -> std::io::Result<Vec<SocketSet>> {
         self.inner.ports.lock().await.all()
+    }
+
+    /// The keys of session tickets, and each change of them: whoever serves next opens with them the tickets of this one.
+    #[must_use]
+    pub fn ticket_keys(&self) -> watch::Receiver<TicketKeys> {
+        self.inner.keys.tickets().keys()
     }
 
     async fn end(&self, how: Ending, grace: Duration) {

@@ -1,5 +1,6 @@
 //! Counters: written by one worker each without locks, added up when somebody asks.
 
+mod handshakes;
 mod release;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::bell::Bell;
 use crate::limiter::Limiter;
 use crate::turnstile::Turnstile;
 
+pub(crate) use handshakes::{HandshakeFailure, HandshakeFailures};
 pub(crate) use release::ReleaseCounters;
 pub use release::{Latency, ReleaseTraffic};
 
@@ -38,9 +40,13 @@ pub struct ProxyStats {
     /// TLS handshakes that succeeded.
     #[serde(default)]
     pub handshakes: u64,
-    /// TLS handshakes that did not: broken, too slow, or for a name without a certificate.
+    /// TLS handshakes that did not.
     #[serde(default)]
     pub failed_handshakes: u64,
+    /// The same by cause: `malformed`, `gone`, `too_slow`, `unknown_name`, `refused_by_client`,
+    /// `client_certificate_expired`, `client_certificate_issuer` or `client_certificate`.
+    #[serde(default)]
+    pub handshake_failures: BTreeMap<String, u64>,
     /// Access records dropped because nobody took them in time.
     #[serde(default)]
     pub records_dropped: u64,
@@ -92,7 +98,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) turned_away: Counter,
     pub(crate) unrouted: Counter,
     pub(crate) handshakes: Counter,
-    pub(crate) failed_handshakes: Counter,
+    pub(crate) failed_handshakes: HandshakeFailures,
 }
 
 /// Counters of one app.
@@ -282,6 +288,8 @@ impl Stats {
 
     pub(crate) fn sum(&self, generation: Generation) -> ProxyStats {
         let total = |pick: fn(&WorkerCounters) -> &Counter| self.workers.iter().map(|w| pick(w).get()).sum();
+        let mut handshake_failures = BTreeMap::new();
+        self.workers.iter().for_each(|worker| worker.failed_handshakes.add_to(&mut handshake_failures));
         ProxyStats {
             generation,
             connections: total(|w| &w.connections),
@@ -289,7 +297,8 @@ impl Stats {
             turned_away: total(|w| &w.turned_away),
             unrouted: total(|w| &w.unrouted),
             handshakes: total(|w| &w.handshakes),
-            failed_handshakes: total(|w| &w.failed_handshakes),
+            failed_handshakes: handshake_failures.values().sum(),
+            handshake_failures,
             records_dropped: 0,
             apps: self.apps.lock().iter().map(|(name, counters)| (name.clone(), counters.sum())).collect(),
         }

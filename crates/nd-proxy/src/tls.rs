@@ -7,7 +7,10 @@ mod config;
 pub(crate) mod handshake;
 mod prefixed;
 mod table;
+mod tickets;
 
 pub(crate) use config::Keys;
 pub(crate) use handshake::TlsStream;
 pub(crate) use table::TlsTable;
+pub(crate) use tickets::Tickets;
+pub use tickets::{NoKeys, TicketKeys};

@@ -189,7 +189,7 @@ impl Holder {
 
     fn obey(&mut self, message: ToHolder, fds: Vec<OwnedFd>) {
         match message {
-            ToHolder::Serving => {}
+            ToHolder::Serving { tickets } => self.kept.tickets = tickets.or(self.kept.tickets.take()),
             ToHolder::Failed { error } => tracing::error!(%error, "a proxy worker cannot serve"),
             ToHolder::Keep { state } => self.kept.state = Some(state),
             ToHolder::Ports { ports } => {
@@ -240,7 +240,10 @@ impl Holder {
     fn hear_candidate(&mut self) -> Flow {
         let Some(candidate) = &self.replacement else { return Flow::Go };
         match candidate.worker.receive() {
-            Ok(Some((ToHolder::Serving, _))) => self.promote(),
+            Ok(Some((message @ ToHolder::Serving { .. }, _))) => {
+                self.obey(message, Vec::new());
+                self.promote()
+            }
             Ok(Some((ToHolder::Failed { error }, _))) => {
                 self.give_up_replacement(&error);
                 Flow::Go

@@ -19,6 +19,8 @@ pub(super) struct Kept {
     pub(super) program: PathBuf,
     pub(super) settings: Value,
     pub(super) state: Option<Value>,
+    /// With which the next worker opens the session tickets of this one.
+    pub(super) tickets: Option<Value>,
     pub(super) control: UnixListener,
     pub(super) main: Vec<OwnedFd>,
     pub(super) ports: Vec<Vec<OwnedFd>>,
@@ -36,6 +38,7 @@ impl Kept {
         Inventory {
             settings: self.settings.clone(),
             state: self.state.clone(),
+            tickets: self.tickets.clone(),
             main: self.main.len(),
             ports: self.ports.iter().map(Vec::len).collect(),
             is_serving,
@@ -58,8 +61,8 @@ impl Kept {
         let main = take(inventory.main)?;
         let ports = inventory.ports.iter().map(|count| take(*count)).collect::<io::Result<_>>()?;
         let worker = if inventory.is_serving { take(1)?.pop().map(UnixStream::from) } else { None };
-        let Inventory { settings, state, .. } = inventory;
-        Ok((Self { program, settings, state, control, main, ports }, worker))
+        let Inventory { settings, state, tickets, .. } = inventory;
+        Ok((Self { program, settings, state, tickets, control, main, ports }, worker))
     }
 
     /// Where the daemon comes to.
@@ -96,7 +99,7 @@ pub(super) fn succeed(kept: &Kept, worker: BorrowedFd<'_>) -> io::Result<Child> 
     let (link, mut child) = kept.hand_to("--adopt", Some(worker))?;
     link.set_read_timeout(Some(PEER))?;
     match link::receive::<ToHolder>(&link) {
-        Ok(Some((ToHolder::Serving, _))) => Ok(child),
+        Ok(Some((ToHolder::Serving { .. }, _))) => Ok(child),
         other => {
             child.kill()?;
             child.wait()?;

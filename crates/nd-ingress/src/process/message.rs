@@ -30,6 +30,9 @@ pub(crate) struct Inventory {
     pub(super) ports: Vec<usize>,
     /// Whether a worker serves already.
     pub(super) is_serving: bool,
+    /// `nd_proxy::TicketKeys`: of the worker before this one.
+    #[serde(default)]
+    pub(super) tickets: Option<Value>,
 }
 
 /// From the holder to a worker.
@@ -48,8 +51,11 @@ pub(crate) enum ToWorker {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum ToHolder {
-    /// It serves.
-    Serving,
+    /// It serves. Said again whenever the keys of its session tickets have changed.
+    Serving {
+        #[serde(default)]
+        tickets: Option<Value>,
+    },
     /// It cannot.
     Failed { error: String },
     /// Keep this state for the next worker.

@@ -37,14 +37,16 @@ pub(super) fn run(program: PathBuf, holder: &std::os::unix::net::UnixStream) -> 
     outcome
 }
 
-async fn serve(kept: Kept, holder: &std::os::unix::net::UnixStream) -> io::Result<()> {
+async fn serve(mut kept: Kept, holder: &std::os::unix::net::UnixStream) -> io::Result<()> {
     let proxy = start(&kept)?;
     let state = match &kept.state {
         Some(state) => serde_json::from_value(state.clone())?,
         None => EdgeState::default(),
     };
     proxy.apply(Arc::new(state)).await.map_err(io::Error::other)?;
-    link::send(holder, &ToHolder::Serving, &[])?;
+    let mut tickets = proxy.ticket_keys();
+    kept.tickets = Some(serde_json::to_value(&*tickets.borrow_and_update())?);
+    link::send(holder, &ToHolder::Serving { tickets: kept.tickets.clone() }, &[])?;
 
     let (heard, mut events) = mpsc::channel(64);
     let upkeep = Arc::new(Upkeep::new(kept, holder.try_clone()?, heard)?);
@@ -84,6 +86,10 @@ async fn serve(kept: Kept, holder: &std::os::unix::net::UnixStream) -> io::Resul
                 Event::Orphaned if end.is_none() => upkeep.start_holder().await,
                 Event::HandOver(_) | Event::Stop(_) | Event::Orphaned => {}
             },
+            Ok(()) = tickets.changed(), if end.is_none() => {
+                let keys = serde_json::to_value(&*tickets.borrow_and_update())?;
+                upkeep.keep_tickets(keys).await;
+            }
         }
     }
 }
@@ -126,5 +132,9 @@ fn start(kept: &Kept) -> io::Result<Proxy> {
         SocketSet::from_fds(fds.iter().map(|fd| fd.as_fd().try_clone_to_owned()).collect::<io::Result<_>>()?)
     };
     let ports = kept.ports.iter().map(set).collect::<io::Result<_>>()?;
-    Proxy::start_on(settings, set(&kept.main)?, ports).map_err(io::Error::other)
+    let tickets = kept.tickets.clone().map(serde_json::from_value).transpose();
+    // Of a version that has other ones: its clients shake hands anew.
+    let tickets =
+        tickets.inspect_err(|error| tracing::warn!(%error, "take over session tickets")).ok().flatten();
+    Proxy::start_on(settings, set(&kept.main)?, ports, tickets).map_err(io::Error::other)
 }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use nd_types::Certificate;
 use parking_lot::Mutex;
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CipherSuite, RootCertStore, ServerConfig};
+
+use super::tickets::Tickets;
 
 /// HTTP/2 is preferred (RFC 7301).
 const HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -32,11 +34,11 @@ const CHACHA20: [CipherSuite; 3] = [
     CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 ];
 
-/// What outlives each state: the keys of session tickets, which rotate by themselves, and certificates that have been read.
+/// What outlives each state: session tickets, and certificates that have been read.
 #[derive(Debug)]
 pub(crate) struct Keys {
     provider: Arc<CryptoProvider>,
-    ticketer: Arc<dyn ProducesTickets>,
+    tickets: Arc<Tickets>,
     read: Mutex<HashMap<Chain, Read>>,
 }
 
@@ -59,13 +61,16 @@ pub(crate) enum KeysError {
 }
 
 impl Keys {
-    /// # Errors
-    /// When the system has no random numbers.
-    pub(crate) fn new() -> Result<Self, rustls::Error> {
+    pub(crate) fn new(tickets: Arc<Tickets>) -> Self {
         let mut provider = default_provider();
         // AES-128 before AES-256: its hash is the one that processors know, which halves what a handshake hashes.
         provider.cipher_suites.sort_by_key(|known| !AES_128.contains(&known.suite()));
-        Ok(Self { provider: Arc::new(provider), ticketer: Ticketer::new()?, read: Mutex::default() })
+        Self { provider: Arc::new(provider), tickets, read: Mutex::default() }
+    }
+
+    /// Whose tickets are opened.
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.tickets
     }
 
     /// Forgets certificates that none of these is.
@@ -138,7 +143,7 @@ impl Keys {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // A client that was let in by authorities that are no longer asked for is not let in again by its ticket.
         if tickets {
-            config.ticketer = Arc::clone(&self.ticketer);
+            config.ticketer = Arc::clone(&self.tickets) as Arc<dyn ProducesTickets>;
             config.send_tls13_tickets = 1;
         } else {
             config.send_tls13_tickets = 0;

@@ -35,13 +35,13 @@ pub(crate) fn begins(read: &[u8]) -> bool {
     read.first() == Some(&HANDSHAKE)
 }
 
-/// Carries out the handshake of a client of which `read` was read already. A name for which `choose` has nothing is
-/// refused (`unrecognized_name` would tell no client more than a closed connection does).
+/// Carries out the handshake of a client of which `read` was read already; `None` for a name for which `choose` has
+/// nothing (`unrecognized_name` would tell no client more than a closed connection does).
 pub(crate) async fn shake(
     stream: Accepted,
     read: BytesMut,
     choose: impl FnOnce(&ClientHello<'_>) -> Option<Choice>,
-) -> io::Result<Handshake> {
+) -> io::Result<Option<Handshake>> {
     let begun = LazyConfigAcceptor::new(Acceptor::default(), Prefixed::new(stream, read)).await?;
     let (choice, name) = {
         let hello = begun.client_hello();
@@ -51,12 +51,12 @@ pub(crate) async fn shake(
             choose(&hello).map(|Choice { config, guard }| (suited(config, hello.cipher_suites()), guard));
         (choice, name.map(Into::into))
     };
-    let (config, guard) = choice.ok_or_else(|| io::Error::other("no certificate for this name"))?;
+    let Some((config, guard)) = choice else { return Ok(None) };
     let stream = Box::new(begun.into_stream(config).await?);
     let (_, session) = stream.get_ref();
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let verified_for = guard.filter(|_| session.peer_certificates().is_some());
-    Ok(Handshake { stream, name, verified_for, is_http2 })
+    Ok(Some(Handshake { stream, name, verified_for, is_http2 }))
 }
 
 /// Makes the coming close a reset.

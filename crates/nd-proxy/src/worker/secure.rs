@@ -16,6 +16,7 @@ use super::signal::Registered;
 use crate::net::stream::Stream;
 use crate::net::wire::{READ_BYTES, Wire};
 use crate::pages::{self, Refusal};
+use crate::stats::HandshakeFailure;
 use crate::tls::handshake::{self, Handshake};
 
 /// Serves a connection to its end, from its handshake on.
@@ -25,8 +26,9 @@ pub(super) async fn run(client: Client, registered: Registered, wire: Wire) {
     let shaken = match timeout(patience, shake(&client, wire)).await {
         Ok(Ok(handshake)) => handshake,
         Ok(Err(Failed::Plain(wire))) => return refuse(&client, *wire).await,
-        Ok(Err(Failed::Broken(error))) => return failed(&client, &error.to_string()),
-        Err(_) => return failed(&client, "it took too long"),
+        Ok(Err(Failed::Unknown)) => return failed(&client, HandshakeFailure::UnknownName),
+        Ok(Err(Failed::Broken(error))) => return failed(&client, HandshakeFailure::of(&error)),
+        Err(_) => return failed(&client, HandshakeFailure::TooSlow),
     };
     drop(begun);
     client.worker.counters().handshakes.add(1);
@@ -42,9 +44,9 @@ pub(super) async fn run(client: Client, registered: Registered, wire: Wire) {
 }
 
 /// Scanners do that all day: it is counted.
-fn failed(client: &Client, why: &str) {
-    client.worker.counters().failed_handshakes.add(1);
-    tracing::trace!(why, "a handshake failed");
+fn failed(client: &Client, why: HandshakeFailure) {
+    client.worker.counters().failed_handshakes.count(why);
+    tracing::trace!(why = why.as_str(), "a handshake failed");
 }
 
 /// A handshake that goes on, counted.
@@ -72,6 +74,8 @@ impl Drop for Begun {
 /// Why there was no handshake.
 enum Failed {
     Broken(io::Error),
+    /// No certificate is for its name.
+    Unknown,
     /// Somebody does not speak TLS.
     Plain(Box<Wire>),
 }
@@ -96,7 +100,8 @@ async fn shake(client: &Client, mut wire: Wire) -> Result<Handshake, Failed> {
         return Err(io::Error::other("TLS is spoken over TCP alone").into());
     };
     let table = worker.table();
-    Ok(handshake::shake(stream, read, |hello| table.tls().choose(hello)).await?)
+    let shaken = handshake::shake(stream, read, |hello| table.tls().choose(hello)).await?;
+    shaken.ok_or(Failed::Unknown)
 }
 
 /// Whoever speaks plain HTTP here gets an answer that a person can read.

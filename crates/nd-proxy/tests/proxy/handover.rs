@@ -15,7 +15,7 @@ use super::support::*;
 const GRACE: Duration = Duration::from_secs(20);
 
 fn beside(sockets: &SocketSet, host_ports: Vec<SocketSet>) -> Result<Proxy> {
-    Proxy::start_on(settings(), sockets.try_clone()?, host_ports).map_err(Error::other)
+    Proxy::start_on(settings(), sockets.try_clone()?, host_ports, None).map_err(Error::other)
 }
 
 /// Asks until told to stop; one client in four does not keep its connection.

@@ -1,6 +1,6 @@
 //! HTTP/2 in front: everything that holds for HTTP/1 holds for each stream.
 
-mod apps;
+pub(crate) mod apps;
 mod bodies;
 pub(crate) mod client;
 mod desync;

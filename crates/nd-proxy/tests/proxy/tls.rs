@@ -1,7 +1,11 @@
 //! TLS: which certificate a name gets, who is let in, and that nothing is lost when certificates change.
 
 pub(crate) mod authority;
+mod clients;
 mod handshakes;
+mod hellos;
+mod protocols;
+mod tickets;
 
 use std::io::{Error, Result};
 use std::net::SocketAddr;

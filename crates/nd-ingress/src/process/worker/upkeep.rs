@@ -74,6 +74,12 @@ impl Upkeep {
         self.send(ToHolder::Keep { state }, Vec::new()).await;
     }
 
+    /// Leaves keys of session tickets with the holder.
+    pub(super) async fn keep_tickets(&self, keys: Value) {
+        self.kept.lock().tickets = Some(keys.clone());
+        self.send(ToHolder::Serving { tickets: Some(keys) }, Vec::new()).await;
+    }
+
     /// Leaves the sockets of the open host ports with the holder, if they are others than before.
     pub(super) async fn keep_ports(&self, open: Vec<SocketSet>) -> io::Result<()> {
         let mut ports = Vec::with_capacity(open.len());

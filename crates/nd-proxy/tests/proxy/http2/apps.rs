@@ -23,14 +23,14 @@ use crate::support::*;
 const ABORT: Duration = Duration::from_secs(2);
 
 /// An app: each request gets what `answer` makes of it. Its connections are counted.
-struct App {
-    address: SocketAddr,
+pub(crate) struct App {
+    pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     _tasks: TaskSet,
 }
 
 impl App {
-    async fn start<F, A>(answer: F) -> Result<Self>
+    pub(crate) async fn start<F, A>(answer: F) -> Result<Self>
     where
         F: Fn(Request<RecvStream>, SendResponse<Bytes>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = std::result::Result<(), h2::Error>> + Send + 'static,
@@ -93,7 +93,7 @@ impl App {
     }
 }
 
-fn fields(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+pub(crate) fn fields(fields: &[(&'static str, &'static str)]) -> HeaderMap {
     let field = |(name, value): &(&'static str, &'static str)| {
         (HeaderName::from_static(name), HeaderValue::from_static(value))
     };
@@ -101,7 +101,7 @@ fn fields(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 /// Answers like a gRPC service: with the request's fields and content, and a status behind it.
-async fn echo(
+pub(crate) async fn echo(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) -> std::result::Result<(), h2::Error> {
