@@ -103,6 +103,9 @@ endpoints! {
     DEPLOYMENT_CANCEL = Post "/api/v1/deployments/{deployment}/cancel", "Ends a deployment that is under way: `DeploymentView`.";
     DEPLOYMENT_PROMOTE = Post "/api/v1/deployments/{deployment}/promote", "Lets the release that a canary tries take over at once: `DeploymentView`.";
     PLAN = Post "/api/v1/plan", "What a deployment would do (`DeployBody`): `PlanView`.";
+    DOMAINS = Get "/api/v1/domains", "Every domain that leads to an app (`DomainListQuery`): a list of `DomainView`.";
+    DOMAINS_ADD = Post "/api/v1/domains", "Lets domains lead to an app (`DomainsBody`), while its instances run on: `DomainsView`.";
+    DOMAINS_REMOVE = Delete "/api/v1/domains", "Lets domains lead to an app no more (`DomainsQuery`): `DomainsView`.";
     CERTS = Get "/api/v1/certs", "Every certificate that is kept or wanted: a list of `CertView`.";
     CERT = Get "/api/v1/certs/{name}", "One certificate, by one of its names: `CertView` with its orders.";
     CERT_IMPORT = Post "/api/v1/certs", "Serves a certificate that somebody brings (`CertImportBody`): `CertView`.";

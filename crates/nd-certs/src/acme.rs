@@ -14,8 +14,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use instant_acme::{RevocationReason as AcmeReason, RevocationRequest};
 use nd_core::ports::{
-    CertIssuer, CertOrder, ChallengeSolver, IssuedCert, IssuerName, PortError, PortErrorKind, PortResult,
-    Renewal, RevocationReason,
+    CertIssuer, CertOrder, ChallengeKind, ChallengeSolver, IssuedCert, IssuerName, PortError, PortErrorKind,
+    PortResult, Renewal, RevocationReason,
 };
 use nd_supervise::Clock;
 use nd_types::KeyPem;
@@ -97,6 +97,11 @@ impl Session {
 impl CertIssuer for Acme {
     fn name(&self) -> &IssuerName {
         &self.name
+    }
+
+    fn challenges(&self) -> &[ChallengeKind] {
+        let usual = &[ChallengeKind::Http01, ChallengeKind::TlsAlpn01, ChallengeKind::Dns01];
+        if self.settings.challenges.is_empty() { usual } else { &self.settings.challenges }
     }
 
     async fn issue(&self, order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> PortResult<IssuedCert> {

@@ -28,7 +28,7 @@ pub(crate) use certs::{CertExportArgs, CertImportArgs, CertRevokeArgs, CertsVerb
 pub(crate) use check::CheckArgs;
 pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
-pub(crate) use domains::{DomainListArgs, DomainsVerb};
+pub(crate) use domains::{DomainAddArgs, DomainListArgs, DomainRmArgs, DomainsVerb};
 pub(crate) use eternal::{DaemonVerb, EternalArgs, EternalFlags, PidFile, in_background};
 pub(crate) use fields::Fields;
 pub(crate) use gate::{GateVerb, MaintenanceArgs, PauseArgs, Switch};
@@ -196,7 +196,7 @@ pub(crate) enum Command {
     /// Show what the proxy serves, and what it would do with a request
     #[command(subcommand)]
     Proxy(ProxyVerb),
-    /// Show the domains that lead to apps
+    /// List the domains that lead to apps, add and remove some
     #[command(subcommand, visible_alias = "domain")]
     Domains(DomainsVerb),
     /// Show, renew, bring, take along and revoke certificates

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use clap_complete::CompletionCandidate;
-use nd_api::v1::PageQuery;
+use nd_api::v1::{DomainListQuery, PageQuery};
 use nd_client::{Client, ClientError};
 use tokio::time::timeout;
 
@@ -45,6 +45,16 @@ pub(crate) fn certs() -> Vec<CompletionCandidate> {
     asked(async |client: &Client| {
         let certs = client.certs().await?;
         Ok(certs.iter().map(|cert| offered(&cert.name, &cert.state.to_string())).collect())
+    })
+}
+
+/// Names of apps, and the domains that lead to them.
+pub(crate) fn apps_and_domains() -> Vec<CompletionCandidate> {
+    asked(async |client: &Client| {
+        let mut both = known_apps(client).await?;
+        let domains = client.domains(&DomainListQuery::default()).await?;
+        both.extend(domains.iter().map(|view| offered(view.domain.as_str(), view.app.as_str())));
+        Ok(both)
     })
 }
 

@@ -87,6 +87,11 @@ const DAEMON: &[Row] = &[
         "`nextdeploy certs ls` lists those that are kept or wanted. A domain in nextdeploy.yml gets one with the next deployment where TLS is spoken and somebody issues it.",
     ),
     (
+        "ND1018",
+        "The domain does not lead to that app.",
+        "`nextdeploy domains ls` shows which domain leads where.",
+    ),
+    (
         "ND1101",
         "Another deployment of the app is under way.",
         "Deployments of one app never overlap. Wait for it with `nextdeploy deploy --lock-wait 5m`, or end it with `nextdeploy cancel DPL`.",
@@ -94,7 +99,7 @@ const DAEMON: &[Row] = &[
     (
         "ND1102",
         "The domain belongs to another app.",
-        "A domain and path lead to one app. Take it away from the other app first, or choose another domain.",
+        "A domain and path lead to one app. Take it away from the other app first (`nextdeploy domains rm APP DOMAIN`), or choose another domain.",
     ),
     (
         "ND1103",
@@ -156,6 +161,16 @@ const DAEMON: &[Row] = &[
         "ND1122",
         "The server that is to stand in front of the app (`proxy_type`) is not there, or does not take routes.",
         "The message says what is missing: start it, or say under [caddy] or [nginx] in nextdeployd.toml where it is.",
+    ),
+    (
+        "ND1123",
+        "Nobody could get a certificate for the wildcard.",
+        "Authorities give one only to who writes a record into the DNS (dns-01). Name the program that does in [certs.exec] of nextdeployd.toml (docs/guide/certificates.md), or bring a certificate: `nextdeploy certs import CHAIN KEY`.",
+    ),
+    (
+        "ND1124",
+        "No domain leads to an app that has its ports itself.",
+        "With `proxy.enabled: false` requests come without the proxy. Take that out of nextdeploy.yml and deploy, and the app has domains.",
     ),
     (
         "ND1199",

@@ -7,10 +7,10 @@ use nd_api::flat::{Envelope, SystemMetrics};
 use nd_api::manifest::Instances;
 use nd_api::v1::{
     AppView, CertExport, CertImportBody, CertRevokeBody, CertView, DaemonView, DeployBody, DeploymentView,
-    DestroyQuery, EventQuery, EventView, ListPage, LogFrame, LogQuery, MaintenanceBody, OperationView,
-    PageQuery, PauseBody, PlanView, ProxyTestQuery, ProxyTestView, ProxyView, RequestFrame, RequestQuery,
-    RollbackBody, ScaleBody, StepRecord, TimelineQuery, TimelineView, UpgradeView, VersionView, WaitQuery,
-    WorkerView,
+    DestroyQuery, DomainListQuery, DomainView, DomainsBody, DomainsQuery, DomainsView, EventQuery, EventView,
+    ListPage, LogFrame, LogQuery, MaintenanceBody, OperationView, PageQuery, PauseBody, PlanView,
+    ProxyTestQuery, ProxyTestView, ProxyView, RequestFrame, RequestQuery, RollbackBody, ScaleBody,
+    StepRecord, TimelineQuery, TimelineView, UpgradeView, VersionView, WaitQuery, WorkerView,
 };
 use nd_types::{AppName, DeploymentId};
 
@@ -192,6 +192,24 @@ impl Client {
     /// Lets the release that a canary tries take over at once.
     pub async fn promote(&self, id: &DeploymentId) -> Answer<DeploymentView> {
         self.call(Call::new(endpoints::DEPLOYMENT_PROMOTE, &[id.as_str()])).await
+    }
+
+    /// Every domain that leads to an app, or to this one.
+    pub async fn domains(&self, query: &DomainListQuery) -> Answer<Vec<DomainView>> {
+        let page: ListPage<DomainView> = self.call(Call::new(endpoints::DOMAINS, &[]).query(query)).await?;
+        Ok(page.items)
+    }
+
+    /// Lets domains lead to an app, and waits until that serves as long as the body says.
+    pub async fn add_domains(&self, body: &DomainsBody) -> Answer<DomainsView> {
+        let patience = Duration::from_millis(body.wait_ms.unwrap_or_default());
+        self.call(Call::new(endpoints::DOMAINS_ADD, &[]).body(self, body)?.patience(patience)).await
+    }
+
+    /// Lets domains lead to an app no more, and waits until that serves as long as the query says.
+    pub async fn remove_domains(&self, query: &DomainsQuery) -> Answer<DomainsView> {
+        let patience = Duration::from_millis(query.wait_ms.unwrap_or_default());
+        self.call(Call::new(endpoints::DOMAINS_REMOVE, &[]).query(query).patience(patience)).await
     }
 
     /// Every certificate that is kept or wanted.

@@ -10,6 +10,7 @@ mod choose;
 mod claims;
 mod deploy;
 mod diagnose;
+mod domains;
 mod error;
 mod follow;
 mod handle;

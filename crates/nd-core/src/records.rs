@@ -5,6 +5,7 @@
 
 mod app;
 mod cert;
+pub(crate) mod domains;
 mod release;
 
 use nd_types::{AppName, DaemonId, DeploymentId, ReleaseId, Timestamp};
@@ -14,6 +15,7 @@ pub use crate::events::StoredEvent;
 pub(crate) use app::UNDO_LIMIT;
 pub use app::{AppRecord, BakeRecord, BakeReference, CanaryRecord, RolloutRecord, RolloutStage, RunIntent};
 pub use cert::{CertOrderEnd, CertOrderRecord, CertRecord};
+pub use domains::{DomainsRecord, RemovedDomain};
 pub use release::ReleaseRecord;
 
 use crate::diagnosis::Diagnosis;

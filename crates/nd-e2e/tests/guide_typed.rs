@@ -137,6 +137,16 @@ fn see_what_it_does() -> Result {
 }
 
 #[test]
+fn domains_while_it_runs() -> Result {
+    let reader = Reader::new()?;
+    reader.daemon.deploy("shop", "v1", &[])?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    // No image of that name is here, and the port may be somebody's.
+    let ours = format!("--ports {port}:3000 -- node server.js");
+    reader.reads("docs/domains-and-ports.md", |line| line.replace("--image shop:2 --ports 3000:3000", &ours))
+}
+
+#[test]
 fn what_keeps_an_app_running() -> Result {
     let reader = Reader::new()?;
     reader.daemon.deploy("shop", "v1", &[])?;

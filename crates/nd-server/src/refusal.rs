@@ -115,7 +115,14 @@ impl From<EngineError> for Refusal {
             EngineError::Busy { deployment, .. } => plain(StatusCode::CONFLICT, "ND1101")
                 .fix("nextdeploy deploy --lock-wait 5m")
                 .fix(format!("nextdeploy cancel {deployment}")),
-            EngineError::HostTaken { by, .. } | EngineError::NameTaken { by, .. } => {
+            EngineError::HostTaken { by, host } => {
+                // A path of it is the matter of a deployment.
+                let whole =
+                    Some(format!("nextdeploy domains rm {by} {host}")).filter(|_| !host.contains('/'));
+                let fix = whole.into_iter().chain([format!("nextdeploy status {by}")]).collect();
+                Self { fix, ..plain(StatusCode::CONFLICT, "ND1102") }
+            }
+            EngineError::NameTaken { by, .. } => {
                 plain(StatusCode::CONFLICT, "ND1102").fix(format!("nextdeploy status {by}"))
             }
             EngineError::HostPortTaken { by, .. } => {
@@ -127,6 +134,9 @@ impl From<EngineError> for Refusal {
                 let fix = error.fix.into_iter().collect();
                 Self { fix, ..plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1122") }
             }
+            EngineError::Unprovable { .. } => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1123")
+                .fix("write the program into `[certs.exec]` of nextdeployd.toml: docs/guide/certificates.md")
+                .fix("nextdeploy certs import CHAIN KEY"),
             EngineError::Strategy(..) => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1105"),
             EngineError::NothingToRollBackTo(_) => {
                 plain(StatusCode::CONFLICT, "ND1106").fix("nextdeploy deployments")
@@ -137,6 +147,11 @@ impl From<EngineError> for Refusal {
             EngineError::Edit(EditError::ReleaseGone(_)) => {
                 plain(StatusCode::NOT_FOUND, "ND1108").fix("nextdeploy deployments")
             }
+            EngineError::Edit(EditError::NoSuchDomain(_)) => {
+                plain(StatusCode::NOT_FOUND, "ND1018").fix("nextdeploy domains ls")
+            }
+            EngineError::Edit(EditError::NoRoutes) => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1124")
+                .fix("take `proxy.enabled: false` out of nextdeploy.yml, and deploy"),
             EngineError::Edit(_) => plain(StatusCode::CONFLICT, "ND1107"),
             EngineError::Timeout { .. } => plain(StatusCode::GATEWAY_TIMEOUT, "ND1109"),
             EngineError::Store(error) => Self { title: text, ..Self::from(error) },

@@ -5,6 +5,7 @@ mod apps;
 mod certs;
 mod deploy;
 mod deployments;
+mod domains;
 mod events;
 mod flat;
 mod gate;
@@ -74,7 +75,7 @@ fn flat_routes(router: Routes) -> Routes {
 }
 
 fn v1_routes(router: Routes) -> Routes {
-    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 41] = [
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 44] = [
         row(api::VERSION, |filter| on(filter, system::version)),
         row(api::DAEMON, |filter| on(filter, system::daemon)),
         row(api::WORKERS, |filter| on(filter, system::workers)),
@@ -107,6 +108,9 @@ fn v1_routes(router: Routes) -> Routes {
         row(api::DEPLOYMENT_CANCEL, |filter| on(filter, deployments::cancel)),
         row(api::DEPLOYMENT_PROMOTE, |filter| on(filter, deployments::promote)),
         row(api::PLAN, |filter| on(filter, deployments::plan)),
+        row(api::DOMAINS, |filter| on(filter, domains::list)),
+        row(api::DOMAINS_ADD, |filter| on(filter, domains::add)),
+        row(api::DOMAINS_REMOVE, |filter| on(filter, domains::remove)),
         row(api::CERTS, |filter| on(filter, certs::list)),
         row(api::CERT, |filter| on(filter, certs::show)),
         row(api::CERT_IMPORT, |filter| on(filter, certs::import)),

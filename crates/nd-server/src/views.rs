@@ -4,6 +4,7 @@ mod app;
 pub(crate) mod cert;
 mod config;
 mod deployment;
+pub(crate) mod domain;
 mod event;
 mod log;
 pub(crate) mod proxy;

@@ -81,7 +81,16 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         "proxy test",
         &["proxy test https://shop.example.com/cart", "proxy test shop.example.com --from 203.0.113.9"],
     ),
-    ("domains", &["domains ls", "domains ls shop"]),
+    ("domains", &["domains ls", "domains add shop www.example.com", "domains rm shop www.example.com"]),
+    (
+        "domains add",
+        &[
+            "domains add shop www.example.com",
+            "domains add shop example.com www.example.com",
+            "domains add --name=shop '*.example.com'",
+        ],
+    ),
+    ("domains rm", &["domains rm shop www.example.com"]),
     ("domains ls", &["domains ls", "domains ls shop --json=domain,state"]),
     ("certs", &["certs ls", "certs show shop.example.com", "certs renew shop.example.com"]),
     ("certs ls", &["certs ls", "certs ls --json=name,state,served"]),

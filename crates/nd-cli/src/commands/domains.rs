@@ -1,46 +1,28 @@
-//! `domains ls`.
+//! `domains`: list, add and rm.
 
-use nd_api::v1::{CertState, CertView, RouteView};
+use std::time::Duration;
+
+use nd_api::v1::{CertState, DomainListQuery, DomainView, DomainsBody, DomainsQuery, DomainsView};
 use nd_types::{AppName, HostPattern};
-use serde::Serialize;
 
 use super::certs::tone;
 use super::{Context, Outcome};
-use crate::args::{DomainListArgs, DomainsVerb};
+use crate::args::{DomainAddArgs, DomainListArgs, DomainRmArgs, DomainsVerb, WaitFlags};
 use crate::failure::{Exit, Failure};
 use crate::render::table::{Text, render};
-
-/// One domain: where it leads, and its certificate.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Domain {
-    domain: String,
-    path: String,
-    app: AppName,
-    /// The certificate that is shown to visitors, or that is on its way; none where nobody wants one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certificate: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<CertState>,
-}
+use crate::targets;
 
 pub(super) async fn run(verb: &DomainsVerb, context: &Context<'_>) -> Outcome {
     match verb {
         DomainsVerb::Ls(args) => list(args, context).await,
+        DomainsVerb::Add(args) => add(args, context).await,
+        DomainsVerb::Rm(args) => remove(args, context).await,
     }
 }
 
 async fn list(args: &DomainListArgs, context: &Context<'_>) -> Outcome {
-    let app: Option<AppName> = match &args.app {
-        Some(name) => Some(name.parse().map_err(|error| Failure::usage(format!("{error}")))?),
-        None => None,
-    };
-    if let Some(app) = &app {
-        // An app that is not there has no domains, and is a slip rather than an empty list.
-        context.client.app(app).await?;
-    }
-    let (proxy, certs) = (context.client.proxy().await?, context.client.certs().await?);
-    let routes = proxy.routes.iter().filter(|route| app.as_ref().is_none_or(|app| route.app == *app));
-    let domains: Vec<Domain> = routes.map(|route| domain(route, &certs)).collect();
+    let app: Option<AppName> = args.app.as_deref().map(targets::parse).transpose()?;
+    let domains = context.client.domains(&DomainListQuery { app }).await?;
     if context.output.json {
         context.output.list(&domains);
         return Ok(Exit::Ok);
@@ -62,30 +44,83 @@ async fn list(args: &DomainListArgs, context: &Context<'_>) -> Outcome {
     Ok(Exit::Ok)
 }
 
-fn domain(route: &RouteView, certs: &[CertView]) -> Domain {
-    let cert = shown_for(&route.host, certs);
-    Domain {
-        domain: route.host.clone(),
-        path: route.path.clone(),
-        app: route.app.clone(),
-        certificate: cert.map(|cert| cert.name.clone()),
-        state: cert.map(|cert| cert.state),
-    }
+async fn add(args: &DomainAddArgs, context: &Context<'_>) -> Outcome {
+    let (app, domains) = meant(&args.words, args.name.as_deref(), context)?;
+    let body = DomainsBody { app, domains, wait_ms: wait_ms(&args.wait) };
+    let view = context.client.add_domains(&body).await?;
+    Ok(said(&view, &args.wait, context))
 }
 
-/// The certificate for a host: one of exactly that name, else a wildcard for its first label; before one that is still on
-/// its way, one that serves.
-fn shown_for<'c>(host: &str, certs: &'c [CertView]) -> Option<&'c CertView> {
-    let wildcard = host.split_once('.').map(|(_, rest)| format!("*.{rest}"));
-    let wanted = [Some(host.to_owned()), wildcard];
-    let names =
-        |cert: &CertView, name: &str| cert.names.iter().map(HostPattern::as_str).any(|own| own == name);
-    let of = |serves: bool| {
-        wanted.iter().flatten().find_map(|name| {
-            certs.iter().find(|cert| names(cert, name) && (!serves || cert.served.is_some()))
-        })
+async fn remove(args: &DomainRmArgs, context: &Context<'_>) -> Outcome {
+    let (app, domains) = meant(&args.words, args.name.as_deref(), context)?;
+    let domains: Vec<&str> = domains.iter().map(HostPattern::as_str).collect();
+    let query = DomainsQuery { app, domains: domains.join(","), wait_ms: wait_ms(&args.wait) };
+    let view = context.client.remove_domains(&query).await?;
+    Ok(said(&view, &args.wait, context))
+}
+
+/// The app and its domains. The first word is the app unless that is known otherwise; no name of an app has a dot in it.
+fn meant(
+    words: &[String],
+    flag: Option<&str>,
+    context: &Context<'_>,
+) -> Result<(AppName, Vec<HostPattern>), Failure> {
+    let (word, domains) = match words {
+        [first, domains @ ..] if flag.is_none() && !first.contains(['.', '*']) => (Some(&**first), domains),
+        domains => (None, domains),
     };
-    of(true).or_else(|| of(false))
+    let app = targets::one(word, flag, context.global)?;
+    if domains.is_empty() {
+        return Err(
+            Failure::usage("say which domain").fix(format!("nextdeploy domains add {app} www.example.com"))
+        );
+    }
+    let parsed = domains.iter().map(|domain| HostPattern::pattern(domain));
+    let parsed: Result<Vec<_>, _> = parsed.collect();
+    Ok((app, parsed.map_err(|error| Failure::usage(error.to_string()))?))
+}
+
+fn wait_ms(wait: &WaitFlags) -> Option<u64> {
+    wait.limit().map(|limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Says what is different now, and what comes next.
+fn said(view: &DomainsView, wait: &WaitFlags, context: &Context<'_>) -> Exit {
+    let (app, output) = (&view.app, context.output);
+    if output.json {
+        output.object(view);
+    } else {
+        let added = view.domains.iter().map(|domain| leads(domain, view.settled));
+        let gone = view.removed.iter().map(|host| match view.settled {
+            true => format!("{host} no longer leads to {app}"),
+            false => format!("{host} is about to lead to {app} no more"),
+        });
+        output.result(&added.chain(gone).collect::<Vec<_>>().join("\n"));
+    }
+    view.notes.iter().for_each(|note| output.warning(note));
+    if view.settled || wait.no_wait {
+        return Exit::Ok;
+    }
+    let limit = nd_types::format_duration(wait.wait_timeout);
+    output.note(&format!(
+        "the proxy has not taken it over after {limit}; it goes on: nextdeploy domains ls {app}"
+    ));
+    Exit::TimedOut
+}
+
+/// As in `www.example.com leads to shop: http://www.example.com, and https once letsencrypt has issued its certificate`.
+fn leads(domain: &DomainView, settled: bool) -> String {
+    let DomainView { domain: host, app, url, issuer, state, .. } = domain;
+    let leads = if settled { "leads" } else { "is about to lead" };
+    let url = url.as_ref().map(|url| format!(": {url}")).unwrap_or_default();
+    let next = match (state, issuer) {
+        (Some(CertState::Valid | CertState::Due), _) | (_, None) => String::new(),
+        (Some(CertState::Failed), Some(_)) => {
+            format!(", and https does not serve yet: nextdeploy certs show {host}")
+        }
+        (_, Some(issuer)) => format!(", and https once {issuer} has issued its certificate"),
+    };
+    format!("{host} {leads} to {app}{url}{next}")
 }
 
 #[cfg(test)]
@@ -94,23 +129,24 @@ mod tests {
 
     use super::*;
 
-    fn cert(names: &[&str], serves: bool) -> CertView {
-        let served = json!({"serial": "01", "signed_by": "ca", "fingerprint": "", "not_before": "2026-11-21T15:04:05Z",
-                            "not_after": "2027-02-19T15:04:05Z"});
-        let served = if serves { served } else { json!(null) };
-        let view = json!({"name": names.first(), "state": if serves { "valid" } else { "ordering" }, "names": names,
-                          "served": served, "ordering": !serves});
+    fn view(domain: &str, more: &serde_json::Value) -> DomainView {
+        let mut view = json!({"domain": domain, "path": "/", "app": "shop"});
+        for (name, value) in more.as_object().unwrap() {
+            view[name] = value.clone();
+        }
         serde_json::from_value(view).unwrap()
     }
 
     #[test]
-    fn a_domain_has_the_certificate_that_visitors_see() {
-        let certs = [cert(&["a.example.com"], false), cert(&["example.com", "*.example.com"], true)];
-        let name = |host: &str| shown_for(host, &certs).map(|cert| cert.name.as_str());
-        assert_eq!(name("a.example.com"), Some("example.com"), "the wildcard serves until its own is there");
-        assert_eq!(name("example.com"), Some("example.com"));
-        assert_eq!(name("*.example.com"), Some("example.com"));
-        assert_eq!(name("a.b.example.com"), None);
-        assert_eq!(shown_for("a.example.com", &certs[..1]).map(|cert| cert.state), Some(CertState::Ordering));
+    fn what_comes_next_is_said_with_what_is_there() {
+        let plain = view("www.test", &json!({"url": "http://www.test"}));
+        assert_eq!(leads(&plain, true), "www.test leads to shop: http://www.test");
+        let ordered = view(
+            "www.test",
+            &json!({"url": "http://www.test", "issuer": "letsencrypt", "state": "ordering"}),
+        );
+        assert!(leads(&ordered, true).ends_with(", and https once letsencrypt has issued its certificate"));
+        let covered = view("*.test", &json!({"issuer": "letsencrypt", "state": "valid"}));
+        assert_eq!(leads(&covered, false), "*.test is about to lead to shop");
     }
 }

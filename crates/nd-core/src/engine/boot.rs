@@ -155,7 +155,9 @@ fn claim(claims: &Claims, app: &StoredApp) {
     let record = &app.record;
     let wanted = [record.active.as_ref(), record.rollout.as_ref().map(|rollout| &rollout.release)];
     for release in app.releases.iter().filter(|release| wanted.contains(&Some(&release.id))) {
-        if let Err(conflict) = claims.take(&record.app, &AppSpec::from(&release.spec)) {
+        if let Err(conflict) =
+            claims.take(&record.app, &record.domains.applied(&release.id, &AppSpec::from(&release.spec)))
+        {
             tracing::warn!(app = %record.app, %conflict, "a stored route is no longer free");
         }
     }

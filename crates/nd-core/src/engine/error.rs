@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use nd_types::{AppName, DeploymentId, IngressKind, RuntimeKind, StrategyName, Timestamp};
+use nd_types::{AppName, DeploymentId, HostPattern, IngressKind, RuntimeKind, StrategyName, Timestamp};
 
 use crate::model::edit::EditError;
-use crate::ports::PortError;
+use crate::ports::{IssuerName, PortError};
 
 /// Why a wish was not taken, or not fulfilled in time.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,16 @@ pub enum EngineError {
     /// What is to bring the app's requests is not there.
     #[error("{0}")]
     Ingress(PortError),
+    /// Nobody could prove to an issuer that a wildcard is ours.
+    #[error(
+        "{issuer} gives a certificate for {host} only to who can write into its DNS (dns-01), and no program that does is set up"
+    )]
+    Unprovable {
+        /// The wildcard.
+        host: HostPattern,
+        /// Who would issue it.
+        issuer: IssuerName,
+    },
     /// The strategy that was asked for cannot be used.
     #[error("strategy {0} cannot be used: {1}; use `strategy: recreate`")]
     Strategy(StrategyName, String),

@@ -334,7 +334,7 @@ impl EngineHandle {
         self.shared.registry.runtimes().map(|(kind, _)| kind).collect()
     }
 
-    async fn edit(&self, app: &AppName, edit: Edit, actor: &str) -> Result<u64, EngineError> {
+    pub(super) async fn edit(&self, app: &AppName, edit: Edit, actor: &str) -> Result<u64, EngineError> {
         let known = self.shared.entry(app).filter(|_| self.status(app).is_some());
         let entry = known.ok_or_else(|| EngineError::UnknownApp(app.clone()))?;
         ask(&entry.mailbox, edit, actor).await

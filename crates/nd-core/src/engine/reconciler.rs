@@ -15,7 +15,7 @@ use super::error::EngineError;
 use super::order;
 use super::shared::{Message, Shared};
 use crate::events::Event;
-use crate::model::edit::{Edit, EditError};
+use crate::model::edit::{Edit, EditError, Edited};
 use crate::model::{Action, ActionEnd, AppModel, AppStatus, Decision, Fact, UnitAction};
 use crate::ports::{HistoryQuery, PortError, PortErrorKind, PortResult, UnitStatus};
 use crate::records::{Record, RunIntent};
@@ -181,10 +181,11 @@ impl Reconciler {
 
     /// Checks, stores and then accepts a wish.
     async fn edit(&mut self, edit: Edit, actor: String) -> Result<u64, EngineError> {
-        let wanted = self.wanted_spec(&edit);
+        let claims = matches!(edit, Edit::Deploy(_) | Edit::Domains(_));
         let edited = self.model.edit(edit, self.shared.now()).map_err(|error| self.explain(error))?;
-        if let Some(spec) = wanted {
-            self.shared.claims.take(self.model.app(), &spec)?;
+        if claims && let Err(error) = self.claim(&edited) {
+            self.keep_claims();
+            return Err(error);
         }
         let records = edited.records();
         if let Err(error) = self.append(&records).await {
@@ -296,21 +297,26 @@ impl Reconciler {
         }
     }
 
-    /// What the release that an edit wants to serve consists of.
-    fn wanted_spec(&self, edit: &Edit) -> Option<AppSpec> {
-        let Edit::Deploy(deploy) = edit else { return None };
-        match &deploy.release {
-            Some(new) => Some(AppSpec::from(&new.spec)),
-            None => self.model.release(&deploy.deployment.release).map(|kept| kept.spec.as_ref().clone()),
-        }
+    /// Claims the hosts and ports of what is to serve after a wish: of the release that it is about, else of the one that
+    /// serves.
+    fn claim(&self, edited: &Edited) -> Result<(), EngineError> {
+        let record = edited.record();
+        let wanted = record.rollout.as_ref().map(|rollout| &rollout.release).or(record.active.as_ref());
+        let Some(id) = wanted else { return Ok(()) };
+        let new = edited.release().filter(|new| new.id == *id).map(|new| Arc::new(AppSpec::from(&new.spec)));
+        let known = || self.model.release(id).map(|known| Arc::clone(&known.spec));
+        let Some(spec) = new.or_else(known) else { return Ok(()) };
+        self.shared.claims.take(self.model.app(), &record.domains.applied(id, &spec))
     }
 
     /// Leaves the app with the hosts and ports of the release that serves and of the one that is to.
     fn keep_claims(&self) {
         let record = self.model.record();
         let wanted = [record.active.as_ref(), record.rollout.as_ref().map(|rollout| &rollout.release)];
-        let releases = wanted.into_iter().flatten().filter_map(|id| self.model.release(id));
-        self.shared.claims.keep(self.model.app(), releases.map(|release| release.spec.as_ref()));
+        let releases =
+            wanted.into_iter().flatten().filter_map(|id| Some((id, self.model.release(id)?.spec.as_ref())));
+        let specs: Vec<_> = releases.map(|(id, spec)| record.domains.applied(id, spec)).collect();
+        self.shared.claims.keep(self.model.app(), specs.iter().map(AsRef::as_ref));
     }
 
     fn publish_fact(&self, fact: Fact) {

@@ -21,12 +21,11 @@ impl EngineHandle {
     #[must_use]
     pub fn urls(&self, status: &AppStatus) -> Vec<String> {
         let Some(spec) = &status.spec else { return Vec::new() };
-        let portless = status.units.iter().any(|unit| unit.ready)
-            && status.units.iter().all(|unit| unit.address.is_none());
-        if portless {
+        if is_portless(status) {
             return Vec::new();
         }
-        let places = spec.routes.iter().filter(|route| route.is_place());
+        let routes = status.routes();
+        let places = routes.iter().filter(|route| route.is_place());
         let places = places.map(|route| self.place(status, &route.host, &route.path));
         let ports = spec.host_ports.iter().map(HostPortSpec::url);
         let local = local_host(&status.app).filter(|_| !spec.direct);
@@ -38,6 +37,12 @@ impl EngineHandle {
             }
         }
         urls
+    }
+
+    /// The address of one of its hosts; none of a pattern, and none of an app without a port.
+    #[must_use]
+    pub fn url_of(&self, status: &AppStatus, host: &HostPattern, path: &PathPrefix) -> Option<String> {
+        (host.parent().is_none() && !is_portless(status)).then(|| self.place(status, host, path))
     }
 
     fn place(&self, status: &AppStatus, host: &HostPattern, path: &PathPrefix) -> String {
@@ -65,4 +70,9 @@ impl EngineHandle {
         kept.any(|cert| cert.not_after > now && covers(cert, std::slice::from_ref(host)))
             .then(|| listens.port())
     }
+}
+
+/// Whether its instances turned out to listen nowhere.
+fn is_portless(status: &AppStatus) -> bool {
+    status.units.iter().any(|unit| unit.ready) && status.units.iter().all(|unit| unit.address.is_none())
 }

@@ -1,9 +1,11 @@
 //! What users ask for: edits of desired state, checked against what is under way.
 
+mod domains;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{DeploymentId, Gate, IngressKind, StrategyName, Timestamp};
+use nd_types::{DeploymentId, Gate, HostPattern, IngressKind, StrategyName, Timestamp};
 
 use super::steps::StepTracker;
 use super::{AppModel, Fact, Now, Release};
@@ -14,6 +16,8 @@ use crate::records::{
     RolloutStage, RunIntent,
 };
 use crate::spec::AppSpec;
+
+pub use domains::DomainChange;
 
 /// One wish.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +44,8 @@ pub enum Edit {
     Gate(Gate),
     /// Have this bring its requests.
     Ingress(IngressKind),
+    /// Be reached at other domains.
+    Domains(DomainChange),
     /// Vanish.
     Remove {
         /// Also where the app is protected.
@@ -91,6 +97,15 @@ pub enum EditError {
     /// More than one instance of an app that has its host ports itself.
     #[error("an app that has its host ports itself (`proxy.enabled: false`) has one instance, not {0}")]
     OnlyOne(u16),
+    /// It has its ports itself.
+    #[error("an app that has its host ports itself (`proxy.enabled: false`) is reached at no domain")]
+    NoRoutes,
+    /// A domain that does not lead to it.
+    #[error("{0} is no domain of this app")]
+    NoSuchDomain(HostPattern),
+    /// The name that every app has.
+    #[error("{0} leads to the app as long as there is one: every app has such a name on its own machine")]
+    OwnName(HostPattern),
     /// It is protected.
     #[error("app is protected from removal (`app.deletion_protection`)")]
     Protected,
@@ -117,6 +132,16 @@ impl Edited {
         let deployment =
             self.deployment.iter().map(|deployment| Record::Deployment(Box::new(deployment.clone())));
         release.chain(deployment).chain([Record::App(Box::new(self.record.clone()))]).collect()
+    }
+
+    /// The app as it is to be.
+    pub(crate) fn record(&self) -> &AppRecord {
+        &self.record
+    }
+
+    /// The release that is new with it.
+    pub(crate) fn release(&self) -> Option<&ReleaseRecord> {
+        self.release.as_ref()
     }
 
     /// The number of the wish; the app has fulfilled it when its status is settled at this revision or a later one.
@@ -174,6 +199,7 @@ impl AppModel {
                 edited.record.ingress = Some(kind);
                 edited.change = Some(format!("served by {kind}"));
             }
+            Edit::Domains(change) => self.edit_domains(&change, &mut edited)?,
             Edit::Scale(replicas) => {
                 let release = self.record.rollout.as_ref().map(|rollout| &rollout.release);
                 let spec = release.or(self.record.active.as_ref()).and_then(|release| self.spec_of(release));

@@ -123,7 +123,8 @@ impl AppModel {
         availability: Availability,
     ) -> Option<AppRoutes> {
         let known = self.releases.get(release)?;
-        let mut routes = AppRoutes::new(self.app(), release, &known.spec, availability);
+        let spec = self.record.domains.applied(release, &known.spec);
+        let mut routes = AppRoutes::new(self.app(), release, &spec, availability);
         routes.service.gate = self.record.gate;
         routes.ingress = self.record.ingress;
         if known.portless {

@@ -1,5 +1,6 @@
 //! What an app is doing, for people and for those who wait.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -13,8 +14,8 @@ use super::crash::Verdict;
 use super::mirror::MirrorStatus;
 use super::unit::{Unit, UnitState};
 use crate::plan::Plan;
-use crate::records::{DeploymentRecord, RolloutStage, RunIntent};
-use crate::spec::AppSpec;
+use crate::records::{DeploymentRecord, DomainsRecord, RolloutStage, RunIntent};
+use crate::spec::{AppSpec, RouteSpec};
 
 /// A summary for people; nothing is decided by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,10 @@ pub struct AppStatus {
     pub gate: Gate,
     /// What brings its requests; what the daemon does so by itself where it is absent.
     pub ingress: Option<IngressKind>,
+    /// Domains that were given to it and taken from it, beside what its release declares.
+    pub domains: DomainsRecord,
+    /// Whether its hosts and paths serve as they should.
+    pub routed: bool,
     /// Its units that exist, in the order of their ids.
     pub units: Vec<UnitView>,
     /// When its intent last changed.
@@ -125,6 +130,27 @@ pub struct UnitView {
     pub restarts: u32,
     /// How it ended, when it did so by itself.
     pub exit: Option<ExitStatus>,
+}
+
+impl AppStatus {
+    /// The hosts and paths that lead to it, those that its release declares first.
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteSpec> {
+        let release = self.release.as_ref();
+        self.spec.as_ref().map(|spec| self.domains.routes(release, spec)).unwrap_or_default()
+    }
+
+    /// What its release declares, without the domains that were taken away since: what another release begins with that
+    /// is to be like it.
+    #[must_use]
+    pub fn declared(&self) -> Option<Cow<'_, AppSpec>> {
+        let (spec, domains) = (self.spec.as_deref()?, &self.domains);
+        let taken = DomainsRecord { removed: domains.removed.clone(), ..DomainsRecord::default() };
+        if taken.is_empty() {
+            return Some(Cow::Borrowed(spec));
+        }
+        Some(Cow::Owned(AppSpec { routes: taken.routes(self.release.as_ref(), spec), ..spec.clone() }))
+    }
 }
 
 impl AppModel {
@@ -159,6 +185,8 @@ impl AppModel {
             protected: record.protected,
             gate: record.gate,
             ingress: record.ingress,
+            domains: record.domains.clone(),
+            routed: self.serves_its_routes(),
             units: self
                 .units
                 .iter()
@@ -241,6 +269,16 @@ impl AppModel {
                 routed && serves
             }
         }
+    }
+
+    /// Whether the table that serves leads to the app from every host and path that it should, and from no other.
+    fn serves_its_routes(&self) -> bool {
+        let goal = self.route_goal(&Plan::default());
+        let same = match (&goal, &self.served) {
+            (Some(goal), Some(served)) => goal.routes == served.routes,
+            (goal, served) => goal.is_none() && served.is_none(),
+        };
+        self.table_known && !self.applying && same
     }
 
     /// Whether there are units that should not exist, or run and should not.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use nd_types::{Certificate, HostPattern, Timestamp};
 
-use super::challenge_solver::ChallengeSolver;
+use super::challenge_solver::{ChallengeKind, ChallengeSolver};
 use super::error::PortResult;
 
 /// Issues certificates: an authority on the net, one of our own, or files that somebody else keeps.
@@ -19,6 +19,11 @@ use super::error::PortResult;
 pub trait CertIssuer: Send + Sync + 'static {
     /// Its name in `ssl.provider`.
     fn name(&self) -> &IssuerName;
+
+    /// How it may want names to be proven: one of these for each. None where it asks for no proof.
+    fn challenges(&self) -> &[ChallengeKind] {
+        &[]
+    }
 
     /// Gets a certificate for the names of the order, proving that they are ours by the first of the `solvers` that can
     /// do what the authority asks for. May take minutes, within deadlines of its own.

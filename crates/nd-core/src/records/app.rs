@@ -6,6 +6,7 @@ use std::time::Duration;
 use nd_types::{AppName, DeploymentId, Gate, IngressKind, ReleaseId, StrategyName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::DomainsRecord;
 use crate::diagnosis::Diagnosis;
 use crate::ports::{AppTraffic, ReleaseTraffic};
 
@@ -50,6 +51,9 @@ pub struct AppRecord {
     /// What brings requests to it; what the daemon does so by itself where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<IngressKind>,
+    /// Domains that were given to it and taken from it, whatever its releases declare.
+    #[serde(default, skip_serializing_if = "DomainsRecord::is_empty")]
+    pub domains: DomainsRecord,
     /// Since when the mirror serves in the place of a unit that has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failover: Option<Timestamp>,
@@ -78,6 +82,7 @@ impl AppRecord {
             bake: None,
             gate: Gate::Open,
             ingress: None,
+            domains: DomainsRecord::default(),
             failover: None,
             updated_at: now,
         }

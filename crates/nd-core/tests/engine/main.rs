@@ -13,6 +13,7 @@ mod claims;
 mod crashes;
 mod dependencies;
 mod deploying;
+mod domains;
 mod failing;
 mod following;
 mod kills;

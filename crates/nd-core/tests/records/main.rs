@@ -17,8 +17,8 @@ use nd_core::diagnosis::Diagnosis;
 use nd_core::events::{Event, RestartReason, StepEvent, StepState, StoredEvent};
 use nd_core::ports::{AppTraffic, Prepared, ReleaseTraffic};
 use nd_core::records::{
-    AppRecord, BakeRecord, BakeReference, DaemonRecord, DeploymentRecord, DeploymentStatus, Receipt, Record,
-    RecordError, ReleaseRecord, RolloutRecord, RolloutStage, RunIntent,
+    AppRecord, BakeRecord, BakeReference, DaemonRecord, DeploymentRecord, DeploymentStatus, DomainsRecord,
+    Receipt, Record, RecordError, ReleaseRecord, RemovedDomain, RolloutRecord, RolloutStage, RunIntent,
 };
 use nd_core::spec::{
     AppSpec, CommandSpec, HostPortSpec, HttpProbe, ImageSpec, ProbeKind, ReadinessSpec, Resources,
@@ -69,6 +69,13 @@ fn the_record_of_an_app_is_kept() -> Outcome {
     keeps("app-new.json", &Record::App(Box::new(AppRecord::new(app.clone(), at(0)?))))?;
     let asleep = AppRecord { asleep: true, ..AppRecord::new(app.clone(), at(0)?) };
     keeps("app-asleep.json", &Record::App(Box::new(asleep)))?;
+    let mut moved = AppRecord::new(app.clone(), at(0)?);
+    moved.domains = DomainsRecord {
+        added: [HostPattern::new("www.example.com")?, HostPattern::pattern("*.example.org")?].into(),
+        removed: [RemovedDomain { release: "8f3k2a".parse()?, host: HostPattern::new("old.example.com")? }]
+            .into(),
+    };
+    keeps("app-domains.json", &Record::App(Box::new(moved)))?;
     let full = AppRecord {
         app,
         revision: 17,
@@ -97,6 +104,7 @@ fn the_record_of_an_app_is_kept() -> Outcome {
         fixed_port: NonZeroU16::new(3000),
         protected: false,
         ingress: None,
+        domains: DomainsRecord::default(),
         bake: Some(BakeRecord {
             deployment: "dpl_7e2j1z9".parse()?,
             previous: "7e2j1z".parse()?,

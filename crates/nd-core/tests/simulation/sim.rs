@@ -259,6 +259,9 @@ impl Sim {
                 | EditError::NoCanary(_)
                 | EditError::NoInstances
                 | EditError::OnlyOne(_)
+                | EditError::NoRoutes
+                | EditError::NoSuchDomain(_)
+                | EditError::OwnName(_)
                 | EditError::Protected
                 | EditError::Removing,
             ) => Ok(false),

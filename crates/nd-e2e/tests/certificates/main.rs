@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use nd_e2e::{Result, until_some};
+use nd_e2e::{Result, WAIT, until_some};
 use serde_json::{Value, json};
 
 use shop::{By, SHOP, Shop, YEAR};
@@ -47,6 +47,23 @@ fn the_commands_show_it_renew_it_and_give_its_key_to_its_owner_alone() -> Result
     assert_eq!(shop.cert()?.get("issuer"), None, "it is somebody's own now");
     shop.ask(SHOP)?;
     shop.daemon.cli("certs show other.example.com")?.expect_code(3)?;
+    Ok(())
+}
+
+#[test]
+fn a_domain_that_is_added_later_gets_its_own_while_the_first_one_serves_on() -> Result {
+    let (shop, www) = (Shop::open(By::Http, YEAR)?, "www.example.com");
+    shop.deploy("", SHOP)?;
+    let first = shop.ask(SHOP)?;
+    let said = shop.daemon.cli(&format!("domains add shop {www}"))?.ok()?.stdout;
+    assert!(said.contains("https once pebble has issued its certificate"), "{said}");
+    until_some("an answer over TLS", WAIT, || shop.ask(www).ok())?;
+    assert_eq!(shop.ask(SHOP)?, first);
+    let listed = shop.daemon.cli("domains ls shop --json=domain,state,url")?.ok()?.stdout;
+    assert!(listed.contains(&format!("https://{www}:{}", shop.https)), "{listed}");
+    // Nobody may prove it by a record in the DNS here.
+    let refused = shop.daemon.cli("domains add shop *.example.com")?.expect_code(2)?;
+    assert!(refused.stderr.contains("dns-01") && refused.stderr.contains("[certs.exec]"), "{refused:?}");
     Ok(())
 }
 

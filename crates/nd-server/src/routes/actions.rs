@@ -19,7 +19,7 @@ use crate::server::Api;
 use crate::{spec, views};
 
 /// The longest a request waits; then the client asks again.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 pub(super) type Answer = Result<Json<OperationView>, Refusal>;
 

@@ -19,6 +19,7 @@ use crate::passwords;
 use crate::refusal::Refusal;
 use crate::server::Api;
 use crate::spec::{self, Built, Context};
+use crate::views::domain;
 
 /// How long a deployment without a wish of its own waits for the one before it.
 const QUEUE: Duration = Duration::from_secs(600);
@@ -58,18 +59,21 @@ pub(super) fn built(api: &Api, caller: &Caller, body: &DeployBody<Manifest>) -> 
     let status = api.engine().status(app);
     let base = if body.inherit {
         let status = status.as_ref().ok_or_else(|| Refusal::unknown_app(app))?;
-        Some(status.spec.as_deref().ok_or_else(|| Refusal::unknown_app(app))?)
+        Some(status.declared().ok_or_else(|| Refusal::unknown_app(app))?)
     } else {
         None
     };
     let context = Context {
-        base,
+        base: base.as_deref(),
         base_dir: body.base_dir.as_deref().map(Path::new),
         search_path: body.search_path.as_deref(),
         caller,
         daemon_uid: api.facts.uid,
     };
     let mut built = spec::build(&body.manifest, &context)?;
+    if let Some(status) = &status {
+        built.notes.extend(domain::drift(status, &built.spec.routes));
+    }
     if let Some(strategy) = body.strategy {
         built.spec.strategy = Some(strategy);
     }
@@ -91,7 +95,8 @@ pub(super) fn unchanged(api: &Api, body: &DeployBody<Manifest>, built: &Built) -
     let status = api.engine().status(&body.manifest.app.name)?;
     let spec = status.spec.as_deref()?;
     let pinned = matches!(&spec.workload, Workload::Image(image) if image.reference.contains("@sha256:"));
-    let runs = status.settled && status.phase == AppPhase::Running && status.rollout.is_none();
+    let whole = status.declared().is_some_and(|declared| declared.routes == spec.routes);
+    let runs = whole && status.settled && status.phase == AppPhase::Running && status.rollout.is_none();
     // How a release takes over is not part of what it is.
     let asked = AppSpec { strategy: spec.strategy, rollout: spec.rollout.clone(), ..built.spec.clone() };
     let same_ingress = built.ingress.is_none_or(|kind| kind == api.engine().ingress_of(&status));

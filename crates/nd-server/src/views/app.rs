@@ -46,7 +46,7 @@ pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
         url: urls.first().cloned(),
         urls,
         port: spec.and_then(|spec| spec.port).map(std::num::NonZeroU16::get),
-        domain: domain(spec),
+        domain: domain(status),
         environment: spec.and_then(|spec| spec.env.get(ENVIRONMENT).cloned()),
         uptime_ms: started.map(|started| millis(now.duration_since(started).unsigned_abs())),
         restarts: total.restarts,
@@ -83,7 +83,7 @@ pub(crate) fn flat_status(status: &AppStatus) -> FlatStatus {
         image: spec.and_then(image).unwrap_or_default(),
         status: word(status),
         port: spec.and_then(|spec| spec.port).map(std::num::NonZeroU16::get),
-        domain: domain(spec),
+        domain: domain(status),
         updated_at: status.updated_at,
         phase: Some(phase(status.phase)),
         reason: status.reason.clone(),
@@ -217,8 +217,8 @@ fn command(spec: &AppSpec) -> Option<String> {
     (!argv.is_empty()).then(|| argv.join(" "))
 }
 
-fn domain(spec: Option<&AppSpec>) -> Option<String> {
-    spec?.routes.iter().find(|route| route.is_place()).map(|route| route.host.to_string())
+fn domain(status: &AppStatus) -> Option<String> {
+    status.routes().iter().find(|route| route.is_place()).map(|route| route.host.to_string())
 }
 
 /// A duration in whole milliseconds.

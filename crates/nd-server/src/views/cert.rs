@@ -49,7 +49,8 @@ pub(crate) const fn reason(reason: Reason) -> RevocationReason {
     }
 }
 
-fn state(status: &CertStatus, now: Timestamp) -> CertState {
+/// How it stands.
+pub(crate) fn state(status: &CertStatus, now: Timestamp) -> CertState {
     match &status.cert {
         Some(cert) if cert.not_after < now => CertState::Expired,
         Some(_) if status.renewal.as_ref().is_some_and(|renewal| renewal.due <= now) => CertState::Due,

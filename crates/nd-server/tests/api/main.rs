@@ -2,6 +2,7 @@
 
 mod access;
 mod certs;
+mod domains;
 mod flat;
 mod following;
 mod idempotency;

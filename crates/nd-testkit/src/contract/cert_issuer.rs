@@ -29,6 +29,7 @@ pub struct Subject {
 /// # Panics
 /// When the issuer breaks the contract.
 pub async fn run(subject: &Subject) -> ContractResult {
+    assert_eq!(subject.proves, !subject.issuer.challenges().is_empty(), "who asks for proofs says which");
     a_certificate_is_for_the_names_of_its_order_and_valid_now(subject).await?;
     each_order_gets_a_certificate_and_a_key_of_its_own(subject).await?;
     a_certificate_is_renewed_before_it_ends_and_always_at_the_same_time(subject).await?;

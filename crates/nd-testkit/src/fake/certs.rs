@@ -75,6 +75,10 @@ impl CertIssuer for FakeIssuer {
         &self.name
     }
 
+    fn challenges(&self) -> &[ChallengeKind] {
+        &[ChallengeKind::Http01, ChallengeKind::Dns01]
+    }
+
     async fn issue(&self, order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> PortResult<IssuedCert> {
         self.orders.lock().push(order.clone());
         if let Some(error) = self.refusals.lock().pop_front() {
