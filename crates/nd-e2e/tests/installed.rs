@@ -118,6 +118,13 @@ fn installed_for_a_user_it_runs_as_that_user_and_group_members_reach_it() -> Res
     let pid = app_pid(&machine)?;
     assert_eq!(machine.run("ps -o user= -C nextdeployd")?.ok()?.stdout.lines().next(), Some("deploy"));
 
+    // What it issues certificates with is the first thing that lies where they are kept.
+    machine.run("nextdeploy certs trust --output /dev/null")?.ok()?;
+    let kept =
+        "stat --format=%U:%a /var/lib/nextdeploy/certs /var/lib/nextdeploy/certs/internal/root-key.pem";
+    assert_eq!(machine.run(kept)?.ok()?.stdout, "deploy:700\ndeploy:600\n");
+    assert!(machine.run("test ! -e /etc/nextdeploy/certs")?.ok().is_ok(), "it is nobody's");
+
     machine.run("useradd --create-home --groups nextdeploy member")?.ok()?;
     machine.script("member", "nextdeploy list")?.ok()?;
     machine.run("useradd --create-home stranger")?.ok()?;

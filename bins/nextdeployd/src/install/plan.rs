@@ -39,6 +39,8 @@ fn service_as_user(user: &str) -> String {
          Environment=NEXTDEPLOY_DATA_DIR=/var/lib/nextdeploy\n\
          # Its sockets are with its data; the directory of the control socket stays root's, and the socket its group's.\n\
          RuntimeDirectory=\n\
+         # Its certificates are with its data as well, and its settings in the home of its user.\n\
+         ConfigurationDirectory=\n\
          AmbientCapabilities=CAP_NET_BIND_SERVICE\n\
          CapabilityBoundingSet=\n\
          CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n\
