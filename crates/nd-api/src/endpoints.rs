@@ -113,6 +113,7 @@ endpoints! {
     CERT_RENEW = Post "/api/v1/certs/{name}/renew", "Gets a new certificate now: `CertView`, when it serves.";
     CERT_REVOKE = Post "/api/v1/certs/{name}/revoke", "Has its issuer make a certificate worthless (`CertRevokeBody`), and forgets it: `CertView` as it was.";
     CERT_EXPORT = Get "/api/v1/certs/{name}/export", "A certificate with its key, on the unix socket alone: `CertExport`.";
+    ISSUER_ROOT = Get "/api/v1/issuers/{issuer}/root", "The root that clients of an authority of our own must trust: `RootView`.";
     LOGS = Get "/api/v1/logs", "Log lines (`LogQuery`), as NDJSON of `LogFrame`.";
     EVENTS = Get "/api/v1/events", "Events (`EventQuery`): a page of `EventView`, or server-sent events.";
 }

@@ -26,7 +26,7 @@ pub use self::app::{
 };
 pub use self::cert::{
     CertExport, CertImportBody, CertOrderView, CertRevokeBody, CertState, CertView, RenewalView,
-    RevocationReason, ServedCertView,
+    RevocationReason, RootView, ServedCertView,
 };
 pub use self::config::{AppConfigView, HealthCheckView, LimitsView, RestartRulesView, StopView};
 pub use self::deployment::{DeploymentStatus, DeploymentView, Diagnosis, Receipt, StepRecord, StepState};

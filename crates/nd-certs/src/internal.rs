@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use nd_core::ports::{
     CertIssuer, CertOrder, ChallengeSolver, IssuedCert, IssuerName, PortError, PortErrorKind, PortResult,
-    Renewal, RevocationReason,
+    Renewal, RevocationReason, RootCert,
 };
 use nd_supervise::{Clock, blocking};
 use nd_types::KeyPem;
@@ -47,14 +47,6 @@ impl InternalCa {
         Self { name, dir: certs_dir.join("internal"), clock, making: Arc::default() }
     }
 
-    /// The root's certificate as PEM, for whoever is to trust it. Makes it where there is none.
-    ///
-    /// # Errors
-    /// When it can be neither read nor made.
-    pub async fn root(&self) -> PortResult<String> {
-        Ok(self.authority().await?.0)
-    }
-
     /// The root's certificate and key.
     async fn authority(&self) -> PortResult<(String, KeyPem)> {
         let (dir, now, making) = (self.dir.clone(), self.clock.wall(), self.making.clone());
@@ -72,6 +64,14 @@ impl InternalCa {
 impl CertIssuer for InternalCa {
     fn name(&self) -> &IssuerName {
         &self.name
+    }
+
+    /// Makes it where there is none.
+    async fn root(&self) -> PortResult<Option<RootCert>> {
+        let (pem, _) = self.authority().await?;
+        let root =
+            x509::root(pem).map_err(|error| error.at_port("read the root of the internal authority"))?;
+        Ok(Some(root))
     }
 
     async fn issue(&self, order: &CertOrder, _: &[Arc<dyn ChallengeSolver>]) -> PortResult<IssuedCert> {

@@ -1,7 +1,7 @@
 //! Certificates: who issues them, where they are kept, and when they are renewed.
 //!
 //! - [`Acme`]: an authority on the net that speaks ACME (RFC 8555).
-//! - [`InternalCa`]: an authority of our own, for names that no public one knows; [`TrustStore`] makes a machine trust it.
+//! - [`InternalCa`]: an authority of our own, for names that no public one knows.
 //! - [`OwnFiles`]: files that somebody else keeps up to date.
 //! - [`self_signed()`]: what is served for names without a certificate.
 //! - [`CertsOnDisk`]: certificates and keys in a private directory.
@@ -25,7 +25,6 @@ mod self_signed;
 mod settings;
 #[cfg(test)]
 mod testing;
-mod trust;
 mod x509;
 
 pub use acme::Acme;
@@ -39,5 +38,4 @@ pub use own_files::{LOOK_EVERY, OwnFiles};
 pub use renewal::{ASK_EVERY, Window, renewal};
 pub use self_signed::self_signed;
 pub use settings::{AcmeSettings, DnsSettings, Eab, ExecSettings};
-pub use trust::TrustStore;
 pub use x509::{check_names, check_time, read};

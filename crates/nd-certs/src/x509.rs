@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use nd_core::ports::IssuedCert;
+use nd_core::ports::{IssuedCert, RootCert};
 use nd_types::{Certificate, HostPattern, KeyPem};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
@@ -99,6 +99,19 @@ pub(crate) fn not_after(chain: &str) -> Option<Timestamp> {
     parsed.first().map(|first| time(first.validity().not_after.timestamp()))
 }
 
+/// What people want to know of a root.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn root(pem: String) -> Result<RootCert, CertError> {
+    let ders = certificates(&pem)?;
+    let parsed = parse_all(&ders)?;
+    let (root, der) = parsed.first().zip(ders.first()).ok_or(CertError::NoCertificate)?;
+    let (name, not_after) = (shown(root.subject()), time(root.validity().not_after.timestamp()));
+    let fingerprint = hex(&Sha256::digest(der));
+    Ok(RootCert { name, fingerprint, not_after, pem })
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -109,8 +122,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn parse_all<'a>(ders: &'a [CertificateDer<'static>]) -> Result<Vec<X509Certificate<'a>>, CertError> {
-    let parse = |(index, der): (usize, &'a CertificateDer<'static>)| {
+fn parse_all<'a>(ders: &'a [CertificateDer<'_>]) -> Result<Vec<X509Certificate<'a>>, CertError> {
+    let parse = |(index, der): (usize, &'a CertificateDer<'_>)| {
         let parsed = X509Certificate::from_der(der).map_err(|error| damaged(index, &error));
         parsed.map(|(_, certificate)| certificate)
     };

@@ -37,10 +37,11 @@ async fn certificates_of_the_internal_authority_lead_to_one_root_that_outlives_t
 {
     let place = tempfile::tempdir()?;
     let order = CertOrder { names: names(&["shop.localhost"])?, ..CertOrder::default() };
-    let root = internal(place.path())?.root().await?;
+    let root = internal(place.path())?.root().await?.ok_or("no root")?;
     for _ in 0..2 {
         let cert = internal(place.path())?.issue(&order, &[]).await?;
-        assert!(cert.certificate.chain.ends_with(&root));
+        assert!(cert.certificate.chain.ends_with(&root.pem));
+        assert_eq!(cert.signed_by, root.name);
         // Reading checks that each one signed the one before it.
         read(&cert.certificate.chain, &cert.certificate.key)?;
     }

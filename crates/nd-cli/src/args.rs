@@ -24,7 +24,9 @@ use nd_api::manifest::Environment;
 
 use crate::candidates;
 
-pub(crate) use certs::{CertExportArgs, CertImportArgs, CertRevokeArgs, CertsVerb, RevokeWhy};
+pub(crate) use certs::{
+    CertExportArgs, CertImportArgs, CertRevokeArgs, CertTrustArgs, CertUntrustArgs, CertsVerb, RevokeWhy,
+};
 pub(crate) use check::CheckArgs;
 pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
@@ -199,7 +201,7 @@ pub(crate) enum Command {
     /// List the domains that lead to apps, add and remove some
     #[command(subcommand, visible_alias = "domain")]
     Domains(DomainsVerb),
-    /// Show, renew, bring, take along and revoke certificates
+    /// Show, renew, bring, take along, revoke and trust certificates
     #[command(subcommand, visible_alias = "cert")]
     Certs(CertsVerb),
     /// Show the workers inside the daemon

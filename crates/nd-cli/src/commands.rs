@@ -30,6 +30,7 @@ mod scale;
 mod several;
 mod start;
 mod status;
+mod trust;
 mod unneeded;
 mod upgrade;
 mod verbs;

@@ -23,6 +23,7 @@ mod render;
 mod run;
 mod session;
 mod targets;
+mod trust;
 mod typed;
 mod watch;
 

@@ -9,7 +9,7 @@ use nd_api::v1::{
     AppView, CertExport, CertImportBody, CertRevokeBody, CertView, DaemonView, DeployBody, DeploymentView,
     DestroyQuery, DomainListQuery, DomainView, DomainsBody, DomainsQuery, DomainsView, EventQuery, EventView,
     ListPage, LogFrame, LogQuery, MaintenanceBody, OperationView, PageQuery, PauseBody, PlanView,
-    ProxyTestQuery, ProxyTestView, ProxyView, RequestFrame, RequestQuery, RollbackBody, ScaleBody,
+    ProxyTestQuery, ProxyTestView, ProxyView, RequestFrame, RequestQuery, RollbackBody, RootView, ScaleBody,
     StepRecord, TimelineQuery, TimelineView, UpgradeView, VersionView, WaitQuery, WorkerView,
 };
 use nd_types::{AppName, DeploymentId};
@@ -246,6 +246,11 @@ impl Client {
     /// A certificate with its key; the daemon gives it out on its unix socket alone.
     pub async fn export_cert(&self, name: &str) -> Answer<CertExport> {
         self.call(Call::new(endpoints::CERT_EXPORT, &[name])).await
+    }
+
+    /// The root that clients of an authority of the daemon's own must be told to trust.
+    pub async fn root(&self, issuer: &str) -> Answer<RootView> {
+        self.call(Call::new(endpoints::ISSUER_ROOT, &[issuer])).await
     }
 
     /// Log lines: the last ones, and with `follow` what is written.

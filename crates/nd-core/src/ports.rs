@@ -20,6 +20,7 @@ mod unit_io;
 
 pub use cert_issuer::{
     CertFiles, CertIssuer, CertOrder, InvalidIssuer, IssuedCert, IssuerName, Renewal, RevocationReason,
+    RootCert,
 };
 pub use cert_store::{CertFault, CertStore, KeptCert, KeptCerts};
 pub use challenge_solver::{ChallengeKind, ChallengeSolver, Proof};

@@ -147,6 +147,21 @@ fn domains_while_it_runs() -> Result {
 }
 
 #[test]
+fn certificates() -> Result {
+    let reader = Reader::new()?;
+    // Whom this machine trusts is not the test's to say.
+    let roots = reader.folder.join("roots");
+    fs::create_dir(&roots)?;
+    let tool = reader.folder.with_file_name("bin").join("update-ca-certificates");
+    fs::write(&tool, "#!/bin/sh\n")?;
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755))?;
+    reader.reads("docs/guide/certificates.md", |line| match line.contains("--output") {
+        true => line.to_owned(),
+        false => format!("{line} --dir {}", roots.display()),
+    })
+}
+
+#[test]
 fn what_keeps_an_app_running() -> Result {
     let reader = Reader::new()?;
     reader.daemon.deploy("shop", "v1", &[])?;

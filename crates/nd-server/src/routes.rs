@@ -75,7 +75,7 @@ fn flat_routes(router: Routes) -> Routes {
 }
 
 fn v1_routes(router: Routes) -> Routes {
-    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 44] = [
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 45] = [
         row(api::VERSION, |filter| on(filter, system::version)),
         row(api::DAEMON, |filter| on(filter, system::daemon)),
         row(api::WORKERS, |filter| on(filter, system::workers)),
@@ -118,6 +118,7 @@ fn v1_routes(router: Routes) -> Routes {
         row(api::CERT_RENEW, |filter| on(filter, certs::renew)),
         row(api::CERT_REVOKE, |filter| on(filter, certs::revoke)),
         row(api::CERT_EXPORT, |filter| on(filter, certs::export)),
+        row(api::ISSUER_ROOT, |filter| on(filter, certs::root)),
         row(api::LOGS, |filter| on(filter, logs::logs)),
         row(api::EVENTS, |filter| on(filter, events::events)),
     ];

@@ -22,7 +22,7 @@ struct Need {
 const ENGINE: &str = "a Docker engine";
 
 /// Nothing goes without these.
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         what: "a C compiler with its static C library",
         there: || process::in_path("cc"),
@@ -54,6 +54,12 @@ const NEEDS: [Need; 5] = [
         },
         packages: &["pebble", "curl"],
         why: "certificates are ordered by ACME",
+    },
+    Need {
+        what: "the system's store of certificate authorities",
+        there: || Path::new("/usr/sbin/update-ca-certificates").exists(),
+        packages: &["ca-certificates"],
+        why: "`certs trust` puts a root into it; tests do so in folders of their own",
     },
 ];
 

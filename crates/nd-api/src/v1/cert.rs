@@ -109,6 +109,21 @@ pub struct CertOrderView {
     pub error: Option<String>,
 }
 
+/// The root of an authority that clients must be told to trust. It has no key: that stays with the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootView {
+    /// The authority, as in `ssl.provider`.
+    pub issuer: String,
+    /// What the root calls itself.
+    pub name: String,
+    /// SHA-256 of the certificate in lower-case hexadecimal digits.
+    pub fingerprint: String,
+    /// Valid up to and including.
+    pub not_after: Timestamp,
+    /// The certificate as PEM (RFC 7468).
+    pub pem: String,
+}
+
 /// The body of `POST /api/v1/certs`: a certificate that somebody brings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

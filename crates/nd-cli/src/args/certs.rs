@@ -23,6 +23,10 @@ pub(crate) enum CertsVerb {
     Export(CertExportArgs),
     /// Have its authority make it worthless, as after the loss of its key; a new one is ordered
     Revoke(CertRevokeArgs),
+    /// Make this machine trust the daemon's own authority (`ssl.provider: internal`), or write its root for others
+    Trust(CertTrustArgs),
+    /// Take that back
+    Untrust(CertUntrustArgs),
 }
 
 /// Which certificate.
@@ -52,6 +56,28 @@ pub(crate) struct CertExportArgs {
     /// Where DOMAIN.pem and DOMAIN.key are written, which must not be there yet
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) dir: PathBuf,
+}
+
+/// `certs trust`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CertTrustArgs {
+    /// Write the root into a file for another machine or program, and change nothing here; `-` prints it
+    #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
+    pub(crate) output: Option<PathBuf>,
+    /// Where this machine's own roots lie, where that is not found out
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// `certs untrust`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CertUntrustArgs {
+    /// Every root that was put there by `certs trust`, also of daemons that are gone
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Where this machine's own roots lie, where that is not found out
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// `certs revoke`.

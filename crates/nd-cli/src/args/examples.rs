@@ -99,6 +99,11 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("certs import", &["certs import fullchain.pem privkey.pem"]),
     ("certs export", &["certs export shop.example.com", "certs export shop.example.com --dir /root/certs"]),
     ("certs revoke", &["certs revoke shop.example.com --reason key-compromise"]),
+    (
+        "certs trust",
+        &["certs trust", "certs trust --output root.crt", "certs trust --output - | ssh build tee root.crt"],
+    ),
+    ("certs untrust", &["certs untrust", "certs untrust --all"]),
     ("workers", &["workers"]),
     ("upgrade", &["upgrade"]),
     ("version", &["version", "version --host http://127.0.0.1:8371"]),

@@ -9,7 +9,7 @@ use nd_api::v1::{CertExport, CertImportBody, CertRevokeBody, CertState, CertView
 use nd_types::{KeyPem, Timestamp};
 use serde::Serialize;
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, trust};
 use crate::args::{CertExportArgs, CertImportArgs, CertRevokeArgs, CertsVerb, RevokeWhy};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -33,6 +33,8 @@ pub(super) async fn run(verb: &CertsVerb, context: &Context<'_>) -> Outcome {
         CertsVerb::Import(args) => import(args, context).await,
         CertsVerb::Export(args) => export(args, context).await,
         CertsVerb::Revoke(args) => revoke(args, context).await,
+        CertsVerb::Trust(args) => trust::trust(args, context).await,
+        CertsVerb::Untrust(args) => trust::untrust(args, context).await,
     }
 }
 

@@ -8,10 +8,13 @@ use tokio::sync::oneshot;
 
 use super::EngineHandle;
 use crate::certs::{CertStatus, Command};
-use crate::ports::{PortError, PortErrorKind, PortResult, RevocationReason};
+use crate::ports::{IssuerName, PortError, PortErrorKind, PortResult, RevocationReason, RootCert, within};
 
 /// How long an answer may take: an order lasts minutes, and others may be before it.
 const ANSWER: Duration = Duration::from_secs(16 * 60);
+
+/// How long reading a root may take, or making the first one.
+const ROOT: Duration = Duration::from_secs(15);
 
 impl EngineHandle {
     /// Every certificate that is kept or wanted, by its first name.
@@ -48,6 +51,15 @@ impl EngineHandle {
         revoke: Option<RevocationReason>,
     ) -> PortResult<CertStatus> {
         self.ask_for_cert(|reply| Command::Remove { name: name.clone(), revoke, reply }).await
+    }
+
+    /// The root that clients of an issuer must be told to trust; none where there is no such issuer, or the world trusts it.
+    ///
+    /// # Errors
+    /// When it can be neither read nor made, or not in time.
+    pub async fn issuer_root(&self, issuer: &IssuerName) -> PortResult<Option<RootCert>> {
+        let Some(issuer) = self.shared.registry.issuer(issuer) else { return Ok(None) };
+        within("read the root of an issuer", ROOT, issuer.root()).await
     }
 
     async fn ask_for_cert(

@@ -25,6 +25,11 @@ pub trait CertIssuer: Send + Sync + 'static {
         &[]
     }
 
+    /// The root that clients must be told to trust; none of an authority that the world knows.
+    async fn root(&self) -> PortResult<Option<RootCert>> {
+        Ok(None)
+    }
+
     /// Gets a certificate for the names of the order, proving that they are ours by the first of the `solvers` that can
     /// do what the authority asks for. May take minutes, within deadlines of its own.
     ///
@@ -79,6 +84,19 @@ pub struct IssuedCert {
     pub fingerprint: String,
     /// Valid from.
     pub not_before: Timestamp,
+    /// Valid up to and including.
+    pub not_after: Timestamp,
+}
+
+/// The root of an authority of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootCert {
+    /// The certificate as PEM, without its key.
+    pub pem: String,
+    /// What it calls itself.
+    pub name: String,
+    /// SHA-256 of the certificate in lower-case hexadecimal digits.
+    pub fingerprint: String,
     /// Valid up to and including.
     pub not_after: Timestamp,
 }

@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderValue, StatusCode, header};
 use nd_api::flat::{Envelope, RotateRequest, RotatedCert};
-use nd_api::v1::{CertExport, CertImportBody, CertRevokeBody, CertView, ListPage};
+use nd_api::v1::{CertExport, CertImportBody, CertRevokeBody, CertView, ListPage, RootView};
 use nd_core::certs::CertStatus;
-use nd_core::ports::{PortError, PortErrorKind, RevocationReason};
+use nd_core::ports::{IssuerName, PortError, PortErrorKind, RevocationReason, RootCert};
 use nd_types::HostPattern;
 
 use crate::body::{json, json_or_default};
@@ -77,6 +77,20 @@ pub(super) async fn export(
     let mut response = Json(export).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// The root of an authority of our own. Everybody may know it; what it signs with is told to nobody.
+pub(super) async fn root(
+    State(api): State<Arc<Api>>,
+    Path(issuer): Path<String>,
+) -> Result<Json<RootView>, Refusal> {
+    let name: IssuerName = issuer.parse().map_err(Refusal::invalid)?;
+    let root = api.engine().issuer_root(&name).await?;
+    let Some(RootCert { pem, name, fingerprint, not_after }) = root else {
+        let title = format!("{issuer} has no root of its own that anybody would have to be told to trust");
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "ND1017", title).fix("nextdeploy certs trust"));
+    };
+    Ok(Json(RootView { issuer, name, fingerprint, not_after, pem }))
 }
 
 /// `POST /certs/rotate`.
