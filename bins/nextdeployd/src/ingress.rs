@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::options::Chosen;
 use crate::paths::Paths;
+use crate::proxy::is_service_of_systemd;
 use crate::run::RunError;
 use crate::wiring::adapter;
 
@@ -30,7 +31,8 @@ pub(crate) fn register(
 ) -> Result<RegistryBuilder, RunError> {
     let kept = paths.data.join("ingress");
     let caddy = caddy_ingress(&adapter::<CaddySettings>(chosen, "caddy")?, kept.join("caddy"));
-    let nginx = nginx_ingress(adapter::<NginxSettings>(chosen, "nginx")?, kept.join("nginx"));
+    let settings = adapter::<NginxSettings>(chosen, "nginx")?;
+    let nginx = nginx_ingress(settings, kept.join("nginx"), is_service_of_systemd());
     let caddy = caddy.map_err(|error| {
         let fix = error.fix.as_deref().map_or_else(String::new, |fix| format!("; {fix}"));
         RunError::Config(format!("{error}{fix}"))

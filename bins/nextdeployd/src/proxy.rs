@@ -149,11 +149,13 @@ pub(crate) fn main(mode: &str) -> ExitCode {
 }
 
 fn before() -> Vec<String> {
+    if is_service_of_systemd() { SCOPE.map(ToOwned::to_owned).to_vec() } else { Vec::new() }
+}
+
+/// Whether systemd runs this daemon as root, and would run something else besides.
+pub(crate) fn is_service_of_systemd() -> bool {
     let is_service = std::env::var_os("INVOCATION_ID").is_some() && rustix::process::geteuid().is_root();
-    if is_service && Path::new("/run/systemd/system").is_dir() && PathBuf::from(SCOPE[0]).is_file() {
-        return SCOPE.map(ToOwned::to_owned).to_vec();
-    }
-    Vec::new()
+    is_service && Path::new("/run/systemd/system").is_dir() && Path::new(SCOPE[0]).is_file()
 }
 
 /// The addresses that will do, the best first. Port 80 is left to a server beside us that is to have it.

@@ -165,3 +165,31 @@ fn a_command_in_eternal_mode_is_a_service_of_its_own() -> Result {
     assert_eq!(state.stdout.trim(), "success");
     Ok(())
 }
+
+#[test]
+fn behind_an_nginx_of_the_machine_the_sandbox_is_in_nobodys_way() -> Result {
+    let Some(machine) = machine()? else { return Ok(()) };
+    machine.run("/opt/built/nextdeployd install --no-start")?.ok()?;
+    machine.run("usermod --append --groups nextdeploy deploy")?.ok()?;
+    std::fs::create_dir_all(machine.file("/etc/nextdeploy"))?;
+    std::fs::write(machine.file("/etc/nextdeploy/nextdeployd.toml"), "[ingress]\nkind = \"nginx\"\n")?;
+    machine.run("systemctl start nginx")?.ok()?;
+    // As its logs are turned over: nobody but its own user may write them.
+    machine.run("chown www-data:adm /var/log/nginx/error.log /var/log/nginx/access.log")?.ok()?;
+    machine.run("chmod 640 /var/log/nginx/error.log /var/log/nginx/access.log")?.ok()?;
+    machine.run("systemctl start nextdeployd")?.ok()?;
+    machine.explained(deploy(&machine))?;
+    wait_until_it_answers(&machine)?;
+    let said = answer(&machine)?;
+    assert!(said.contains("Server: nginx"), "{said}");
+
+    let own = machine.file("/etc/nginx/sites-enabled/broken");
+    std::fs::write(&own, "server { lissten 80; }\n")?;
+    let refused = machine.script("deploy", "cd web && nextdeploy deploy")?;
+    let said = format!("{}{}", refused.stdout, refused.stderr);
+    assert!(refused.ok().is_err() && said.contains("lissten") && said.contains("not ours"), "{said}");
+    assert!(answer(&machine)?.contains("200 OK"), "it serves on");
+    std::fs::remove_file(own)?;
+    machine.script("deploy", "cd web && nextdeploy deploy")?.ok()?;
+    wait_until_it_answers(&machine)
+}

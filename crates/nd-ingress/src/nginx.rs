@@ -6,6 +6,7 @@
 
 mod dump;
 mod files;
+mod outside;
 mod program;
 mod render;
 mod workers;
@@ -32,6 +33,7 @@ use crate::beside::{Beside, Server, ports, replace, table};
 
 use dump::Dump;
 use files::Files;
+use outside::Outside;
 use program::{Program, Tested};
 use render::{Listen, Secure};
 use workers::Worker;
@@ -78,11 +80,12 @@ const TICK: Duration = Duration::from_millis(10);
 /// `client_header_timeout` closes them.
 const UNUSED: Duration = Duration::from_secs(11);
 
-/// Begins to drive an nginx; what it serves of ours is kept in `folder`. It is reached for the first time when there is something
-/// to serve.
+/// Begins to drive an nginx; what it serves of ours is kept in `folder`. A process that is `sandboxed` by
+/// systemd has its program called outside. It is reached for the first time when there is something to serve.
 #[must_use]
-pub fn nginx_ingress(settings: NginxSettings, folder: PathBuf) -> Arc<dyn Ingress> {
-    let program = Program { path: settings.program.clone(), config: settings.config.clone() };
+pub fn nginx_ingress(settings: NginxSettings, folder: PathBuf, sandboxed: bool) -> Arc<dyn Ingress> {
+    let outside = sandboxed.then(|| Outside::saying_in(folder.clone()));
+    let program = Program { path: settings.program.clone(), config: settings.config.clone(), outside };
     let files = Files::in_folder(folder.join("certificates"));
     let https = tls::address(settings.https, settings.http);
     let nginx = Nginx { program, settings, https, files, leaving: Mutex::default() };
@@ -271,7 +274,13 @@ impl Nginx {
         };
         written.map_err(|error| {
             let context = format!("write {}", file.display());
-            let fix = "`file` under [nginx] in nextdeployd.toml names another one";
+            let fix = match error.kind() {
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    "`systemctl restart nextdeployd` where nginx has come after it; a `file` of another directory \
+                     needs `ReadWritePaths=` (docs/guide/ingress.md)"
+                }
+                _ => "`file` under [nginx] in nextdeployd.toml names another one",
+            };
             PortError::new(PortErrorKind::Unavailable, context).with_source(error).with_fix(fix)
         })
     }

@@ -22,7 +22,7 @@ fn settings(server: &NginxServer) -> NginxSettings {
 }
 
 fn beside(server: &NginxServer) -> Arc<dyn Ingress> {
-    nginx_ingress(settings(server), server.folder().join("kept"))
+    nginx_ingress(settings(server), server.folder().join("kept"), false)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +83,8 @@ async fn a_directory_that_nginx_does_not_read_is_named_with_what_to_write() -> R
     let server = NginxServer::start()?;
     let file = server.folder().join("nextdeploy.conf");
     let settings = NginxSettings { file: file.clone(), ..settings(&server) };
-    let refused = nginx_ingress(settings, server.folder().join("kept")).apply(state(1, &[APP], None)?).await;
+    let refused =
+        nginx_ingress(settings, server.folder().join("kept"), false).apply(state(1, &[APP], None)?).await;
     let error = refused.err().ok_or("nginx cannot have taken it")?;
     assert!(error.to_string().contains("nginx does not read"), "{error}");
     assert!(error.fix.is_some_and(|fix| fix.contains("include ")));
@@ -95,7 +96,7 @@ async fn a_directory_that_nginx_does_not_read_is_named_with_what_to_write() -> R
 async fn an_nginx_that_is_not_installed_or_does_not_run_is_said_with_what_to_do() -> Result {
     let mut server = NginxServer::start()?;
     let absent = NginxSettings { program: "no-such-nginx".into(), ..settings(&server) };
-    let refused = nginx_ingress(absent, server.folder().join("kept")).check().await;
+    let refused = nginx_ingress(absent, server.folder().join("kept"), false).check().await;
     let error = refused.err().ok_or("there is none")?;
     assert_eq!(error.kind, PortErrorKind::Unavailable);
     assert!(error.fix.is_some_and(|fix| fix.contains("apt-get install nginx")));

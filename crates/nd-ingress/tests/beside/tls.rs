@@ -143,7 +143,7 @@ fn beside_nginx(server: &NginxServer, https: SocketAddr) -> Arc<dyn Ingress> {
         pid_file: server.pid_file(),
         ..NginxSettings::default()
     };
-    nginx_ingress(settings, server.folder().join("kept"))
+    nginx_ingress(settings, server.folder().join("kept"), false)
 }
 
 fn beside_caddy(server: &CaddyServer, https: SocketAddr) -> Result<Arc<dyn Ingress>> {
