@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nd_types::{EdgeState, Gate, IngressKind};
+use tokio::time::Instant;
 
 use super::error::EngineError;
 use super::shared::Shared;
@@ -13,6 +14,10 @@ use crate::spec::AppSpec;
 
 /// How long a server may take to say whether it could take routes.
 const CHECK: Duration = Duration::from_secs(15);
+
+/// How long one may take to be started anew, and when it is looked again.
+const RESTART: Duration = Duration::from_secs(4);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// How long one may take to say what it serves.
 const SERVING: Duration = Duration::from_secs(5);
@@ -55,10 +60,19 @@ impl Shared {
         }
     }
 
-    /// Whether the ingress is there.
+    /// Whether the ingress is there. One that is being started anew is waited for: nobody need notice that.
     pub(super) async fn check_there(&self, kind: IngressKind) -> Result<(), EngineError> {
-        let check = async { self.registry.ingress(Some(kind))?.check().await };
-        within(&format!("look whether {kind} is there"), CHECK, check).await.map_err(EngineError::Ingress)
+        let what = format!("look whether {kind} is there");
+        let ingress = self.registry.ingress(Some(kind)).map_err(EngineError::Ingress)?;
+        let give_up = Instant::now() + RESTART;
+        loop {
+            match within(&what, CHECK, ingress.check()).await {
+                Err(error) if error.kind.may_pass() && Instant::now() < give_up => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                checked => return checked.map_err(EngineError::Ingress),
+            }
+        }
     }
 
     /// What all of them serve; the number is that of the usual one.

@@ -37,6 +37,22 @@ async fn an_app_that_moves_is_served_by_the_new_ingress_before_the_old_one_lets_
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_ingress_that_is_being_started_anew_is_waited_for() -> TestResult {
+    let (world, shop) = (World::new(), app("shop"));
+    let daemon = world.daemon().await?;
+    daemon.serve(&shop, web("")).await?;
+    world.caddy.faults().set(IngressCall::Check, Fault::Fail(PortErrorKind::Unavailable));
+    let restart = async {
+        pass(Duration::from_secs(2)).await;
+        world.caddy.faults().clear(IngressCall::Check);
+    };
+    let (revision, ()) = tokio::join!(daemon.engine.set_ingress(&shop, IngressKind::Caddy, "me"), restart);
+    daemon.settled(&shop, revision?).await?;
+    assert!(world.caddy.service(&shop).is_some());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_app_stays_where_it_is_while_the_new_ingress_does_not_take_it() -> TestResult {
     let (world, shop) = (World::new(), app("shop"));
     let daemon = world.daemon().await?;
