@@ -10,16 +10,28 @@ const LONGEST_V2: usize = 4096;
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Bytes of a header of version 2 before its addresses.
 const FIXED_V2: usize = 16;
+/// The extension that tells of TLS (section 2.2.6), and the bit in it that says the client has come with it.
+const TLS: u8 = 0x20;
+const CLIENT_TLS: u8 = 1;
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Introduction {
     /// Too few bytes to tell.
     Open,
-    /// A header of so many bytes, and the client it names, unless the balancer speaks for itself.
-    Of(usize, Option<IpAddr>),
+    /// A header of so many bytes, and whom it introduces.
+    Of(usize, Introduced),
     /// No header, or a broken one.
     Invalid,
+}
+
+/// Whose bytes follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Introduced {
+    /// Nobody where the balancer speaks for itself.
+    pub(crate) client: Option<IpAddr>,
+    /// It has come with TLS, which the balancer has taken off.
+    pub(crate) is_tls: bool,
 }
 
 /// Reads the header at the front of `bytes`.
@@ -48,7 +60,8 @@ fn read_v1(bytes: &[u8]) -> Introduction {
         ["PROXY", "TCP6", from, to, ports @ ..] => v1_address::<Ipv6Addr>(from, to, ports).map(Some),
         _ => None,
     };
-    client.map_or(Introduction::Invalid, |client| Introduction::Of(end + 2, client))
+    let introduced = |client| Introduction::Of(end + 2, Introduced { client, is_tls: false });
+    client.map_or(Introduction::Invalid, introduced)
 }
 
 fn v1_address<A: std::str::FromStr + Into<IpAddr>>(from: &str, to: &str, ports: &[&str]) -> Option<IpAddr> {
@@ -68,10 +81,10 @@ fn read_v2(bytes: &[u8]) -> Introduction {
     }
     let Some(addresses) = bytes.get(FIXED_V2..length) else { return Introduction::Open };
     match (kind, family) {
-        (0x20, _) => Introduction::Of(length, None), // LOCAL: the balancer's own probe
+        (0x20, _) => Introduction::Of(length, Introduced::default()), // LOCAL: the balancer's own probe
         (0x21, 0x11) => v2_address::<4, 12>(addresses, length),
         (0x21, 0x21) => v2_address::<16, 36>(addresses, length),
-        (0x21, 0x00) => Introduction::Of(length, None),
+        (0x21, 0x00) => Introduction::Of(length, Introduced::default()),
         _ => Introduction::Invalid,
     }
 }
@@ -81,10 +94,28 @@ fn v2_address<const SIZE: usize, const BLOCK: usize>(addresses: &[u8], length: u
 where
     IpAddr: From<[u8; SIZE]>,
 {
-    match addresses.first_chunk::<SIZE>() {
-        Some(client) if addresses.len() >= BLOCK => Introduction::Of(length, Some(IpAddr::from(*client))),
+    match (addresses.first_chunk::<SIZE>(), addresses.get(BLOCK..)) {
+        (Some(client), Some(extensions)) => {
+            let client = Some(IpAddr::from(*client));
+            Introduction::Of(length, Introduced { client, is_tls: tells_of_tls(extensions) })
+        }
         _ => Introduction::Invalid,
     }
+}
+
+/// Whether one of the extensions says that the client has come with TLS. What cannot be read says nothing.
+fn tells_of_tls(mut extensions: &[u8]) -> bool {
+    while let [kind, high, low, rest @ ..] = extensions {
+        let Some((value, next)) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))
+        else {
+            return false;
+        };
+        if *kind == TLS {
+            return value.first().is_some_and(|client| client & CLIENT_TLS != 0);
+        }
+        extensions = next;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -113,8 +144,27 @@ mod tests {
                 assert_eq!(read(header.get(..length).unwrap()), Introduction::Open, "{length}");
             }
             let client = client.map(|client| client.parse().unwrap());
+            let introduced = Introduced { client, is_tls: false };
             let bytes = [header.as_slice(), b"GET / HTTP/1.1"].concat();
-            assert_eq!(read(&bytes), Introduction::Of(header.len(), client));
+            assert_eq!(read(&bytes), Introduction::Of(header.len(), introduced));
+        }
+    }
+
+    #[test]
+    fn a_balancer_may_say_that_its_client_has_come_with_tls() {
+        let four = [192, 0, 2, 7, 10, 0, 0, 1, 0, 80, 0, 81];
+        for (extensions, expected) in [
+            (&[0x20, 0, 5, 1, 0, 0, 0, 0][..], true),
+            (&[4, 0, 2, 9, 9, 0x20, 0, 5, 5, 0, 0, 0, 0], true),
+            (&[0x20, 0, 5, 0, 0, 0, 0, 0], false),
+            (&[0x20, 0, 0], false),
+            (&[0x20, 0, 9, 1], false),
+            (&[4, 0xff, 0xff, 0x20, 0, 5, 1, 0, 0, 0, 0], false),
+            (&[0x20], false),
+        ] {
+            let header = v2(0x21, 0x11, &[&four, extensions].concat());
+            let Introduction::Of(_, introduced) = read(&header) else { unreachable!("{extensions:?}") };
+            assert_eq!(introduced.is_tls, expected, "{extensions:?}");
         }
     }
 

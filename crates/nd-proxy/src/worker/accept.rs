@@ -88,8 +88,8 @@ fn serve(worker: &Rc<Worker>, entry: &Rc<Entry>, stream: Accepted, peer: SocketA
         // In a box, because whoever spawns it moves it several times.
         let connection = Box::pin(async move {
             let (_open, mut wire) = (open, Wire::new(stream));
-            let Some(peer) = greeting::client_of(&worker, &mut wire, peer.ip()).await else { return };
-            let client = Client::new(&worker, &entry, peer);
+            let Some(arrival) = greeting::client_of(&worker, &mut wire, peer.ip()).await else { return };
+            let client = Client::new(&worker, &entry, arrival);
             if matches!(*entry, Entry::Secure) {
                 secure::run(client, registered, wire).await;
             } else {

@@ -1,7 +1,6 @@
 //! Who is at the other end of a client's connection, and where it came in: the same for all of its requests.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use nd_types::ServiceTls;
 
 use super::Worker;
 use super::entry::Entry;
+use super::greeting::Arrival;
 use super::plan::Origin;
 use crate::http1::forward::PeerText;
 use crate::trust::Trust;
@@ -21,6 +21,8 @@ pub(crate) struct Client {
     peer: Rc<Peer>,
     trust: Trust,
     is_http2: bool,
+    /// A balancer has said that it has taken off its TLS.
+    is_behind_tls: bool,
     /// What is known of it by its handshake.
     tls: Option<Rc<Introduced>>,
 }
@@ -42,11 +44,12 @@ struct Peer {
 }
 
 impl Client {
-    pub(crate) fn new(worker: &Rc<Worker>, entry: &Rc<Entry>, peer: IpAddr) -> Self {
+    pub(crate) fn new(worker: &Rc<Worker>, entry: &Rc<Entry>, arrival: Arrival) -> Self {
+        let Arrival { address: peer, is_tls: is_behind_tls } = arrival;
         let trust = worker.settings.trust(peer);
         let (worker, entry) = (Rc::clone(worker), Rc::clone(entry));
         let peer = Rc::new(Peer { text: PeerText::new(peer), lot: Cell::new(None) });
-        Self { worker, entry, peer, trust, is_http2: false, tls: None }
+        Self { worker, entry, peer, trust, is_http2: false, is_behind_tls, tls: None }
     }
 
     /// The same client, whose requests are streams of HTTP/2.
@@ -68,7 +71,7 @@ impl Client {
     pub(crate) fn origin(&self) -> Origin<'_> {
         let Peer { text: peer, lot } = &*self.peer;
         let (trust, is_http2, tls) = (self.trust, self.is_http2, self.tls.as_deref());
-        Origin { entry: &self.entry, peer, lot, trust, is_http2, tls }
+        Origin { entry: &self.entry, peer, lot, trust, is_http2, is_behind_tls: self.is_behind_tls, tls }
     }
 }
 

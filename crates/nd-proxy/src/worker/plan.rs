@@ -169,11 +169,18 @@ pub(crate) struct Origin<'a> {
     pub(crate) trust: Trust,
     /// It came as a stream of HTTP/2.
     pub(crate) is_http2: bool,
+    /// A balancer has said that it has taken off its TLS.
+    pub(crate) is_behind_tls: bool,
     /// What its handshake has said, if there was one.
     pub(crate) tls: Option<&'a Introduced>,
 }
 
 impl Origin<'_> {
+    /// What the connection is, as it came to us or to the balancer that has introduced it.
+    pub(crate) fn scheme(self) -> &'static str {
+        if self.tls.is_some() || self.is_behind_tls { "https" } else { "http" }
+    }
+
     /// Whether the client speaks HTTPS, as far as we or trusted peers know.
     pub(crate) fn is_https(self, head: &RequestHead<'_, '_>) -> bool {
         policy::scheme(head, self) == "https"
@@ -228,7 +235,7 @@ pub(crate) fn plan(
         trust: from.trust,
         client: named.as_deref(),
         client_field: worker.settings.client_ip_header.as_ref().map(FieldName::as_str),
-        scheme: if from.tls.is_some() { "https" } else { "http" },
+        scheme: from.scheme(),
         request_id: request.id.as_str(),
         fallback_host: app.name.as_str(),
         hides_authorization,

@@ -138,8 +138,7 @@ pub(crate) fn scheme(head: &RequestHead<'_, '_>, from: Origin<'_>) -> &'static s
             let is_tls = ["https", "wss"].iter().any(|scheme| first.eq_ignore_ascii_case(scheme));
             if is_tls { "https" } else { "http" }
         }
-        None if from.tls.is_some() => "https",
-        None => "http",
+        None => from.scheme(),
     }
 }
 

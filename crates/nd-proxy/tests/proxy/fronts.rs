@@ -2,9 +2,10 @@
 
 use std::io::{Error, Result};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nd_proxy::{Proxy, TrustedProxy};
-use nd_types::ServiceTls;
+use nd_types::{Hsts, ServiceTls};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -183,6 +184,41 @@ async fn behind_a_balancer_that_speaks_tls_nobody_is_led_in_circles() -> Result<
     ] {
         let seen = told(&proxy, peer, &format!("X-Forwarded-Proto: {proto}\r\n")).await?;
         assert_eq!(!seen.starts_with("app\n"), is_led, "{peer} {proto}: {seen}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_balancer_may_say_in_its_introduction_that_it_has_taken_off_tls() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    let proxy = introduced(&app, &[]).await?;
+    led(&proxy, &app, &Authority::new()?).await?;
+    let addresses = b"\xc0\0\x02\x07\x0a\0\0\x01\0\x50\0\x51";
+    for (has_tls, status) in [(1, 200), (0, 308)] {
+        let mut wire = Wire::connect(proxy.http_addr()).await?;
+        let extension = [0x20, 0, 5, has_tls, 0, 0, 0, 0];
+        wire.send([b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x14".as_slice(), addresses, &extension].concat()).await?;
+        let answer = wire.get("/").await?;
+        assert_eq!(answer.status(), status);
+        let is_told = answer.text().contains("X-Forwarded-Proto: https\r\n");
+        assert_eq!(is_told, has_tls == 1, "{}", answer.text());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn browsers_behind_a_balancer_that_speaks_tls_are_told_to_come_with_it_alone() -> Result<()> {
+    let app = Upstream::named("app").await?;
+    for (trusted, expected) in [(vec![parsed("127.0.0.0/8")?], Some("max-age=600")), (vec![], None)] {
+        let proxy = start(Settings { trusted_proxies: trusted, ..settings() })?;
+        let hsts = Hsts { max_age: Duration::from_secs(600), include_subdomains: false, preload: false };
+        let wants = ServiceTls { hsts: Some(hsts), ..ServiceTls::default() };
+        let state = State::new(1).app("app", "aaaaaa", &[app.address]);
+        apply(&proxy, state.with(|service| service.tls = Arc::new(wants))).await?;
+        let mut wire = Wire::connect(proxy.http_addr()).await?;
+        wire.send("GET / HTTP/1.1\r\nHost: app.test\r\nX-Forwarded-Proto: https\r\n\r\n").await?;
+        assert_eq!(wire.response().await?.field("strict-transport-security").as_deref(), expected);
+        assert_eq!(wire.get("/").await?.field("strict-transport-security"), None, "over plain HTTP");
     }
     Ok(())
 }
