@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nd_certs::{
-    Acme, AcmeSettings, CertsOnDisk, Dns, DnsSettings, ExecDns, ExecSettings, InternalCa, OwnFiles,
-    self_signed,
+    Acme, AcmeSettings, CertsOnDisk, Dns, DnsProvider, DnsProviderSettings, DnsSettings, ExecDns,
+    ExecSettings, InternalCa, OwnFiles, self_signed,
 };
 use nd_core::certs::CertSettings;
-use nd_core::ports::IssuerName;
+use nd_core::ports::{IssuerName, SolverName};
 use nd_core::registry::RegistryBuilder;
 use nd_supervise::{Clock, SystemClock};
 use nd_types::HostPattern;
@@ -25,11 +25,13 @@ use crate::run::RunError;
 const DEFAULT: &str = "letsencrypt";
 /// What nobody is called.
 const NOBODY: &str = "none";
+/// What the program of the user's is called among those who write into the DNS.
+const EXEC: &str = "exec";
 /// What the certificate for names that have none is for.
 const FALLBACK: &str = "nextdeploy.invalid";
 
-/// The table `[certs]` of `nextdeployd.toml`.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The table `[certs]` of `nextdeployd.toml`, secrets included.
+#[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Written {
     /// Where they are kept.
@@ -44,6 +46,10 @@ pub(crate) struct Written {
     dns: DnsSettings,
     /// A program that writes into the DNS.
     exec: Option<ExecSettings>,
+    /// Providers that take records, by name.
+    dns_provider: BTreeMap<String, BTreeMap<String, String>>,
+    /// Which of all these writes for apps that name none.
+    default_dns_provider: Option<String>,
 }
 
 /// Adds issuers, solvers and the store of certificates to the adapters.
@@ -63,7 +69,15 @@ pub(crate) fn register(
                 builder = builder.issuer(Arc::new(acme));
             }
             if let Some(exec) = &written.exec {
-                builder = builder.solver(Arc::new(ExecDns::new(exec.clone(), dns).map_err(failed)?));
+                let exec = ExecDns::new(exec.clone(), dns.clone()).map_err(failed)?;
+                builder = builder.solver(solver(EXEC)?, Arc::new(exec));
+            }
+            for (name, settings) in providers(written)? {
+                let provider = DnsProvider::new(name.clone(), settings, dns.clone());
+                builder = builder.solver(name, Arc::new(provider));
+            }
+            if let Some(name) = &written.default_dns_provider {
+                builder = builder.default_solver(solver(name)?);
             }
         }
         // Apps run without certificates as well.
@@ -128,6 +142,35 @@ fn authorities(written: &Written) -> Result<BTreeMap<IssuerName, AcmeSettings>, 
     Ok(all)
 }
 
+/// Everybody who takes records into the DNS; what is written about one is wrong before anybody needs it.
+fn providers(written: &Written) -> Result<BTreeMap<SolverName, DnsProviderSettings>, RunError> {
+    let mut all = BTreeMap::new();
+    for (name, table) in &written.dns_provider {
+        let wrong =
+            |what: &dyn std::fmt::Display| RunError::Config(format!("[certs.dns_provider.{name}] {what}"));
+        if name == EXEC {
+            return Err(wrong(&"`exec` is the program of `[certs.exec]`: choose another name"));
+        }
+        let settings = DnsProviderSettings::read(name, table).map_err(|error| wrong(&error))?;
+        all.insert(solver(name)?, settings);
+    }
+    let usual = written.default_dns_provider.as_ref();
+    let is_known = |name: &&String| {
+        written.dns_provider.contains_key(*name) || (*name == EXEC && written.exec.is_some())
+    };
+    match usual.filter(|name| !is_known(name)) {
+        None => Ok(all),
+        Some(name) => {
+            let what = format!("[certs] default_dns_provider: there is no `[certs.dns_provider.{name}]`");
+            Err(RunError::Config(what))
+        }
+    }
+}
+
+fn solver(name: &str) -> Result<SolverName, RunError> {
+    name.parse().map_err(|error: nd_core::ports::InvalidSolver| RunError::Config(format!("[certs] {error}")))
+}
+
 fn issuer(name: &str) -> Result<IssuerName, RunError> {
     name.parse().map_err(|error: nd_core::ports::InvalidIssuer| RunError::Config(format!("[certs] {error}")))
 }
@@ -157,5 +200,21 @@ mod tests {
         let pebble = read("[acme.pebble]\ndirectory = \"https://127.0.0.1:14000/dir\"\n");
         assert_eq!(authorities(&pebble).unwrap().len(), 4);
         assert!(toml::from_str::<Written>("providr = \"x\"").is_err());
+    }
+
+    #[test]
+    fn a_provider_of_dns_that_cannot_be_meant_is_named_with_its_table() {
+        let told = |text: &str| providers(&read(text)).unwrap_err().to_string();
+        let missing = told("[dns_provider.cloudflare]\nzone = \"example.com\"\n");
+        assert!(
+            missing.contains("[certs.dns_provider.cloudflare] `token` or `token_file` is missing"),
+            "{missing}"
+        );
+        let taken = told("[dns_provider.exec]\ntype = \"hetzner\"\n");
+        assert!(taken.contains("choose another name"), "{taken}");
+        let unknown = told("default_dns_provider = \"lab\"\n");
+        assert!(unknown.contains("there is no `[certs.dns_provider.lab]`"), "{unknown}");
+        let two = "default_dns_provider = \"exec\"\n[exec]\ncommand = [\"hook\"]\n[dns_provider.gandi]\ntoken = \"t\"\n";
+        assert_eq!(providers(&read(two)).unwrap().len(), 1);
     }
 }

@@ -20,6 +20,7 @@ use nd_core::ports::{
 use nd_supervise::Clock;
 use nd_types::KeyPem;
 
+use self::account::Holder;
 use crate::{AcmeSettings, Dns, x509};
 
 /// How often something is tried again that failed for a reason which says nothing about it.
@@ -30,8 +31,8 @@ const MORE_TRIES: u32 = 4;
 pub struct Acme {
     name: IssuerName,
     settings: AcmeSettings,
-    /// Where its account is kept.
-    account_file: PathBuf,
+    /// Where its accounts are kept.
+    accounts: PathBuf,
     /// Two orders at once open one account.
     opening: tokio::sync::Mutex<()>,
     connector: http::Connector,
@@ -55,26 +56,29 @@ impl Acme {
         if let Some(eab) = &settings.eab {
             account::external(eab)?;
         }
-        let account_file = account::place(certs_dir, &settings);
-        Ok(Self { name, settings, account_file, opening: Default::default(), connector, dns, clock })
+        let accounts = account::place(certs_dir, &settings);
+        Ok(Self { name, settings, accounts, opening: Default::default(), connector, dns, clock })
     }
 
-    /// Gives the account another key (RFC 8555, section 7.3.5). One that is lost between the answer of the authority and
+    /// Gives each account another key (RFC 8555, section 7.3.5). One that is lost between the answer of the authority and
     /// the disk is replaced by a new account at the next order.
     ///
     /// # Errors
     /// As the orders.
     pub async fn roll_over(&self) -> PortResult<()> {
-        let mut session = self.session().await?;
-        let _one_at_a_time = self.opening.lock().await;
-        account::roll_over(self, &mut session).await
+        for holder in account::kept(self).await? {
+            let mut session = self.session(&holder).await?;
+            let _one_at_a_time = self.opening.lock().await;
+            account::roll_over(&holder, &mut session).await?;
+        }
+        Ok(())
     }
 
-    /// A talk with the authority.
-    async fn session(&self) -> PortResult<Session> {
+    /// A talk with the authority, as the holder of an account.
+    async fn session(&self, holder: &Holder) -> PortResult<Session> {
         let http = self.connector.session();
         let directory = directory::fetch(&http, &self.settings.directory).await?;
-        let account = account::open(self, &http, &directory).await?;
+        let account = account::open(self, holder, &http, &directory).await?;
         Ok(Session { http, directory, account })
     }
 }
@@ -106,25 +110,32 @@ impl CertIssuer for Acme {
 
     async fn issue(&self, order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> PortResult<IssuedCert> {
         order::check(order, solvers, &self.settings.challenges)?;
+        let holder = Holder::of(self, order);
         for _ in 0..MORE_TRIES {
-            match self.order(order, solvers).await {
+            match self.order(&holder, order, solvers).await {
                 // The authority has forgotten it, or its key: another one is as good.
-                Err(error) if problem::says_account_is_gone(&error) => account::set_aside(self).await?,
+                Err(error) if problem::says_account_is_gone(&error) => {
+                    account::set_aside(self, &holder).await?;
+                }
                 Err(error) if problem::says_bad_nonce(&error) => {}
                 issued => return issued,
             }
         }
-        self.order(order, solvers).await
+        self.order(&holder, order, solvers).await
     }
 
     async fn revoke(&self, cert: &IssuedCert, reason: RevocationReason) -> PortResult<()> {
-        for _ in 0..MORE_TRIES {
-            match self.withdraw(cert, reason).await {
-                Err(error) if problem::says_bad_nonce(&error) => {}
+        let mut holders = account::kept(self).await?.into_iter().peekable();
+        let mut tries = 0;
+        while let Some(holder) = holders.peek() {
+            match self.withdraw(holder, cert, reason).await {
+                Err(error) if problem::says_bad_nonce(&error) && tries < MORE_TRIES => tries += 1,
+                // Which one ordered it is not kept.
+                Err(error) if problem::says_unauthorized(&error) && holders.len() > 1 => drop(holders.next()),
                 revoked => return revoked,
             }
         }
-        self.withdraw(cert, reason).await
+        Ok(())
     }
 
     async fn renewal(&self, cert: &IssuedCert, _: &CertOrder) -> PortResult<Renewal> {
@@ -141,8 +152,13 @@ impl CertIssuer for Acme {
 }
 
 impl Acme {
-    async fn order(&self, order: &CertOrder, solvers: &[Arc<dyn ChallengeSolver>]) -> PortResult<IssuedCert> {
-        let session = self.session().await?;
+    async fn order(
+        &self,
+        holder: &Holder,
+        order: &CertOrder,
+        solvers: &[Arc<dyn ChallengeSolver>],
+    ) -> PortResult<IssuedCert> {
+        let session = self.session(holder).await?;
         order::look_first(self, &session, order, solvers).await?;
         let made = order::place(self, &session, order, solvers).await?;
         let context = format!("read the certificate of {}", self.settings.directory);
@@ -155,11 +171,11 @@ impl Acme {
         }
     }
 
-    async fn withdraw(&self, cert: &IssuedCert, reason: RevocationReason) -> PortResult<()> {
+    async fn withdraw(&self, holder: &Holder, cert: &IssuedCert, reason: RevocationReason) -> PortResult<()> {
         let tried = format!("revoke certificate {}", cert.serial);
         let ders = x509::certificates(&cert.certificate.chain).map_err(|error| error.at_port(&tried))?;
         let first = ders.first().ok_or_else(|| PortError::new(PortErrorKind::Invalid, &*tried))?;
-        let session = self.session().await?;
+        let session = self.session(holder).await?;
         let reason = match reason {
             RevocationReason::Unspecified => AcmeReason::Unspecified,
             RevocationReason::KeyCompromise => AcmeReason::KeyCompromise,

@@ -204,19 +204,26 @@ mod tests {
         fs::write(&broken, "").unwrap();
         let error = store(&broken).save(&kept(&["a.test"])).await.unwrap_err();
         assert_eq!(error.kind, PortErrorKind::Denied);
-        assert!(error.fix.is_some());
+        assert!(error.to_string().contains(&broken.display().to_string()), "{error}");
+        let fix = error.fix.unwrap_or_default();
+        assert!(fix.contains("move the file away that stands where a directory belongs"), "{fix}");
         assert_eq!(store(place.path()).load().await.unwrap().certs, vec![old]);
     }
 
     #[test]
-    fn an_expired_certificate_is_not_taken_in() {
+    fn an_expired_certificate_is_not_taken_in_nor_one_from_the_future() {
         let place = tempfile::tempdir().unwrap();
-        let long_ago = Arc::new(At("1970-01-02T00:00:00Z".parse().unwrap()));
         let Made { chain, key } = Maker::default().make();
-        let read = CertsOnDisk::new(place.path(), long_ago).read(&chain, &KeyPem::new(key));
-        let error = read.unwrap_err();
-        assert_eq!(error.kind, PortErrorKind::Invalid);
-        assert!(error.to_string().contains("this machine's clock shows 1970-01-02"), "{error}");
+        for (clock, says) in [
+            ("4190-01-02T00:00:00Z", "the certificate expired at "),
+            ("1970-01-02T00:00:00Z", "the certificate is valid from "),
+        ] {
+            let store = CertsOnDisk::new(place.path(), Arc::new(At(clock.parse().unwrap())));
+            let error = store.read(&chain, &KeyPem::new(key.clone())).unwrap_err();
+            assert_eq!(error.kind, PortErrorKind::Invalid);
+            let shows = format!("this machine's clock shows {clock}");
+            assert!(error.to_string().contains(says) && error.to_string().contains(&shows), "{error}");
+        }
     }
 
     struct At(nd_types::Timestamp);

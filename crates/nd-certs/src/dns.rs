@@ -8,13 +8,17 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts,
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
-use nd_core::ports::{PortError, PortErrorKind, PortResult};
+use nd_core::ports::{PortError, PortErrorKind, PortResult, Proof};
 use nd_types::HostPattern;
+use tokio::time::{Instant, sleep};
 
 use crate::DnsSettings;
 
 /// How long one answer may take.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often the DNS is asked whether a record is there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Asks name servers.
 #[derive(Clone)]
@@ -53,7 +57,7 @@ impl Dns {
         Self::asking(&settings.servers, true)
     }
 
-    fn asking(servers: &[SocketAddr], recursion: bool) -> PortResult<Self> {
+    pub(crate) fn asking(servers: &[SocketAddr], recursion: bool) -> PortResult<Self> {
         let servers = servers.iter().map(|server| {
             let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
                 connection.port = server.port();
@@ -120,6 +124,55 @@ impl Dns {
         asked || self.texts(record).await.is_ok_and(|texts| texts.iter().any(|text| text == value))
     }
 
+    /// Waits until [`shows`](Self::shows) says so, for `patience` at most and not at all with none. `table` is where the
+    /// operator may set how long.
+    pub(crate) async fn wait_for(
+        &self,
+        record: &str,
+        value: &str,
+        patience: Duration,
+        table: &str,
+    ) -> PortResult<()> {
+        let until = Instant::now() + patience;
+        while !patience.is_zero() && !self.shows(record, value).await {
+            if Instant::now() + LOOK_EVERY > until {
+                let context =
+                    format!("the TXT record {record} cannot be seen {patience:?} after it was written");
+                return Err(PortError::new(PortErrorKind::Timeout, context).with_fix(format!(
+                    "look at `dig TXT {record}`; give it more time with `{table} propagation_timeout`, \
+                     or do without the look: `propagation_timeout = \"0s\"`"
+                )));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// The zone that holds a name: the nearest one at or above it that begins somewhere (RFC 1034, section 4.2).
+    pub(crate) async fn zone(&self, name: &str) -> Result<Option<String>, String> {
+        let mut at = Some(name);
+        while let Some(name) = at {
+            if self.begins_zone(name).await? {
+                return Ok(Some(name.to_owned()));
+            }
+            at = name.split_once('.').map(|(_, above)| above);
+        }
+        Ok(None)
+    }
+
+    async fn begins_zone(&self, name: &str) -> Result<bool, String> {
+        let lookup = self.resolver.lookup(format!("{name}."), RecordType::SOA);
+        match tokio::time::timeout(DEADLINE, lookup).await {
+            // What an alias leads to begins elsewhere.
+            Ok(Ok(found)) => Ok(found.answers().iter().any(|record| {
+                matches!(record.data, RData::SOA(_)) && record.name.to_ascii().trim_end_matches('.') == name
+            })),
+            Ok(Err(NetError::Dns(_))) => Ok(false),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {DEADLINE:?}")),
+        }
+    }
+
     async fn texts(&self, record: &str) -> Result<Vec<String>, String> {
         let texts = self.ask(record, RecordType::TXT).await?.into_iter().filter_map(|data| match data {
             RData::TXT(text) => {
@@ -175,4 +228,12 @@ fn tune(options: &mut hickory_resolver::config::ResolverOpts) {
 /// The name of the TXT record that proves a name (RFC 8555, section 8.4).
 pub(crate) fn record_of(name: &HostPattern) -> String {
     format!("_acme-challenge.{name}")
+}
+
+/// A proof that is none of the DNS was given to somebody who writes there.
+pub(crate) fn wrong_kind(proof: &Proof) -> PortError {
+    PortError::new(
+        PortErrorKind::Internal,
+        format!("prove {} by {} in the DNS", proof.name(), proof.kind().as_str()),
+    )
 }

@@ -1,17 +1,13 @@
 //! DNS-01 by a program of the user's.
 
 use std::process::{Output, Stdio};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use nd_core::ports::{ChallengeKind, ChallengeSolver, PortError, PortErrorKind, PortResult, Proof};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
-use crate::{Dns, ExecSettings};
-
-/// How often the DNS is asked whether the record is there.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+use crate::{Dns, ExecSettings, dns};
 
 /// What it says is quoted up to here, from its end.
 const QUOTED: usize = 2000;
@@ -83,23 +79,6 @@ impl ExecDns {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true).spawn()
     }
-
-    async fn seen(&self, record: &str, value: &str) -> PortResult<()> {
-        let patience = self.settings.propagation_timeout;
-        let until = Instant::now() + patience;
-        while !patience.is_zero() && !self.dns.shows(record, value).await {
-            if Instant::now() + LOOK_EVERY > until {
-                let context =
-                    format!("the TXT record {record} cannot be seen {patience:?} after it was written");
-                return Err(PortError::new(PortErrorKind::Timeout, context).with_fix(format!(
-                    "look at `dig TXT {record}`; give it more time with `[certs.exec] propagation_timeout`, \
-                     or do without the look: `propagation_timeout = \"0s\"`"
-                )));
-            }
-            sleep(LOOK_EVERY).await;
-        }
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -109,13 +88,13 @@ impl ChallengeSolver for ExecDns {
     }
 
     async fn present(&self, proof: &Proof) -> PortResult<()> {
-        let Proof::Dns01 { name, record, value } = proof else { return Err(wrong_kind(proof)) };
+        let Proof::Dns01 { name, record, value } = proof else { return Err(dns::wrong_kind(proof)) };
         self.run("present", name.as_str(), record, value).await?;
-        self.seen(record, value).await
+        self.dns.wait_for(record, value, self.settings.propagation_timeout, "[certs.exec]").await
     }
 
     async fn cleanup(&self, proof: &Proof) -> PortResult<()> {
-        let Proof::Dns01 { name, record, value } = proof else { return Err(wrong_kind(proof)) };
+        let Proof::Dns01 { name, record, value } = proof else { return Err(dns::wrong_kind(proof)) };
         self.run("cleanup", name.as_str(), record, value).await
     }
 }
@@ -159,15 +138,10 @@ fn unstartable(tried: &str, error: std::io::Error) -> PortError {
         .with_source(error)
 }
 
-fn wrong_kind(proof: &Proof) -> PortError {
-    PortError::new(
-        PortErrorKind::Internal,
-        format!("prove {} by {} in the DNS", proof.name(), proof.kind().as_str()),
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::DnsSettings;
     use nd_types::HostPattern;

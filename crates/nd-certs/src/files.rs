@@ -123,6 +123,15 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_the_daemon_may_not_write_into_is_named_with_the_command_that_lets_it() {
+        let error = at_port("keep", Path::new("/etc/certs"), io::ErrorKind::PermissionDenied.into());
+        assert_eq!(error.kind, PortErrorKind::Denied);
+        assert_eq!(error.to_string(), "keep /etc/certs: permission denied");
+        let fix = error.fix.unwrap_or_default();
+        assert_eq!(fix, "let the daemon's user into it: `chown -R $USER /etc/certs`");
+    }
+
+    #[test]
     fn a_file_in_the_way_of_a_directory_is_named() {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("certs");

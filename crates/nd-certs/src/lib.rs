@@ -5,6 +5,7 @@
 //! - [`OwnFiles`]: files that somebody else keeps up to date.
 //! - [`self_signed()`]: what is served for names without a certificate.
 //! - [`CertsOnDisk`]: certificates and keys in a private directory.
+//! - [`DnsProvider`]: somebody who serves zones and takes proofs into them.
 //! - [`ExecDns`]: a program of the user's that writes proofs into the DNS.
 //!
 //! Must never know: who terminates TLS, which app a name belongs to, or when something is asked of it.
@@ -13,6 +14,7 @@ mod acme;
 mod addresses;
 mod disk;
 mod dns;
+mod dns_provider;
 mod error;
 mod exec_dns;
 mod files;
@@ -30,6 +32,7 @@ mod x509;
 pub use acme::Acme;
 pub use disk::CertsOnDisk;
 pub use dns::Dns;
+pub use dns_provider::{DnsProvider, DnsProviderError, DnsProviderSettings};
 pub use error::CertError;
 pub use exec_dns::ExecDns;
 pub use internal::InternalCa;

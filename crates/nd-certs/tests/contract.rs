@@ -8,7 +8,7 @@ use nd_core::ports::{CertFiles, CertIssuer, CertOrder, CertStore, ChallengeKind,
 use nd_supervise::{Clock, SystemClock};
 use nd_testkit::contract::{ContractResult, cert_issuer, cert_store};
 use nd_testkit::fake::FakeSolver;
-use nd_types::HostPattern;
+use nd_types::{HostPattern, Timestamp};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -80,7 +80,12 @@ impl Own {
 
     /// Puts a new certificate there.
     fn put(&self, list: &[&str]) -> Result<()> {
-        let cert = self_signed(&names(list)?, SystemClock.wall())?;
+        self.put_of(list, SystemClock.wall())
+    }
+
+    /// Puts one there that was made then.
+    fn put_of(&self, list: &[&str], made: Timestamp) -> Result<()> {
+        let cert = self_signed(&names(list)?, made)?;
         std::fs::write(&self.files.chain, &cert.certificate.chain)?;
         Ok(std::fs::write(&self.files.key, cert.certificate.key.expose())?)
     }
@@ -110,6 +115,19 @@ async fn other_files_of_a_later_order_are_read_at_once() -> ContractResult {
     let cert = before.issuer.issue(&before.order, &[]).await?;
     let renewal = before.issuer.renewal(&cert, &after.order).await?;
     assert!(renewal.due <= SystemClock.wall(), "{renewal:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_certificate_in_files_that_has_expired_is_refused_with_its_end_and_what_the_clock_shows()
+-> ContractResult {
+    let own = Own::new()?;
+    own.put_of(&["a.test"], Timestamp::from_second(1_000_000_000)?)?;
+    let error = own.issuer.issue(&own.order, &[]).await.err().ok_or("it was taken")?;
+    assert_eq!(error.kind, PortErrorKind::Invalid);
+    let told = format!("{error}; {}", error.fix.as_deref().unwrap_or("no fix"));
+    assert!(told.contains("the certificate expired at 20") && told.contains("clock shows"), "{told}");
+    assert!(told.contains("renew it, or set the clock if that is wrong"), "{told}");
     Ok(())
 }
 

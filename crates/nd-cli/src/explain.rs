@@ -165,7 +165,7 @@ const DAEMON: &[Row] = &[
     (
         "ND1123",
         "Nobody could get a certificate for the wildcard.",
-        "Authorities give one only to who writes a record into the DNS (dns-01). Name the program that does in [certs.exec] of nextdeployd.toml (docs/guide/certificates.md), or bring a certificate: `nextdeploy certs import CHAIN KEY`.",
+        "Authorities give one only to who writes a record into the DNS (dns-01). Name who does in [certs.dns_provider] or [certs.exec] of nextdeployd.toml (docs/guide/certificates.md), or bring a certificate: `nextdeploy certs import CHAIN KEY`.",
     ),
     (
         "ND1124",

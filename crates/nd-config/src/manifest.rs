@@ -10,6 +10,7 @@ mod proxy;
 mod rollout;
 mod sections;
 mod ssl;
+mod ssl_config;
 mod whole;
 
 use std::fmt;

@@ -37,8 +37,8 @@ impl Schema {
 
     /// Where else a key of this name stands; nothing where it stands in several places.
     pub(crate) fn elsewhere(self, key: &str) -> Option<&'static str> {
-        let mut places =
-            self.0.iter().map(|(path, _)| *path).filter(|path| path.rsplit('.').next() == Some(key));
+        let known = self.0.iter().map(|(path, _)| *path).filter(|path| !path.starts_with("ssl_config."));
+        let mut places = known.filter(|path| path.rsplit('.').next() == Some(key));
         places.next().filter(|_| places.next().is_none())
     }
 }
@@ -223,9 +223,20 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("ssl.hsts.include_subdomains", Now),
     ("ssl.hsts.preload", Now),
     ("ssl.client_ca", Now),
-    ("ssl.email", NoEffectYet),
-    ("ssl.dns_provider", NoEffectYet),
-    ("ssl_config", NoEffectYet),
+    ("ssl.email", Now),
+    ("ssl.dns_provider", Now),
+    ("ssl_config", Now),
+    ("ssl_config.domain", Now),
+    ("ssl_config.email", Now),
+    ("ssl_config.staging", Now),
+    ("ssl_config.wildcard", Now),
+    ("ssl_config.dns_provider", Now),
+    ("ssl_config.force", Never),
+    ("ssl_config.ssl", Now),
+    ("ssl_config.ssl.enabled", Now),
+    ("ssl_config.ssl.provider", Now),
+    ("ssl_config.ssl.email", Now),
+    ("ssl_config.ssl.auto_renew", Now),
     ("webhook", NoEffectYet),
     ("serverless", Never),
     ("CloudProvider", Never),

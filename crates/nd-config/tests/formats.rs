@@ -247,3 +247,16 @@ fn every_mistake_in_the_daemons_file_has_its_place() {
     let broken = read_settings("nextdeployd.toml", "a = \nlisten = \"x\n").unwrap_err();
     assert!(broken.mistakes().iter().any(|mistake| mistake.code == Code::Syntax), "{broken}");
 }
+
+#[test]
+fn what_the_original_tool_says_in_two_places_is_one() -> Result<(), Box<dyn std::error::Error>> {
+    let text = "app: {name: shop}\nimage: node:22\nssl: {enabled: true, provider: letsencrypt, email: a@example.com, dns_provider: \"\", domains: []}\n\
+                ssl_config:\n  domain: extra.example.com\n  email: a@example.com\n  staging: true\n  wildcard: true\n  dns_provider: lab\n  \
+                ssl: {enabled: true, provider: letsencrypt, email: \"\", auto_renew: false}\n";
+    let checked = read_manifest("nextdeploy.yml", text, &OPTIONS)?;
+    assert!(checked.notes.is_empty(), "{}", checked.notes);
+    let merged = "app: {name: shop}\nimage: node:22\nssl: {enabled: true, provider: letsencrypt, email: a@example.com, dns_provider: lab, \
+                  domains: [extra.example.com], staging: true, wildcard: true, auto_renew: false}\n";
+    assert_eq!(checked.manifest, read_manifest("nextdeploy.yml", merged, &OPTIONS)?.manifest);
+    Ok(())
+}

@@ -57,6 +57,23 @@ mistakes! {
     a_duration_needs_a_unit:
         with("deployment: {container: {healthcheck: {path: /, interval: 30}}}\n") =>
         "error[ND0121] nextdeploy.yml:4:59: duration needs a unit (other tools read 30 as seconds or as milliseconds); help: write `30s`";
+    an_address_to_write_to_has_a_host:
+        with("ssl: {email: ops}\n") =>
+        "error[ND0121] nextdeploy.yml:4:14: email must be an e-mail address, found ops; help: write it as `ops@example.com`";
+    a_dns_provider_is_a_name_of_the_daemons_settings:
+        with("ssl: {dns_provider: Cloud Flare}\n") =>
+        "error[ND0121] nextdeploy.yml:4:21: `Cloud Flare` is not the name of a DNS provider; help: write one of the daemon's settings: `[certs.dns_provider.NAME]`";
+    a_domain_is_one:
+        with("ssl: {domains: [\"not a domain\"]}\n") =>
+        "error[ND0121] nextdeploy.yml:4:17: `not a domain` is not a host name; write it as `app.example.com`, without scheme, port or path";
+    where_nobody_is_asked_nobody_writes_back:
+        with("ssl: {provider: internal, email: ops@example.com, dns_provider: lab}\n") =>
+        "warning[ND0232] nextdeploy.yml:4:34: `ssl.email` has no effect: for `internal` nobody on the net is asked"
+        "warning[ND0232] nextdeploy.yml:4:65: `ssl.dns_provider` has no effect: for `internal` nobody on the net is asked";
+    two_places_for_certificates_may_not_contradict_each_other:
+        with("ssl: {email: ops@example.com}\nssl_config: {email: me@example.com, force: true, ssl: {email: ops@example.com}}\n") =>
+        "error[ND0123] nextdeploy.yml:5:21: `ssl_config.email` contradicts what is said before; help: keep one of them: `ssl.email`"
+        "note[ND0232] nextdeploy.yml:5:37: `ssl_config.force` has no effect here";
     a_lone_port_publishes_nothing:
         with("deployment: {container: {ports: [3000]}}\n") =>
         "error[ND0121] nextdeploy.yml:4:34: ports[0] must be \"HOST:CONTAINER\", found 3000; help: drop it, the proxy reaches `app.port` without a published port";

@@ -196,7 +196,7 @@ pub enum Event {
         /// When it is tried again.
         retry_at: Timestamp,
     },
-    /// A certificate is about to expire and was not renewed.
+    /// A certificate is about to expire and was not renewed, or nobody is to renew it.
     CertExpiring {
         /// Its first name.
         name: HostPattern,

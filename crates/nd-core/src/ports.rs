@@ -23,7 +23,7 @@ pub use cert_issuer::{
     RootCert,
 };
 pub use cert_store::{CertFault, CertStore, KeptCert, KeptCerts};
-pub use challenge_solver::{ChallengeKind, ChallengeSolver, Proof};
+pub use challenge_solver::{ChallengeKind, ChallengeSolver, InvalidSolver, Proof, SolverName};
 pub use deadline::within;
 pub use error::{PortError, PortErrorKind, PortResult};
 pub use ingress::{Applied, BindFault, DrainReport, EdgeFeature, EdgeTls, Ingress, IngressCaps};

@@ -8,7 +8,7 @@ use nd_types::{IngressKind, RuntimeKind, StrategyName};
 use crate::model::Strategies;
 use crate::ports::{
     CertIssuer, CertStore, ChallengeSolver, DeployStrategy, HealthProbe, Ingress, IssuerName, PortError,
-    PortErrorKind, PortResult, Runtime,
+    PortErrorKind, PortResult, Runtime, SolverName,
 };
 
 /// Every adapter of an engine. Immutable once built.
@@ -21,7 +21,8 @@ pub struct Registry {
     strategies: Strategies,
     issuers: BTreeMap<IssuerName, Arc<dyn CertIssuer>>,
     certs: Option<Arc<dyn CertStore>>,
-    solvers: Vec<Arc<dyn ChallengeSolver>>,
+    solvers: BTreeMap<SolverName, Arc<dyn ChallengeSolver>>,
+    default_solver: Option<SolverName>,
 }
 
 /// Collects adapters; [`build`](RegistryBuilder::build) checks them.
@@ -34,7 +35,8 @@ pub struct RegistryBuilder {
     strategies: Vec<Arc<dyn DeployStrategy>>,
     issuers: Vec<Arc<dyn CertIssuer>>,
     certs: Vec<Arc<dyn CertStore>>,
-    solvers: Vec<Arc<dyn ChallengeSolver>>,
+    solvers: Vec<(SolverName, Arc<dyn ChallengeSolver>)>,
+    default_solver: Option<SolverName>,
 }
 
 /// Why a set of adapters is no registry.
@@ -102,21 +104,33 @@ impl Registry {
         &self.strategies
     }
 
-    /// Who issues certificates under that name, if somebody does.
-    #[must_use]
-    pub fn issuer(&self, name: &IssuerName) -> Option<&Arc<dyn CertIssuer>> {
-        self.issuers.get(name)
+    /// Who issues certificates under that name.
+    ///
+    /// # Errors
+    /// `Invalid` when nobody does.
+    pub fn issuer(&self, name: &IssuerName) -> PortResult<&Arc<dyn CertIssuer>> {
+        self.issuers.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.issuers.keys().map(IssuerName::as_str).collect();
+            PortError::new(PortErrorKind::Invalid, format!("no issuer is called {name}"))
+                .with_fix(format!("write one of {} into `ssl.provider`", known.join(", ")))
+        })
     }
 
-    /// Everybody who issues certificates.
-    pub fn issuers(&self) -> impl Iterator<Item = &Arc<dyn CertIssuer>> {
-        self.issuers.values()
-    }
-
-    /// Who shows names to authorities beside the data plane, in the order they are asked.
-    #[must_use]
-    pub fn solvers(&self) -> &[Arc<dyn ChallengeSolver>] {
-        &self.solvers
+    /// Who writes proofs into the DNS under that name; where none is named the usual one, if there is one.
+    ///
+    /// # Errors
+    /// `Invalid` when nobody has that name.
+    pub fn solver(&self, name: Option<&SolverName>) -> PortResult<Option<&Arc<dyn ChallengeSolver>>> {
+        let Some(name) = name.or(self.default_solver.as_ref()) else { return Ok(None) };
+        self.solvers.get(name).map(Some).ok_or_else(|| {
+            let known: Vec<&str> = self.solvers.keys().map(SolverName::as_str).collect();
+            let fix = if known.is_empty() {
+                format!("set it up: `[certs.dns_provider.{name}]` (docs/guide/certificates.md)")
+            } else {
+                format!("write one of {} into `ssl.dns_provider`", known.join(", "))
+            };
+            PortError::new(PortErrorKind::Invalid, format!("no DNS provider is called {name}")).with_fix(fix)
+        })
     }
 
     /// Where certificates are kept; without one none are ordered.
@@ -169,10 +183,17 @@ impl RegistryBuilder {
         self
     }
 
-    /// Adds somebody who shows names to authorities, as whoever can write into the DNS does.
+    /// Adds somebody who shows names to authorities by writing into the DNS.
     #[must_use]
-    pub fn solver(mut self, solver: Arc<dyn ChallengeSolver>) -> Self {
-        self.solvers.push(solver);
+    pub fn solver(mut self, name: SolverName, solver: Arc<dyn ChallengeSolver>) -> Self {
+        self.solvers.push((name, solver));
+        self
+    }
+
+    /// Says which of them counts for apps that name none; the only one where there is only one.
+    #[must_use]
+    pub fn default_solver(mut self, name: SolverName) -> Self {
+        self.default_solver = Some(name);
         self
     }
 
@@ -202,12 +223,13 @@ impl RegistryBuilder {
                 return Err(RegistryError::Duplicate(format!("strategy {name}")));
             }
         }
-        let mut issuers = BTreeMap::new();
-        for issuer in self.issuers {
-            let name = issuer.name().clone();
-            if issuers.insert(name.clone(), issuer).is_some() {
-                return Err(RegistryError::Duplicate(format!("certificate issuer {name}")));
-            }
+        let named = self.issuers.into_iter().map(|issuer| (issuer.name().clone(), issuer));
+        let issuers = unique(named, "certificate issuer")?;
+        let solvers = unique(self.solvers, "DNS provider")?;
+        let only_solver = solvers.keys().next().cloned().filter(|_| solvers.len() == 1);
+        let default_solver = self.default_solver.or(only_solver);
+        if default_solver.as_ref().is_some_and(|name| !solvers.contains_key(name)) {
+            return Err(RegistryError::Missing("DNS provider of the name that is the usual one"));
         }
         if runtimes.is_empty() {
             return Err(RegistryError::Missing("runtime"));
@@ -241,9 +263,24 @@ impl RegistryBuilder {
             strategies,
             issuers,
             certs,
-            solvers: self.solvers,
+            solvers,
+            default_solver,
         })
     }
+}
+
+/// Adapters by their names, each of which stands once.
+fn unique<N: Ord + Clone + std::fmt::Display, A>(
+    adapters: impl IntoIterator<Item = (N, A)>,
+    port: &str,
+) -> Result<BTreeMap<N, A>, RegistryError> {
+    let mut unique = BTreeMap::new();
+    for (name, adapter) in adapters {
+        if unique.insert(name.clone(), adapter).is_some() {
+            return Err(RegistryError::Duplicate(format!("{port} {name}")));
+        }
+    }
+    Ok(unique)
 }
 
 fn only<T>(mut adapters: Vec<T>, port: &'static str) -> Result<T, RegistryError> {

@@ -135,8 +135,9 @@ impl From<EngineError> for Refusal {
                 Self { fix, ..plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1122") }
             }
             EngineError::Unprovable { .. } => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1123")
-                .fix("write the program into `[certs.exec]` of nextdeployd.toml: docs/guide/certificates.md")
+                .fix("write who does into `[certs.dns_provider]` or `[certs.exec]` of nextdeployd.toml: docs/guide/certificates.md")
                 .fix("nextdeploy certs import CHAIN KEY"),
+            EngineError::Certificates(error) => Self::from(error),
             EngineError::Strategy(..) => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1105"),
             EngineError::NothingToRollBackTo(_) => {
                 plain(StatusCode::CONFLICT, "ND1106").fix("nextdeploy deployments")

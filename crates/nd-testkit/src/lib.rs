@@ -5,6 +5,7 @@
 //! - [`MemoryStore`]: a `StateStore` that forgets when it is dropped, and can be told to be full.
 //! - [`servers`]: Caddy and nginx as a user has them.
 //! - [`on_a_small_disk`]: a test that runs on a disk which is soon full.
+//! - [`Knot`]: a name server whose zone takes signed updates.
 //! - [`Pebble`]: a certificate authority that speaks ACME, with the DNS that it asks.
 //! - [`TestClock`]: time that goes by when the test says so.
 //!
@@ -14,12 +15,14 @@
 mod clock;
 pub mod contract;
 pub mod fake;
+mod knot;
 mod pebble;
 pub mod servers;
 mod small_disk;
 mod store;
 
 pub use clock::TestClock;
+pub use knot::Knot;
 pub use pebble::{Pebble, PebbleOptions};
 pub use small_disk::{on_a_small_disk, small_disk};
 pub use store::MemoryStore;

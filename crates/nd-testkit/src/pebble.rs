@@ -29,6 +29,8 @@ pub struct PebbleOptions {
     pub eab: Option<(String, String)>,
     /// How many roots it has beside the first one.
     pub alternate_roots: u8,
+    /// The name server that it asks, in place of its own.
+    pub dns: Option<SocketAddr>,
 }
 
 impl Default for PebbleOptions {
@@ -41,6 +43,7 @@ impl Default for PebbleOptions {
             validity: Duration::from_secs(90 * 24 * 60 * 60),
             eab: None,
             alternate_roots: 0,
+            dns: None,
         }
     }
 }
@@ -143,16 +146,33 @@ impl Pebble {
         let place = tempfile::tempdir()?;
         front(place.path())?;
         let [listen, manage, control] = [free_port()?, free_port()?, free_port()?];
-        let dns = free_dns_port()?;
+        let own_dns = free_dns_port()?;
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         fs::write(place.path().join("pebble.json"), config(place.path(), listen, manage, options))?;
         let directory = format!("https://localhost:{listen}/dir");
-        let mut pebble =
-            Self { place, children: Vec::new(), directory, dns: local(dns), control: local(control), manage };
-        let dns = format!("127.0.0.1:{dns}");
+        let mut pebble = Self {
+            place,
+            children: Vec::new(),
+            directory,
+            dns: options.dns.unwrap_or(local(own_dns)),
+            control: local(control),
+            manage,
+        };
+        let (own_dns, dns) = (local(own_dns).to_string(), pebble.dns.to_string());
         pebble.run(
             "pebble-challtestsrv",
-            &["-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", &dns, "-http01", "", "-https01", ""],
+            &[
+                "-defaultIPv4",
+                "127.0.0.1",
+                "-defaultIPv6",
+                "",
+                "-dns01",
+                &own_dns,
+                "-http01",
+                "",
+                "-https01",
+                "",
+            ],
             &["-tlsalpn01", "", "-management", &format!("127.0.0.1:{control}")],
             &[],
         )?;

@@ -22,7 +22,7 @@ struct Need {
 const ENGINE: &str = "a Docker engine";
 
 /// Nothing goes without these.
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need {
         what: "a C compiler with its static C library",
         there: || process::in_path("cc"),
@@ -60,6 +60,12 @@ const NEEDS: [Need; 6] = [
         there: || Path::new("/usr/sbin/update-ca-certificates").exists(),
         packages: &["ca-certificates"],
         why: "`certs trust` puts a root into it; tests do so in folders of their own",
+    },
+    Need {
+        what: "Knot DNS",
+        there: || process::in_path("knotd") && process::in_path("knotc"),
+        packages: &["knot"],
+        why: "wildcards are proven by records that are written into its zone",
     },
 ];
 

@@ -20,6 +20,12 @@ pub struct Ssl {
     /// Whether to ask the provider's half for trying things out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staging: Option<bool>,
+    /// Where the provider writes to when something is wrong with a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Who writes into the DNS to prove the names, by a name of the daemon's settings; then they are proven there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_provider: Option<String>,
     /// Names that get a certificate beside the hosts of its routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<HostPattern>,

@@ -1,4 +1,4 @@
-//! The account at an authority: opened once, kept in a file, given another key when asked.
+//! The accounts at an authority: opened once, kept in files, given another key when asked.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
-use nd_core::ports::{PortError, PortErrorKind, PortResult};
+use nd_core::ports::{CertOrder, PortError, PortErrorKind, PortResult};
 use nd_supervise::blocking;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,6 +16,11 @@ use super::directory::Directory;
 use super::http::Session;
 use super::{Acme, problem};
 use crate::{AcmeSettings, Eab, files, x509};
+
+/// The file of the account of the settings, and how those of others begin and those end that were lost.
+const USUAL: &str = "account.json";
+const OTHERS: &str = "account-";
+const LOST: &str = ".lost.json";
 
 /// What is kept of it.
 #[derive(Deserialize, Serialize)]
@@ -26,32 +31,91 @@ struct Kept {
     credentials: AccountCredentials,
 }
 
-/// Where the account of these settings is kept: one for each directory and each account at other services.
+/// Whose account it is: the one of the settings, or of somebody whom the authority writes to instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    email: Option<String>,
+    /// Where it is kept.
+    file: PathBuf,
+}
+
+impl Holder {
+    fn usual(acme: &Acme) -> Self {
+        Self { email: acme.settings.email.clone(), file: acme.accounts.join(USUAL) }
+    }
+
+    /// Whoever an order names.
+    pub(super) fn of(acme: &Acme, order: &CertOrder) -> Self {
+        let usual = Self::usual(acme);
+        let Some(email) = order.email.as_ref().filter(|email| usual.email.as_ref() != Some(email)) else {
+            return usual;
+        };
+        if acme.settings.eab.is_some() {
+            tracing::warn!(
+                issuer = %acme.name, email,
+                "`ssl.email` has no effect: the account is the one that `eab` of this issuer belongs to"
+            );
+            return usual;
+        }
+        let digest = Sha256::digest(email);
+        let file = format!("{OTHERS}{}.json", x509::hex(digest.get(..4).unwrap_or_default()));
+        Self { email: Some(email.clone()), file: acme.accounts.join(file) }
+    }
+}
+
+/// Where the accounts of these settings are kept: a folder for each directory and each account at other services.
 pub(super) fn place(certs_dir: &Path, settings: &AcmeSettings) -> PathBuf {
     let host = settings.directory.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(ToOwned::to_owned));
     let kid = settings.eab.as_ref().map(|eab| &*eab.kid).unwrap_or_default();
     let digest = Sha256::digest(format!("{}\n{kid}", settings.directory));
     let digest = x509::hex(digest.get(..4).unwrap_or_default());
     let folder = format!("{}-{digest}", host.unwrap_or_default());
-    certs_dir.join("accounts").join(folder).join("account.json")
+    certs_dir.join("accounts").join(folder)
+}
+
+/// Whoever has an account, that of the settings first; that one alone where nobody has.
+pub(super) async fn kept(acme: &Acme) -> PortResult<Vec<Holder>> {
+    let (folder, usual) = (acme.accounts.clone(), Holder::usual(acme));
+    on_disk(move || {
+        let mut holders = Vec::new();
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with(OTHERS) || name.ends_with(LOST) {
+                continue;
+            }
+            if let Some(kept) = read_file(&entry.path())? {
+                holders.push(Holder { email: kept.email, file: entry.path() });
+            }
+        }
+        if holders.is_empty() || usual.file.exists() {
+            holders.insert(0, usual);
+        }
+        Ok(holders)
+    })
+    .await
 }
 
 /// The kept account, else a new one.
-pub(super) async fn open(acme: &Acme, http: &Session, directory: &Directory) -> PortResult<Account> {
+pub(super) async fn open(
+    acme: &Acme,
+    holder: &Holder,
+    http: &Session,
+    directory: &Directory,
+) -> PortResult<Account> {
     let _one_at_a_time = acme.opening.lock().await;
     let tried = format!("open an account at {}", acme.settings.directory);
     let failed = |error| problem::at_port(&tried, error, http);
-    match read(acme).await? {
+    match read(holder).await? {
         Some(kept) => {
             let builder = Account::builder_with_http(Box::new(http.clone()));
             let account = builder.from_credentials(kept.credentials).await.map_err(failed)?;
-            if kept.email != acme.settings.email {
-                let contact: Vec<String> = contact(&acme.settings);
+            if kept.email != holder.email {
+                let contact = contact(holder);
                 let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
                 account.update_contacts(&contact).await.map_err(failed)?;
-                let credentials = read(acme).await?.map(|kept| kept.credentials);
+                let credentials = read(holder).await?.map(|kept| kept.credentials);
                 if let Some(credentials) = credentials {
-                    keep(acme, credentials).await?;
+                    keep(holder, credentials).await?;
                 }
             }
             Ok(account)
@@ -63,30 +127,30 @@ pub(super) async fn open(acme: &Acme, http: &Session, directory: &Directory) -> 
                 return Err(PortError::new(PortErrorKind::Invalid, context)
                     .with_fix("take a key from its dashboard: `eab = { kid = \"…\", hmac_key = \"…\" }`"));
             }
-            let contact = contact(&acme.settings);
+            let contact = contact(holder);
             let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
             let wanted =
                 NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
             let builder = Account::builder_with_http(Box::new(http.clone()));
             let opened = builder.create(&wanted, acme.settings.directory.clone(), external.as_ref()).await;
             let (account, credentials) = opened.map_err(|error| problem::of_account(&tried, error, http))?;
-            keep(acme, credentials).await?;
+            keep(holder, credentials).await?;
             Ok(account)
         }
     }
 }
 
 /// Gives it another key, and keeps that.
-pub(super) async fn roll_over(acme: &Acme, session: &mut super::Session) -> PortResult<()> {
+pub(super) async fn roll_over(holder: &Holder, session: &mut super::Session) -> PortResult<()> {
     match session.account.update_key().await {
-        Ok(credentials) => keep(acme, credentials).await,
+        Ok(credentials) => keep(holder, credentials).await,
         Err(error) => Err(session.failed("give the account another key", error)),
     }
 }
 
 /// Puts the kept account away: the authority does not know it.
-pub(super) async fn set_aside(acme: &Acme) -> PortResult<()> {
-    let file = acme.account_file.clone();
+pub(super) async fn set_aside(acme: &Acme, holder: &Holder) -> PortResult<()> {
+    let file = holder.file.clone();
     tracing::warn!(issuer = %acme.name, file = %file.display(), "the authority does not know our account: opening another");
     on_disk(move || match fs::rename(&file, file.with_extension("lost.json")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -108,37 +172,38 @@ pub(super) fn external(eab: &Eab) -> PortResult<ExternalAccountKey> {
     }
 }
 
-async fn read(acme: &Acme) -> PortResult<Option<Kept>> {
-    let file = acme.account_file.clone();
-    on_disk(move || {
-        let text = match fs::read(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text.map_err(|error| files::at_port("read", &file, error))?,
-        };
-        serde_json::from_slice(&text).map(Some).map_err(|error| {
-            let context = format!("read the ACME account in {}", file.display());
-            PortError::new(PortErrorKind::Invalid, context)
-                .with_fix("bring it back from a backup, or remove it: a new account is opened")
-                .with_source(error)
-        })
-    })
-    .await
+async fn read(holder: &Holder) -> PortResult<Option<Kept>> {
+    let file = holder.file.clone();
+    on_disk(move || read_file(&file)).await
 }
 
-async fn keep(acme: &Acme, credentials: AccountCredentials) -> PortResult<()> {
-    let kept = Kept { version: 1, email: acme.settings.email.clone(), credentials };
+fn read_file(file: &Path) -> PortResult<Option<Kept>> {
+    let text = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|error| files::at_port("read", file, error))?,
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| {
+        let context = format!("read the ACME account in {}", file.display());
+        PortError::new(PortErrorKind::Invalid, context)
+            .with_fix("bring it back from a backup, or remove it: a new account is opened")
+            .with_source(error)
+    })
+}
+
+async fn keep(holder: &Holder, credentials: AccountCredentials) -> PortResult<()> {
+    let kept = Kept { version: 1, email: holder.email.clone(), credentials };
     let text = serde_json::to_string_pretty(&kept);
     let text =
         text.map_err(|error| PortError::new(PortErrorKind::Internal, "keep the account").with_source(error))?;
-    let file = acme.account_file.clone();
+    let file = holder.file.clone();
     on_disk(move || {
         files::write(&file, &text).map_err(|error| files::at_port("keep the ACME account in", &file, error))
     })
     .await
 }
 
-fn contact(settings: &AcmeSettings) -> Vec<String> {
-    settings.email.iter().map(|email| format!("mailto:{email}")).collect()
+fn contact(holder: &Holder) -> Vec<String> {
+    holder.email.iter().map(|email| format!("mailto:{email}")).collect()
 }
 
 async fn on_disk<T: Send + 'static>(f: impl FnOnce() -> PortResult<T> + Send + 'static) -> PortResult<T> {

@@ -53,7 +53,7 @@ pub(super) fn check(
                 format!(
                     "order a certificate for `{name}`: a wildcard can only be proven in the DNS (dns-01)"
                 ),
-                "set up a hook that writes into it (`[certs.exec]`, docs/guide/certificates.md), or name each host",
+                "set up who writes into it (`[certs.dns_provider]` or `[certs.exec]`, docs/guide/certificates.md), name one of several in `ssl.dns_provider`, or name each host",
             );
         }
         if solvers.is_empty() {
@@ -202,6 +202,8 @@ fn newly<'n>(names: &'n [Identifier], profile: Option<&'n str>) -> NewOrder<'n> 
     if let Some(profile) = profile { order.profile(profile) } else { order }
 }
 
+/// Shows everything first, and says so then: a name and its wildcard are two values of one record, of which a resolver that
+/// was asked too soon would keep the first one alone.
 async fn prove_all(
     acme: &Acme,
     session: &Session,
@@ -209,13 +211,16 @@ async fn prove_all(
     solvers: &[Arc<dyn ChallengeSolver>],
     shown: &mut Shown,
 ) -> PortResult<()> {
+    let unknown = |error| session.failed("ask what is to be proven", error);
+    let mut shows = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
-        let authorization =
-            authorization.map_err(|error| session.failed("ask what is to be proven", error))?;
+        let authorization = authorization.map_err(unknown)?;
         match authorization.status {
-            AuthorizationStatus::Valid => {}
-            AuthorizationStatus::Pending => prove(acme, session, authorization, solvers, shown).await?,
+            AuthorizationStatus::Valid => shows.push(None),
+            AuthorizationStatus::Pending => {
+                shows.push(Some(show(acme, authorization, solvers, shown).await?));
+            }
             status => {
                 let context =
                     format!("prove {}: the authorization is {status:?}", authorization.identifier());
@@ -223,17 +228,24 @@ async fn prove_all(
             }
         }
     }
+    let (mut authorizations, mut shows) = (order.authorizations(), shows.into_iter());
+    while let Some(authorization) = authorizations.next().await {
+        let authorization = authorization.map_err(unknown)?;
+        if let Some(kind) = shows.next().flatten() {
+            ready(session, authorization, kind).await?;
+        }
+    }
     Ok(())
 }
 
-async fn prove(
+/// Shows what is asked for one name; the kind of challenge that this answers.
+async fn show(
     acme: &Acme,
-    session: &Session,
     mut authorization: AuthorizationHandle<'_>,
     solvers: &[Arc<dyn ChallengeSolver>],
     shown: &mut Shown,
-) -> PortResult<()> {
-    let identifier = authorization.identifier().identifier.authorized(false).to_string();
+) -> PortResult<ChallengeKind> {
+    let identifier = identifier(&authorization);
     let tried = format!("prove {identifier}");
     let name = HostPattern::new(&identifier)
         .map_err(|error| PortError::new(PortErrorKind::Internal, &*tried).with_source(error))?;
@@ -246,22 +258,43 @@ async fn prove(
             offered.join(" and ")
         );
         return Err(PortError::new(PortErrorKind::Invalid, context)
-            .with_fix("set up a hook for dns-01 (docs/guide/certificates.md), open ports 80 and 443, or widen `challenges`"));
+            .with_fix("set up who writes into the DNS for dns-01 (docs/guide/certificates.md), open ports 80 and 443, or widen `challenges`"));
     };
-    let mut challenge = authorization
-        .challenge(wire(kind))
-        .ok_or_else(|| PortError::new(PortErrorKind::Internal, format!("{tried}: the challenge is gone")))?;
-    let proof = proof(acme, name, kind, &challenge)?;
+    let proof = proof(acme, name, kind, &challenge(&mut authorization, kind)?)?;
     shown.push((solver.clone(), proof.clone()));
     solver.present(&proof).await?;
-    match challenge.set_ready().await {
+    Ok(kind)
+}
+
+/// Tells the authority that it may look.
+async fn ready(
+    session: &Session,
+    mut authorization: AuthorizationHandle<'_>,
+    kind: ChallengeKind,
+) -> PortResult<()> {
+    let identifier = identifier(&authorization);
+    match challenge(&mut authorization, kind)?.set_ready().await {
         // One that was answered before.
         Err(instant_acme::Error::Api(error)) => {
             Err(problem::of_challenge(&identifier, kind.as_str(), &error))
         }
-        Err(error) => Err(session.failed(&tried, error)),
+        Err(error) => Err(session.failed(&format!("prove {identifier}"), error)),
         Ok(()) => Ok(()),
     }
+}
+
+fn identifier(authorization: &AuthorizationHandle<'_>) -> String {
+    authorization.identifier().identifier.authorized(false).to_string()
+}
+
+fn challenge<'a>(
+    authorization: &'a mut AuthorizationHandle<'a>,
+    kind: ChallengeKind,
+) -> PortResult<instant_acme::ChallengeHandle<'a>> {
+    let tried = format!("prove {}", identifier(authorization));
+    let challenge = authorization.challenge(wire(kind));
+    challenge
+        .ok_or_else(|| PortError::new(PortErrorKind::Internal, format!("{tried}: the challenge is gone")))
 }
 
 /// The first solver that can do one of these, and its preferred one of them; where the operator wants them in an order of

@@ -77,6 +77,11 @@ pub(super) fn says_bad_nonce(error: &PortError) -> bool {
     is_refused_as(error, "badNonce")
 }
 
+/// Whether another account may do what this one may not.
+pub(super) fn says_unauthorized(error: &PortError) -> bool {
+    is_refused_as(error, "unauthorized")
+}
+
 /// A refusal to open an account.
 pub(super) fn of_account(tried: &str, error: Error, http: &Session) -> PortError {
     let mut failed = at_port(tried, error, http);

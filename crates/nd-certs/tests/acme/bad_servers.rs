@@ -20,6 +20,7 @@ async fn a_port_that_the_authority_cannot_reach_is_said() -> Result<()> {
         refused(&world.issuer(world.settings())?, &order(&["a.example.com"])?, &world.solvers()).await?;
     assert!(error.kind.may_pass(), "{error:?}");
     assert!(told(&error).contains("prove a.example.com by http-01"), "{}", told(&error));
+    assert!(told(&error).contains("let the world reach ports 80 and 443"), "{}", told(&error));
     assert_eq!(world.edge.shows(), 0, "it is taken away after a failure too");
     Ok(())
 }
@@ -89,10 +90,13 @@ async fn a_clock_that_is_wrong_by_years_is_named_as_the_cause() -> Result<()> {
         assert!(told(&error).contains("this machine's clock"), "{days}: {}", told(&error));
         assert!(began.elapsed() < Duration::from_secs(10));
     }
-    // By one year the server's own certificate, of ten, says nothing; the new one does.
-    let issuer = world.issuer_at(world.settings(), Arc::new(Off(366)))?;
-    let error = refused(&issuer, &order(&["a.example.com"])?, &world.solvers()).await?;
-    assert!(told(&error).contains("which is 366 days ahead of the authority's"), "{}", told(&error));
+    // A year ahead the server's own certificate, of ten, says nothing; the new one does.
+    for (days, says) in [(366, "366 days ahead of the authority's"), (-366, "before the beginning of")] {
+        let issuer = world.issuer_at(world.settings(), Arc::new(Off(days)))?;
+        let error = refused(&issuer, &order(&["a.example.com"])?, &world.solvers()).await?;
+        let says = format!("set this machine's clock, which is {says}");
+        assert!(told(&error).contains(&says), "{}", told(&error));
+    }
     Ok(())
 }
 
@@ -149,6 +153,8 @@ async fn a_limit_is_told_with_the_time_to_wait() -> Result<()> {
             (error.kind, error.retry_after),
             (PortErrorKind::Transient, Some(Duration::from_secs(wait)))
         );
+        let says = "order a.example.com: as scripted; wait: it is tried again when the limit has passed";
+        assert!(told(&error).starts_with(says), "{}", told(&error));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod bad_servers;
 mod edge;
+mod in_the_dns;
 mod orders;
 mod scripted;
 mod support;

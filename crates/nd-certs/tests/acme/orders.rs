@@ -92,6 +92,30 @@ async fn the_account_is_kept_private_and_used_again() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_address_has_an_account_of_its_own_which_alone_may_revoke_what_it_ordered() -> Result<()> {
+    let world = World::new(&[ChallengeKind::Http01]).await?;
+    let issuer = world.issuer(world.settings())?;
+    let of = |email: &str, name: &str| {
+        Ok::<_, Box<dyn std::error::Error>>(CertOrder { email: Some(email.to_owned()), ..order(&[name])? })
+    };
+    issuer.issue(&of("me@example.com", "a.example.com")?, &world.solvers()).await?;
+    let usual = files(world.place.path())?;
+    assert_eq!(usual.len(), 1, "the address of the settings is that of the usual account: {usual:?}");
+    let cert = issuer.issue(&of("shop@example.com", "b.example.com")?, &world.solvers()).await?;
+    issuer.issue(&of("shop@example.com", "c.example.com")?, &world.solvers()).await?;
+    issuer.issue(&of("blog@example.com", "d.example.com")?, &world.solvers()).await?;
+    let all = files(world.place.path())?;
+    assert_eq!(all.len(), 3, "{all:?}");
+    let kept = all.iter().map(fs::read_to_string).collect::<std::result::Result<Vec<_>, _>>()?.concat();
+    assert!(
+        ["me", "shop", "blog"].iter().all(|name| kept.contains(&format!("\"{name}@example.com\""))),
+        "{all:?}"
+    );
+    issuer.revoke(&cert, RevocationReason::Superseded).await?;
+    Ok(())
+}
+
 fn id(account: &[u8]) -> Result<String> {
     let account: serde_json::Value = serde_json::from_slice(account)?;
     let text = |name: &str| account.pointer(name).and_then(|value| value.as_str().map(ToOwned::to_owned));

@@ -9,7 +9,7 @@ use nd_types::HostPattern;
 use super::app;
 use crate::decode::{Decoder, Field};
 use crate::node::Value;
-use crate::report::Code;
+use crate::report::{Code, Mistake, Severity};
 use crate::suggest::closest;
 
 /// Nothing makes browsers forget; what they come with asks for a year, and nobody plans further than two.
@@ -30,10 +30,13 @@ pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Ssl {
         let message = format!("`{}` is nothing without `{other}`", field.path.dotted);
         d.say(field.mistake(Code::MissingKey, message).at(field.key_span.clone()).help("write both paths"));
     }
+    let (written_email, written_solver) = (keys.get("email"), keys.get("dns_provider"));
     let ssl = Ssl {
         enabled: keys.get("enabled").and_then(|field| field.flag(d)),
         provider: keys.get("provider").and_then(|field| provider(&field, d)),
         staging: keys.get("staging").and_then(|field| field.flag(d)),
+        email: written_email.as_ref().and_then(|field| email(field, d)),
+        dns_provider: written_solver.as_ref().and_then(|field| dns_provider(field, d)),
         domains: keys.get("domains").map(|field| domains(&field, d)).unwrap_or_default(),
         wildcard: keys.get("wildcard").and_then(|field| field.flag(d)),
         auto_renew: keys.get("auto_renew").and_then(|field| field.flag(d)),
@@ -44,23 +47,67 @@ pub(super) fn decode(field: &Field<'_>, d: &mut Decoder) -> Ssl {
         client_ca: keys.get("client_ca").and_then(|field| field.text(d)),
     };
     keys.finish(d);
+    let files = ssl.certificate.as_ref().map(|_| "custom");
+    let provider = ssl.provider.as_deref().or(files).filter(|name| matches!(*name, "internal" | "custom"));
+    for field in provider.and(written_email).into_iter().chain(provider.and(written_solver)) {
+        let message = format!(
+            "`{}` has no effect: for `{}` nobody on the net is asked",
+            field.path.dotted,
+            provider.unwrap_or_default()
+        );
+        d.say(Mistake { severity: Severity::Warning, ..field.mistake(Code::NoEffect, message) });
+    }
     ssl
 }
 
+/// An address to which an authority may write. Files of the original tool leave it empty.
+pub(super) fn email(field: &Field<'_>, d: &mut Decoder) -> Option<String> {
+    let text = text_or_nothing(field, d)?;
+    let parts = text.split_once('@').filter(|(name, host)| !name.is_empty() && host.contains('.'));
+    let is_one = parts.is_some_and(|(_, host)| !host.contains('@') && !host.ends_with('.'));
+    if is_one && text.bytes().all(|byte| byte.is_ascii_graphic() && !b",;:<>()?\"".contains(&byte)) {
+        return Some(text);
+    }
+    let message = format!("{} must be an e-mail address, found {}", field.path.last, field.node.describe());
+    d.say(field.mistake(Code::BadValue, message).help("write it as `ops@example.com`"));
+    None
+}
+
+/// A name of the daemon's settings. Files of the original tool leave it empty.
+pub(super) fn dns_provider(field: &Field<'_>, d: &mut Decoder) -> Option<String> {
+    let text = text_or_nothing(field, d)?;
+    if is_name(&text) {
+        return Some(text);
+    }
+    let message = format!("`{text}` is not the name of a DNS provider");
+    let mistake = field.mistake(Code::BadValue, message);
+    d.say(mistake.help("write one of the daemon's settings: `[certs.dns_provider.NAME]`"));
+    None
+}
+
+fn text_or_nothing(field: &Field<'_>, d: &mut Decoder) -> Option<String> {
+    match &field.node.value {
+        Value::Scalar(scalar) if scalar.text.is_empty() => None,
+        _ => field.text(d),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) && text.len() <= 63
+}
+
 /// A name of an issuer; what looks like a slip in one of the usual ones is said.
-fn provider(field: &Field<'_>, d: &mut Decoder) -> Option<String> {
+pub(super) fn provider(field: &Field<'_>, d: &mut Decoder) -> Option<String> {
     let text = field.text(d)?;
-    let is_name =
-        text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) && text.len() <= 63;
     let meant = closest(&text.to_ascii_lowercase().replace(['\'', ' ', '_'], ""), PROVIDERS);
-    if is_name && meant.is_none_or(|meant| meant == text) {
+    if is_name(&text) && meant.is_none_or(|meant| meant == text) {
         return Some(text);
     }
     let message = format!("`{text}` is not one of {}", PROVIDERS.join(", "));
     let mistake = field.mistake(Code::BadValue, message);
     d.say(match meant {
         Some(word) => mistake.help(format!("`{word}`")),
-        None => mistake.help("another name is one of the daemon's settings: `[certs.NAME]`"),
+        None => mistake.help("another name is one of the daemon's settings: `[certs.acme.NAME]`"),
     });
     None
 }

@@ -7,7 +7,7 @@ use nd_api::Manifest;
 use nd_api::manifest::{CommandLine, Env, FormatVersion, TargetType};
 use nd_types::RuntimeKind;
 
-use super::{Workload, across, app, apps, container, mirror, proxy, sections, ssl};
+use super::{Workload, across, app, apps, container, mirror, proxy, sections, ssl, ssl_config};
 use crate::decode::{Decoder, Field};
 use crate::node::Value;
 use crate::report::{Code, Mistake};
@@ -45,7 +45,10 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let scale = keys.get("scale").map(|field| sections::scale(&field, d)).unwrap_or_default();
     let mirror = keys.get("mirror").and_then(|field| mirror::decode(&field, d));
     let proxy = keys.get("proxy").map(|field| proxy::decode(&field, d)).unwrap_or_default();
-    let ssl = keys.get("ssl").map(|field| Box::new(ssl::decode(&field, d)));
+    let mut ssl = keys.get("ssl").map(|field| Box::new(ssl::decode(&field, d)));
+    if let Some(field) = keys.get("ssl_config") {
+        ssl_config::merge(&field, ssl.get_or_insert_default(), d);
+    }
     let depends_on = keys.get("depends_on").map(|field| apps::depends_on(&field, d)).unwrap_or_default();
     if let Some(field) = keys.get("environments") {
         // In a file they were taken out before.

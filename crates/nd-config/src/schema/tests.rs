@@ -106,6 +106,17 @@ fn the_full_example_has_every_key_that_is_served() {
         "restart.max_memory_restart",
         "restart.max_restarts",
         "restart.restart_delay",
+        "ssl.dns_provider", // nobody on the net is asked for a certificate of one's own
+        "ssl.email",
+        "ssl_config.dns_provider",
+        "ssl_config.domain",
+        "ssl_config.email",
+        "ssl_config.ssl.auto_renew",
+        "ssl_config.ssl.email",
+        "ssl_config.ssl.enabled",
+        "ssl_config.ssl.provider",
+        "ssl_config.staging",
+        "ssl_config.wildcard",
         "sleep_after", // nothing wakes an app with the raw port of this example
         "stop.grace",
         "stop.kill_timeout",

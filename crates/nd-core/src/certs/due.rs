@@ -116,6 +116,8 @@ mod tests {
             issuer: "letsencrypt".parse().unwrap(),
             auto_renew: true,
             files: None,
+            dns_provider: None,
+            email: None,
             release: "aaaaaa".parse().unwrap(),
             ingress: nd_types::IngressKind::Embedded,
         }

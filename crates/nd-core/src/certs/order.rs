@@ -8,8 +8,8 @@ use super::edge_solver::EdgeSolver;
 use super::wish::CertWish;
 use crate::engine::Shared;
 use crate::ports::{
-    CertIssuer, CertOrder, CertStore, ChallengeSolver, IssuedCert, KeptCert, PortError, PortErrorKind,
-    PortResult, Renewal, RevocationReason,
+    CertOrder, CertStore, ChallengeSolver, IssuedCert, KeptCert, PortError, PortErrorKind, PortResult,
+    Renewal, RevocationReason,
 };
 
 /// Issuers have deadlines of their own; this one only ends what hangs for good.
@@ -25,11 +25,14 @@ pub(super) async fn place(
     before: Option<IssuedCert>,
     why: Why,
 ) -> PortResult<KeptCert> {
-    let issuer = issuer(&shared, &wish)?;
+    let issuer = shared.registry.issuer(&wish.issuer)?;
     let order = CertOrder { replaces: before.filter(|_| why == Why::Renewal), ..wish.order() };
     let edge = Arc::new(EdgeSolver::new(Arc::clone(&shared), wish.ingress));
     let mut solvers: Vec<Arc<dyn ChallengeSolver>> = vec![Arc::clone(&edge) as _];
-    solvers.extend(shared.registry.solvers().iter().cloned());
+    let in_the_dns = shared.registry.solver(wish.dns_provider.as_ref())?.cloned();
+    // Who names one wants to be proven there, whatever else would do.
+    let place = if wish.dns_provider.is_some() { 0 } else { 1 };
+    solvers.splice(place..place, in_the_dns);
     let issued = tokio::time::timeout(ORDER, issuer.issue(&order, &solvers)).await;
     edge.clear().await;
     let cert = issued.unwrap_or_else(|_| Err(late("the issuer did not come to an end")))?;
@@ -46,12 +49,11 @@ pub(super) async fn place(
 
 /// Asks when to renew a certificate.
 pub(super) async fn renewal(shared: Arc<Shared>, wish: CertWish, cert: IssuedCert) -> PortResult<Renewal> {
-    let issuer = issuer(&shared, &wish)?;
-    within(issuer.renewal(&cert, &wish.order())).await
+    within(shared.registry.issuer(&wish.issuer)?.renewal(&cert, &wish.order())).await
 }
 
 pub(super) async fn revoke(shared: &Shared, kept: &KeptCert, reason: RevocationReason) -> PortResult<()> {
-    let issuer = kept.issuer.as_ref().and_then(|name| shared.registry.issuer(name));
+    let issuer = kept.issuer.as_ref().and_then(|name| shared.registry.issuer(name).ok());
     let Some(issuer) = issuer else {
         let context = "revoke a certificate: nobody here has issued it";
         return Err(PortError::new(PortErrorKind::Invalid, context).with_fix("ask its authority"));
@@ -65,15 +67,6 @@ pub(super) async fn save(store: &dyn CertStore, kept: &KeptCert) -> PortResult<(
 
 pub(super) async fn within<T>(call: impl Future<Output = PortResult<T>>) -> PortResult<T> {
     tokio::time::timeout(CALL, call).await.unwrap_or_else(|_| Err(late("no answer in time")))
-}
-
-fn issuer(shared: &Shared, wish: &CertWish) -> PortResult<Arc<dyn CertIssuer>> {
-    shared.registry.issuer(&wish.issuer).cloned().ok_or_else(|| {
-        let known: Vec<&str> = shared.registry.issuers().map(|issuer| issuer.name().as_str()).collect();
-        let context = format!("no issuer is called {}", wish.issuer);
-        let fix = format!("write one of {} into `ssl.provider`", known.join(", "));
-        PortError::new(PortErrorKind::Invalid, context).with_fix(fix)
-    })
 }
 
 fn late(what: &str) -> PortError {

@@ -2,7 +2,7 @@
 
 use nd_types::{HostPattern, IngressKind, ReleaseId};
 
-use crate::ports::{CertFiles, CertOrder, IssuerName};
+use crate::ports::{CertFiles, CertOrder, IssuerName, SolverName};
 use crate::routes::AppRoutes;
 
 /// Names that nobody but this machine or its own network knows (RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`): no
@@ -21,6 +21,10 @@ pub struct CertWish {
     pub auto_renew: bool,
     /// Where it lies, for the issuer that only reads.
     pub files: Option<CertFiles>,
+    /// Who writes proofs of its names into the DNS, where they are to be proven there.
+    pub dns_provider: Option<SolverName>,
+    /// Where the issuer writes to, in place of its own settings' address.
+    pub email: Option<String>,
     /// The release that wants it: a new one is a reason to try again.
     pub release: ReleaseId,
     /// What serves its names, and shows that they are ours.
@@ -30,7 +34,12 @@ pub struct CertWish {
 impl CertWish {
     /// How it is ordered.
     pub(super) fn order(&self) -> CertOrder {
-        CertOrder { names: self.names.clone(), files: self.files.clone(), ..CertOrder::default() }
+        CertOrder {
+            names: self.names.clone(),
+            files: self.files.clone(),
+            email: self.email.clone(),
+            ..CertOrder::default()
+        }
     }
 
     /// What it is known by in records: a change of it is a reason to try again at once.
@@ -59,6 +68,8 @@ pub(crate) fn wishes(
         issuer: issuer.clone(),
         auto_renew: tls.auto_renew,
         files: tls.files.clone(),
+        dns_provider: tls.dns_provider.clone(),
+        email: tls.email.clone(),
         release: routes.service.release.clone(),
         ingress,
     };

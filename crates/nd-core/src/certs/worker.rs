@@ -317,13 +317,16 @@ impl Worker {
         }
     }
 
-    /// Says of what is wanted or was brought that it is about to expire.
+    /// Says of what is wanted or was brought that it is about to expire, and at once of what is not to be renewed.
     async fn warn(&mut self, now: Timestamp) {
         let mut reached = Vec::new();
         for (name, kept) in &self.kept {
             let said = self.records.get(name).and_then(|record| record.warned_days);
-            let counts = kept.issuer.is_none() || self.wishes.contains_key(name);
-            if let Some(days) = alarm::reached(&kept.cert, said, now).filter(|_| counts) {
+            let wish = self.wishes.get(name).map(|(_, wish)| wish);
+            let counts = kept.issuer.is_none() || wish.is_some();
+            let is_renewed = kept.issuer.is_none() || wish.is_none_or(|wish| wish.auto_renew);
+            let days = alarm::reached(&kept.cert, is_renewed, said, now);
+            if let Some(days) = days.filter(|_| counts) {
                 reached.push((name.clone(), days, kept.cert.not_after));
             }
         }

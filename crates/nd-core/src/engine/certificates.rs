@@ -6,15 +6,30 @@ use std::time::Duration;
 use nd_types::{HostPattern, KeyPem};
 use tokio::sync::oneshot;
 
-use super::EngineHandle;
+use super::{EngineError, EngineHandle, Shared};
 use crate::certs::{CertStatus, Command};
 use crate::ports::{IssuerName, PortError, PortErrorKind, PortResult, RevocationReason, RootCert, within};
+use crate::spec::AppSpec;
 
 /// How long an answer may take: an order lasts minutes, and others may be before it.
 const ANSWER: Duration = Duration::from_secs(16 * 60);
 
 /// How long reading a root may take, or making the first one.
 const ROOT: Duration = Duration::from_secs(15);
+
+impl Shared {
+    /// Whether there is everybody whom a spec names for its certificates.
+    pub(super) fn check_certs(&self, spec: &AppSpec) -> Result<(), EngineError> {
+        if !spec.tls.enabled {
+            return Ok(());
+        }
+        if let Some(issuer) = &spec.tls.issuer {
+            self.registry.issuer(issuer).map_err(EngineError::Certificates)?;
+        }
+        self.registry.solver(spec.tls.dns_provider.as_ref()).map_err(EngineError::Certificates)?;
+        Ok(())
+    }
+}
 
 impl EngineHandle {
     /// Every certificate that is kept or wanted, by its first name.
@@ -58,7 +73,7 @@ impl EngineHandle {
     /// # Errors
     /// When it can be neither read nor made, or not in time.
     pub async fn issuer_root(&self, issuer: &IssuerName) -> PortResult<Option<RootCert>> {
-        let Some(issuer) = self.shared.registry.issuer(issuer) else { return Ok(None) };
+        let Ok(issuer) = self.shared.registry.issuer(issuer) else { return Ok(None) };
         within("read the root of an issuer", ROOT, issuer.root()).await
     }
 

@@ -150,6 +150,7 @@ impl Shared {
         self.claims.check(&request.app, &request.spec)?;
         let status = self.entry(&request.app).map(|entry| Arc::clone(&entry.status.borrow()));
         let kind = self.check_features(request.ingress, status.as_deref(), &request.spec)?;
+        self.check_certs(&request.spec)?;
         self.check_there(kind).await?;
         let known = self.entry(&request.app).is_some();
         let entry = self.entry_or_new(&request.app);
@@ -291,6 +292,7 @@ impl Shared {
         self.claims.check(app, spec)?;
         let status = self.entry(app).map(|entry| Arc::clone(&entry.status.borrow()));
         self.check_features(ingress, status.as_deref(), spec)?;
+        self.check_certs(spec)?;
         let fixed = status.as_ref().and_then(|status| status.fixed_port);
         let (strategy, reason) = choose_strategy(self, spec, status.as_deref(), fixed)?;
         let new = random(ReleaseId::random())?;

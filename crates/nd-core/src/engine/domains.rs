@@ -84,7 +84,6 @@ impl EngineHandle {
     ) -> Result<(), EngineError> {
         let registry = &self.shared.registry;
         let dns = ChallengeKind::Dns01;
-        let can_write = registry.solvers().iter().any(|solver| solver.kinds().contains(&dns));
         let now: Timestamp = self.shared.clock.wall();
         let statuses = self.certs();
         for wish in self.wishes(status, with) {
@@ -92,8 +91,10 @@ impl EngineHandle {
             let wildcard = wish.names.iter().find(|name| name.parent().is_some());
             let (Some(_), Some(wildcard)) = (host, wildcard) else { continue };
             let challenges = registry.issuer(&wish.issuer).map(|issuer| issuer.challenges());
-            let needs_proof = challenges.is_some_and(|kinds| !kinds.is_empty());
-            let can_prove = can_write && challenges.is_some_and(|kinds| kinds.contains(&dns));
+            let needs_proof = challenges.as_ref().is_ok_and(|kinds| !kinds.is_empty());
+            let writes = registry.solver(wish.dns_provider.as_ref()).ok().flatten();
+            let can_prove = writes.is_some_and(|solver| solver.kinds().contains(&dns))
+                && challenges.is_ok_and(|kinds| kinds.contains(&dns));
             let mut kept = statuses.iter().filter_map(|status| status.cert.as_ref());
             let is_kept = kept.any(|cert| cert.not_after > now && covers(cert, &wish.names));
             if needs_proof && !can_prove && !is_kept {

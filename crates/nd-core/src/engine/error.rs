@@ -68,7 +68,7 @@ pub enum EngineError {
     Ingress(PortError),
     /// Nobody could prove to an issuer that a wildcard is ours.
     #[error(
-        "{issuer} gives a certificate for {host} only to who can write into its DNS (dns-01), and no program that does is set up"
+        "{issuer} gives a certificate for {host} only to who can write into its DNS (dns-01), and nobody who does is set up"
     )]
     Unprovable {
         /// The wildcard.
@@ -76,6 +76,9 @@ pub enum EngineError {
         /// Who would issue it.
         issuer: IssuerName,
     },
+    /// Nobody has the name of an issuer or of a DNS provider that was asked for.
+    #[error("{0}")]
+    Certificates(PortError),
     /// The strategy that was asked for cannot be used.
     #[error("strategy {0} cannot be used: {1}; use `strategy: recreate`")]
     Strategy(StrategyName, String),

@@ -60,6 +60,8 @@ pub struct CertOrder {
     pub replaces: Option<IssuedCert>,
     /// Where it lies, for the issuer that only reads.
     pub files: Option<CertFiles>,
+    /// Where the authority writes to when something is wrong with it, in place of the address that its settings give.
+    pub email: Option<String>,
 }
 
 /// A certificate that somebody else keeps up to date.
@@ -147,12 +149,14 @@ impl FromStr for IssuerName {
     type Err = InvalidIssuer;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        if (1..=63).contains(&text.len()) && text.bytes().all(known) {
-            return Ok(Self(text.into()));
-        }
-        Err(InvalidIssuer(text.to_owned()))
+        if is_name(text) { Ok(Self(text.into())) } else { Err(InvalidIssuer(text.to_owned())) }
     }
+}
+
+/// Whether a text is one that issuers and solvers can be called.
+pub(super) fn is_name(text: &str) -> bool {
+    let known = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    (1..=63).contains(&text.len()) && text.bytes().all(known)
 }
 
 impl fmt::Display for IssuerName {

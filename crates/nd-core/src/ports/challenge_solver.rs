@@ -1,8 +1,12 @@
 //! Who shows a certificate authority that a name is ours.
 
+use std::fmt;
+use std::str::FromStr;
+
 use async_trait::async_trait;
 use nd_types::{Challenge, HostPattern};
 
+use super::cert_issuer::is_name;
 use super::error::PortResult;
 
 /// Shows what a certificate authority wants to see. The data plane does, and whoever can write into the DNS.
@@ -49,6 +53,37 @@ pub enum Proof {
         /// Its value. Records of one name with different values stand beside each other.
         value: String,
     },
+}
+
+/// The name of whoever writes into the DNS, as it is written in `ssl.dns_provider`: `a-z`, `0-9` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SolverName(Box<str>);
+
+/// Why a text is not the name of somebody who writes into the DNS.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the name of a DNS provider; write it as `cloudflare`, of a-z, 0-9 and -")]
+pub struct InvalidSolver(pub String);
+
+impl SolverName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SolverName {
+    type Err = InvalidSolver;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if is_name(text) { Ok(Self(text.into())) } else { Err(InvalidSolver(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for SolverName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl ChallengeKind {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nd_types::{HostPattern, ServiceTls};
 
-use crate::ports::{CertFiles, IssuerName};
+use crate::ports::{CertFiles, IssuerName, SolverName};
 
 /// Certificates of an app, and how its visitors come to use them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct TlsSpec {
     pub auto_renew: bool,
     /// Where the certificate lies, for the issuer that only reads.
     pub files: Option<CertFiles>,
+    /// Who writes proofs of its names into the DNS; then they are proven there, whatever else would do.
+    pub dns_provider: Option<SolverName>,
+    /// Where the issuer writes to when something is wrong with them; where its settings say when absent.
+    pub email: Option<String>,
     /// What the data plane does for it.
     pub service: Arc<ServiceTls>,
 }
@@ -35,6 +39,8 @@ impl Default for TlsSpec {
             wildcard: false,
             auto_renew: true,
             files: None,
+            dns_provider: None,
+            email: None,
             service: Arc::default(),
         }
     }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use nd_core::Engine;
 use nd_core::certs::{CertSettings, CertStatus};
-use nd_core::engine::EngineHandle;
+use nd_core::engine::{DeployRequest, EngineHandle};
 use nd_core::events::Event;
-use nd_core::ports::{EdgeTls, PortError, PortErrorKind, RevocationReason};
+use nd_core::ports::{ChallengeKind, EdgeTls, PortError, PortErrorKind, RevocationReason};
 use nd_core::registry::RegistryBuilder;
-use nd_core::spec::{AppSpec, RouteSpec};
+use nd_core::spec::{AppSpec, RouteSpec, TlsSpec};
 use nd_supervise::Clock;
-use nd_testkit::fake::{FakeCerts, FakeIngress, FakeIssuer, fake_cert};
+use nd_testkit::fake::{FakeCerts, FakeIngress, FakeIssuer, FakeSolver, fake_cert};
 use nd_types::{EdgeState, HostPattern, IngressKind, PathPrefix, RouteOptions, TlsState};
 
 use crate::world::*;
@@ -23,6 +23,11 @@ fn site(host: &str) -> AppSpec {
     let host = HostPattern::pattern(host).unwrap();
     let route = RouteSpec { host, path: PathPrefix::root(), options: RouteOptions::default() };
     AppSpec { routes: vec![route], ..web("") }
+}
+
+/// The same with its own wishes about certificates.
+fn with_tls(name: &str, tls: TlsSpec) -> AppSpec {
+    AppSpec { tls: Arc::new(tls), ..site(name) }
 }
 
 fn host(name: &str) -> HostPattern {
@@ -42,13 +47,16 @@ struct Certified {
     world: World,
     issuer: Arc<FakeIssuer>,
     shelf: Arc<FakeCerts>,
+    /// Who writes into the DNS, under the names `one` and `two`.
+    solvers: [Arc<FakeSolver>; 2],
 }
 
 impl Certified {
     fn new() -> Self {
         let world = World::new();
         let issuer = FakeIssuer::new("authority".parse().unwrap(), world.clock.clone());
-        Self { world, issuer: Arc::new(issuer), shelf: Arc::new(FakeCerts::new()) }
+        let solvers = [(), ()].map(|()| Arc::new(FakeSolver::new(&[ChallengeKind::Dns01])));
+        Self { world, issuer: Arc::new(issuer), shelf: Arc::new(FakeCerts::new()), solvers }
     }
 
     async fn daemon(&self) -> TestResult<Daemon> {
@@ -57,7 +65,9 @@ impl Certified {
 
     async fn daemon_with(&self, registry: RegistryBuilder) -> TestResult<Daemon> {
         let (issuer, shelf) = (Arc::clone(&self.issuer), Arc::clone(&self.shelf));
-        let registry = registry.issuer(issuer).certs(shelf).build()?;
+        let [one, two] = self.solvers.clone();
+        let registry = registry.issuer(issuer).certs(shelf);
+        let registry = registry.solver("one".parse()?, one).solver("two".parse()?, two).build()?;
         let builder = Engine::builder(registry).clock(self.world.clock.clone()).certs(settings());
         self.world.start(builder).await
     }
@@ -291,5 +301,63 @@ async fn a_server_beside_us_shows_the_proof_and_the_certificate_of_its_apps_alon
     daemon.until(&blog, |status| status.settled && status.ready == 1).await?;
     let with_blog = |state: &Arc<EdgeState>| state.tls.certificate("blog.example.com").is_some();
     assert!(nginx.history().iter().skip(since).all(with_blog), "what is kept serves from the first state on");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_proven_by_the_dns_provider_that_the_app_names_and_the_issuer_writes_to_its_address()
+-> TestResult {
+    let (certified, shop) = (Certified::new(), app("shop"));
+    let daemon = certified.daemon().await?;
+    let (dns_provider, email) = ("two".parse().ok(), Some("shop@example.com".to_owned()));
+    let tls = TlsSpec { dns_provider, email, ..TlsSpec::default() };
+    daemon.serve(&shop, with_tls("shop.example.com", tls)).await?;
+    until(&daemon.engine, "shop.example.com", is_issued).await?;
+    assert_eq!(certified.solvers.each_ref().map(|solver| solver.cleanups()), [0, 1]);
+    let order = certified.issuer.orders().pop().ok_or("no order")?;
+    assert_eq!(order.email.as_deref(), Some("shop@example.com"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_or_a_dns_provider_that_nobody_is_called_is_refused_with_those_there_are() -> TestResult {
+    let (certified, shop) = (Certified::new(), app("shop"));
+    let daemon = certified.daemon().await?;
+    let refused = async |tls: TlsSpec| {
+        let wish = DeployRequest::new(&shop, with_tls("shop.example.com", tls), "a test");
+        match daemon.engine.deploy(wish).await {
+            Ok(_) => Err("it was taken".to_owned()),
+            Err(nd_core::engine::EngineError::Certificates(error)) => {
+                Ok(format!("{error}; {}", error.fix.as_deref().unwrap_or("no fix")))
+            }
+            Err(other) => Err(other.to_string()),
+        }
+    };
+    let issuer = refused(TlsSpec { issuer: "zerosll".parse().ok(), ..TlsSpec::default() }).await?;
+    assert_eq!(issuer, "no issuer is called zerosll; write one of authority into `ssl.provider`");
+    let solver = refused(TlsSpec { dns_provider: "three".parse().ok(), ..TlsSpec::default() }).await?;
+    assert_eq!(solver, "no DNS provider is called three; write one of one, two into `ssl.dns_provider`");
+    assert!(daemon.engine.status(&shop).is_none());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_to_be_renewed_is_told_with_its_end_at_once_and_left_alone() -> TestResult {
+    let (certified, shop) = (Certified::new(), app("shop"));
+    let daemon = certified.daemon().await?;
+    let tls = TlsSpec { auto_renew: false, ..TlsSpec::default() };
+    daemon.serve(&shop, with_tls("shop.example.com", tls)).await?;
+    let status = until(&daemon.engine, "shop.example.com", is_issued).await?;
+    let end = status.cert.map(|cert| cert.not_after).ok_or("no certificate")?;
+    pass(Duration::from_secs(60)).await;
+    let told = |event: &Event| matches!(event, Event::CertExpiring { not_after, .. } if *not_after == end);
+    assert_eq!(daemon.count(told).await?, 1, "at once");
+    for days in [65, 5, 2, 12, 5, 4] {
+        certified.days_later(days).await;
+    }
+    assert_eq!(daemon.count(told).await?, 4, "and 21, 7 and 1 days before");
+    assert_eq!(certified.issuer.orders().len(), 1, "it has expired by now, and nothing is ordered");
+    let status = until(&daemon.engine, "shop.example.com", is_issued).await?;
+    assert_eq!(status.renewal, None);
     Ok(())
 }

@@ -61,6 +61,8 @@ fn what_a_release_wants_of_tls_is_kept() -> Outcome {
         wildcard: false,
         auto_renew: false,
         files: Some(CertFiles { chain: "/etc/ssl/a.pem".into(), key: "/etc/ssl/a.key".into() }),
+        dns_provider: "cloudflare".parse().ok(),
+        email: Some("ops@example.com".to_owned()),
         service: Arc::new(ServiceTls { redirect: true, ..ServiceTls::default() }),
     });
     let record = ReleaseRecord {
@@ -74,7 +76,7 @@ fn what_a_release_wants_of_tls_is_kept() -> Outcome {
     };
     let kept = Record::Release(Box::new(record.clone())).encode()?;
     let text = kept.body.unwrap_or_default();
-    let wanted = r#""tls":{"enabled":true,"issuer":"custom","domains":["*.example.com"],"wildcard":false,"auto_renew":false,"files":{"chain":"/etc/ssl/a.pem","key":"/etc/ssl/a.key"},"service":{"redirect":true,"hsts":null,"client_ca":null}}"#;
+    let wanted = r#""tls":{"enabled":true,"issuer":"custom","domains":["*.example.com"],"wildcard":false,"auto_renew":false,"files":{"chain":"/etc/ssl/a.pem","key":"/etc/ssl/a.key"},"dns_provider":"cloudflare","email":"ops@example.com","service":{"redirect":true,"hsts":null,"client_ca":null}}"#;
     assert!(text.contains(wanted), "{text}");
     assert_eq!(Record::decode(kept.kind, &kept.key, &text)?, Record::Release(Box::new(record.clone())));
     assert_eq!(AppSpec::from(&record.spec), spec);

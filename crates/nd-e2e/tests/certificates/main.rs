@@ -1,6 +1,7 @@
 //! A domain in `nextdeploy.yml` is all it takes: a real authority issues its certificate, and the daemon serves and renews it.
 
 mod clients;
+mod in_the_dns;
 mod shop;
 
 use std::fs;

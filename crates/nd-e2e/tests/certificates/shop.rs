@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nd_e2e::{Daemon, Options, Programs, Result, Site, runs_as_root, until_some};
-use nd_testkit::{Pebble, PebbleOptions};
+use nd_testkit::{Knot, Pebble, PebbleOptions};
 use serde_json::Value;
 
 /// The domain of its app.
@@ -26,12 +26,16 @@ pub(crate) enum By {
     Http,
     TlsAlpn,
     Dns,
+    /// By signed updates of a real zone; the program that could write as well always fails.
+    Update,
 }
 
 /// A daemon, and the authority that issues for it.
 pub(crate) struct Shop {
     pub(crate) daemon: Daemon,
     pebble: Pebble,
+    /// Whose zone takes updates.
+    pub(crate) knot: Option<Knot>,
     pub(crate) https: u16,
     /// The root of its certificates, as PEM.
     pub(crate) root: PathBuf,
@@ -43,10 +47,13 @@ impl Shop {
         let site = Site::with_own_proxy()?;
         let https = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let only = |wanted: By, port: u16| if by == wanted { port } else { 1 };
+        let knot = (by == By::Update).then(|| Knot::start("example.com")).transpose();
+        let knot = knot.map_err(|error| error.to_string())?;
         let options = PebbleOptions {
             http_port: only(By::Http, site.http.port()),
             tls_port: only(By::TlsAlpn, https),
             validity,
+            dns: knot.as_ref().map(Knot::address),
             ..PebbleOptions::default()
         };
         let pebble = Pebble::start(&options).map_err(|error| error.to_string())?;
@@ -54,18 +61,18 @@ impl Shop {
         fs::write(&root, pebble.root(0)()?)?;
         let mut settings = OpenOptions::new().append(true).open(site.settings())?;
         settings.write_all(certs_table(by, &pebble).as_bytes())?;
+        if let Some(knot) = &knot {
+            settings.write_all(provider_table(knot).as_bytes())?;
+        }
         let flags = vec!["--https".to_owned(), format!("127.0.0.1:{https}")];
         let options = Options { flags, ..Options::default() };
         let daemon = Daemon::start_at(site, &Programs::from_env()?, options)?;
-        Ok(Self { daemon, pebble, https, root })
+        Ok(Self { daemon, pebble, knot, https, root })
     }
 
     /// Deploys an app with the domain, and answers how long it took from there to the first answer over TLS.
     pub(crate) fn deploy(&self, ssl: &str, host: &str) -> Result<Duration> {
-        let program = self.daemon.programs().testapp.display();
-        let user = if runs_as_root() { "user: root\n" } else { "" };
-        let file = format!("app: {{name: shop, domain: {SHOP}}}\ncommand: [{program}]\n{user}{ssl}");
-        fs::write(self.daemon.site().folder().join("nextdeploy.yml"), file)?;
+        self.write(ssl)?;
         let started = Instant::now();
         self.daemon.cli("deploy")?.ok()?;
         let mut last = String::new();
@@ -77,6 +84,14 @@ impl Shop {
             format!("{error}: {last}\n{certs}\n{}", self.pebble.log())
         })?;
         Ok(started.elapsed())
+    }
+
+    /// Writes what is to be deployed.
+    pub(crate) fn write(&self, ssl: &str) -> Result {
+        let program = self.daemon.programs().testapp.display();
+        let user = if runs_as_root() { "user: root\n" } else { "" };
+        let file = format!("app: {{name: shop, domain: {SHOP}}}\ncommand: [{program}]\n{user}{ssl}");
+        Ok(fs::write(self.daemon.site().folder().join("nextdeploy.yml"), file)?)
     }
 
     /// Asks as a browser that trusts the authority's root alone; answers the certificate that was shown.
@@ -108,40 +123,56 @@ impl Shop {
     pub(crate) fn key_is_nowhere(&self) -> Result {
         let kept = self.daemon.site().data().join("certs").join("sites").join(SHOP);
         let key = fs::read_to_string(kept.join("key.pem"))?;
-        let secret = key.lines().nth(1).ok_or("a key without content")?.to_owned();
+        self.is_nowhere(key.lines().nth(1).ok_or("a key without content")?, &kept)
+    }
+
+    /// Nothing but that folder has the secret, nor anything that the daemon says or writes.
+    pub(crate) fn is_nowhere(&self, secret: &str, kept: &Path) -> Result {
         for path in ["/api/v1/certs", "/api/v1/apps/shop", "/api/v1/proxy", "/api/v1/events", "/metrics"] {
             let said = self.daemon.control()?.request("GET", path, &[], b"")?.text();
-            assert!(!said.contains(&secret) && !said.contains("PRIVATE KEY"), "{path}: {said}");
+            assert!(!said.contains(secret) && !said.contains("PRIVATE KEY"), "{path}: {said}");
         }
-        assert!(!self.daemon.site().log().contains(&secret), "the log has the key");
+        assert!(!self.daemon.site().log().contains(secret), "the log has it");
         let mut left = Vec::new();
         holders(&self.daemon.site().data(), secret.as_bytes(), &mut left)?;
-        let elsewhere: Vec<_> = left.iter().filter(|path| !path.starts_with(&kept)).collect();
+        let elsewhere: Vec<_> = left.iter().filter(|path| !path.starts_with(kept)).collect();
         assert!(elsewhere.is_empty(), "{elsewhere:?}");
         Ok(())
     }
 }
 
 fn certs_table(by: By, pebble: &Pebble) -> String {
-    let challenge = match by {
-        By::Http => "http-01",
-        By::TlsAlpn => "tls-alpn-01",
-        By::Dns => "dns-01",
+    let challenges = match by {
+        By::Http => "challenges = [\"http-01\"]",
+        By::TlsAlpn => "challenges = [\"tls-alpn-01\"]",
+        By::Dns => "challenges = [\"dns-01\"]",
+        By::Update => "",
     };
+    let hook = if by == By::Update { "exit 1".to_owned() } else { pebble.dns_hook() };
     format!(
         "\n[certs]\nprovider = \"pebble\"\n[certs.dns]\nservers = [\"{}\"]\n\
          [certs.acme.pebble]\ndirectory = \"{}\"\nca_file = {:?}\naddresses = [\"127.0.0.1\"]\n\
-         challenges = [\"{challenge}\"]\n\
+         {challenges}\n\
          [certs.exec]\ncommand = [\"sh\", \"-c\", {}]\npropagation_timeout = \"20s\"\n",
         pebble.dns(),
         pebble.directory(),
         pebble.ca_file(),
-        Value::String(pebble.dns_hook()),
+        Value::String(hook),
+    )
+}
+
+fn provider_table(knot: &Knot) -> String {
+    format!(
+        "[certs.dns_provider.lab]\ntype = \"rfc2136\"\nserver = \"{}\"\nkey_name = \"{}\"\nkey = \"{}\"\n\
+         propagation_timeout = \"20s\"\n",
+        knot.address(),
+        Knot::KEY_NAME,
+        Knot::KEY,
     )
 }
 
 /// Files below a folder that hold these bytes.
-fn holders(folder: &Path, bytes: &[u8], found: &mut Vec<PathBuf>) -> Result {
+pub(crate) fn holders(folder: &Path, bytes: &[u8], found: &mut Vec<PathBuf>) -> Result {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;

@@ -45,6 +45,15 @@ fn names(written: &Ssl, tls: &mut TlsSpec) -> Result<(), Refusal> {
     tls.enabled = written.enabled.unwrap_or(tls.enabled);
     tls.wildcard = written.wildcard.unwrap_or(tls.wildcard);
     tls.auto_renew = written.auto_renew.unwrap_or(tls.auto_renew);
+    if let Some(email) = &written.email {
+        tls.email = Some(email.clone());
+    }
+    if let Some(name) = &written.dns_provider {
+        let name = name.parse().map_err(|error: nd_core::ports::InvalidSolver| {
+            mistake("/ssl/dns_provider", error.to_string(), "write a name of `[certs.dns_provider]`")
+        })?;
+        tls.dns_provider = Some(name);
+    }
     if !written.domains.is_empty() {
         tls.domains.clone_from(&written.domains);
     }

@@ -38,7 +38,11 @@ impl Worker {
                 None => wish.map(|(_, wish)| wish.issuer.clone()),
             },
             cert: kept.map(|kept| kept.cert.clone()),
-            renewal: self.renewals.get(name).cloned(),
+            renewal: self
+                .renewals
+                .get(name)
+                .filter(|_| wish.is_none_or(|(_, wish)| wish.auto_renew))
+                .cloned(),
             is_ordered: self.busy.get(name).is_some_and(|busy| busy.is_order),
             error: last.and_then(|last| match &last.end {
                 CertOrderEnd::Failed { error } => Some(error.clone()),

@@ -22,6 +22,10 @@ pub(super) struct TlsV1 {
     auto_renew: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<FilesV1>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns_provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
     #[serde(skip_serializing_if = "ServiceTls::is_default")]
     service: Arc<ServiceTls>,
 }
@@ -54,6 +58,8 @@ impl From<&TlsSpec> for TlsV1 {
             wildcard: spec.wildcard,
             auto_renew: spec.auto_renew,
             files: spec.files.as_ref().map(files),
+            dns_provider: spec.dns_provider.as_ref().map(ToString::to_string),
+            email: spec.email.clone(),
             service: Arc::clone(&spec.service),
         }
     }
@@ -69,6 +75,8 @@ impl From<&TlsV1> for TlsSpec {
             wildcard: stored.wildcard,
             auto_renew: stored.auto_renew,
             files: stored.files.as_ref().map(files),
+            dns_provider: stored.dns_provider.as_ref().and_then(|name| name.parse().ok()),
+            email: stored.email.clone(),
             service: Arc::clone(&stored.service),
         }
     }
