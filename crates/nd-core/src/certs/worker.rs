@@ -308,6 +308,8 @@ impl Worker {
             self.serve().await;
         }
         self.say(app.as_ref(), event);
+        // Whoever gets the answer may look at once.
+        self.tell();
         for reply in waiting {
             let answer = match &result {
                 Ok(_) => self.status(&name),

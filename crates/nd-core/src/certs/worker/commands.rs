@@ -16,10 +16,12 @@ impl Worker {
             Command::Renew { name, reply } => self.renew(&name, reply),
             Command::Import { chain, key, reply } => {
                 let imported = self.import(&chain, &key).await;
+                self.tell();
                 reply.send(imported).ok(); // whoever asked has gone
             }
             Command::Remove { name, revoke, reply } => {
                 let removed = self.remove(&name, revoke).await;
+                self.tell();
                 reply.send(removed).ok(); // whoever asked has gone
             }
         }
