@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nd_certs::{
     Acme, AcmeSettings, CertsOnDisk, Dns, DnsProvider, DnsProviderSettings, DnsSettings, ExecDns,
-    ExecSettings, InternalCa, OwnFiles, self_signed,
+    ExecSettings, InternalCa, NetworkNames, OwnFiles, self_signed,
 };
 use nd_core::certs::CertSettings;
 use nd_core::ports::{IssuerName, SolverName};
@@ -63,11 +63,14 @@ pub(crate) fn register(
     let failed = |error: nd_core::ports::PortError| RunError::Config(format!("[certs] {error}"));
     match Dns::new(&written.dns) {
         Ok(dns) => {
+            let mut known = BTreeMap::new();
             for (name, settings) in authorities(written)? {
-                let acme =
-                    Acme::new(name, settings, &dir, dns.clone(), Arc::clone(&clock)).map_err(failed)?;
-                builder = builder.issuer(Arc::new(acme));
+                let acme = Acme::new(name.clone(), settings, &dir, dns.clone(), Arc::clone(&clock));
+                let acme = Arc::new(acme.map_err(failed)?);
+                known.insert(name, Arc::clone(&acme));
+                builder = builder.issuer(acme);
             }
+            builder = builder.names(Arc::new(NetworkNames::new(dns.clone(), known).map_err(failed)?));
             if let Some(exec) = &written.exec {
                 let exec = ExecDns::new(exec.clone(), dns.clone()).map_err(failed)?;
                 builder = builder.solver(solver(EXEC)?, Arc::new(exec));

@@ -106,6 +106,7 @@ endpoints! {
     DOMAINS = Get "/api/v1/domains", "Every domain that leads to an app (`DomainListQuery`): a list of `DomainView`.";
     DOMAINS_ADD = Post "/api/v1/domains", "Lets domains lead to an app (`DomainsBody`), while its instances run on: `DomainsView`.";
     DOMAINS_REMOVE = Delete "/api/v1/domains", "Lets domains lead to an app no more (`DomainsQuery`): `DomainsView`.";
+    DOMAINS_CHECK = Get "/api/v1/domains/check", "How domains look to their visitors (`DomainCheckQuery`), in the DNS and at ports 80 and 443: a list of `DomainCheckView`.";
     CERTS = Get "/api/v1/certs", "Every certificate that is kept or wanted: a list of `CertView`.";
     CERT = Get "/api/v1/certs/{name}", "One certificate, by one of its names: `CertView` with its orders.";
     CERT_IMPORT = Post "/api/v1/certs", "Serves a certificate that somebody brings (`CertImportBody`): `CertView`.";

@@ -30,7 +30,10 @@ pub use self::cert::{
 };
 pub use self::config::{AppConfigView, HealthCheckView, LimitsView, RestartRulesView, StopView};
 pub use self::deployment::{DeploymentStatus, DeploymentView, Diagnosis, Receipt, StepRecord, StepState};
-pub use self::domain::{DomainListQuery, DomainView, DomainsBody, DomainsQuery, DomainsView};
+pub use self::domain::{
+    DomainCheckQuery, DomainCheckView, DomainListQuery, DomainVerdict, DomainView, DomainsBody, DomainsQuery,
+    DomainsView, PortCheckView,
+};
 pub use self::event::{EventQuery, EventView, Severity};
 pub use self::log::{LogFrame, LogLevel, LogLine, LogQuery, LogStream, UnknownLevel};
 pub use self::page::{ListPage, PageQuery, SCHEMA_VERSION, Versioned};

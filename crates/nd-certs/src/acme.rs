@@ -8,6 +8,7 @@ mod order;
 mod problem;
 mod renewal_info;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,6 +59,17 @@ impl Acme {
         }
         let accounts = account::place(certs_dir, &settings);
         Ok(Self { name, settings, accounts, opening: Default::default(), connector, dns, clock })
+    }
+
+    /// The addresses at which the world reaches this machine, where the settings say so.
+    pub(crate) fn told_addresses(&self) -> &[IpAddr] {
+        &self.settings.addresses
+    }
+
+    /// The names by which CAA records mean the authority (RFC 8555, section 9.7.6).
+    pub(crate) async fn identities(&self) -> PortResult<Vec<String>> {
+        let directory = directory::fetch(&self.connector.session(), &self.settings.directory).await?;
+        Ok(directory.meta.caa_identities)
     }
 
     /// Gives each account another key (RFC 8555, section 7.3.5). One that is lost between the answer of the authority and

@@ -6,6 +6,7 @@
 //! - [`self_signed()`]: what is served for names without a certificate.
 //! - [`CertsOnDisk`]: certificates and keys in a private directory.
 //! - [`DnsProvider`]: somebody who serves zones and takes proofs into them.
+//! - [`NetworkNames`]: how names look to their visitors, for who wants to know why they do not come.
 //! - [`ExecDns`]: a program of the user's that writes proofs into the DNS.
 //!
 //! Must never know: who terminates TLS, which app a name belongs to, or when something is asked of it.
@@ -20,6 +21,7 @@ mod exec_dns;
 mod files;
 mod internal;
 mod mint;
+mod name_probe;
 mod own_files;
 mod reach;
 mod renewal;
@@ -37,6 +39,7 @@ pub use error::CertError;
 pub use exec_dns::ExecDns;
 pub use internal::InternalCa;
 pub use mint::KeyKind;
+pub use name_probe::NetworkNames;
 pub use own_files::{LOOK_EVERY, OwnFiles};
 pub use renewal::{ASK_EVERY, Window, renewal};
 pub use self_signed::self_signed;

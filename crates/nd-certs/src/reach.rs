@@ -23,7 +23,13 @@ pub(crate) async fn leads_here(dns: &Dns, name: &HostPattern, told: &[IpAddr]) -
     judge(name, &found, told, &addresses::own())
 }
 
-fn judge(name: &HostPattern, found: &[IpAddr], told: &[IpAddr], own: &BTreeSet<IpAddr>) -> PortResult<()> {
+/// Whether one of the addresses that were found is this machine's: one of its own, or one that it was told about.
+pub(crate) fn judge(
+    name: &HostPattern,
+    found: &[IpAddr],
+    told: &[IpAddr],
+    own: &BTreeSet<IpAddr>,
+) -> PortResult<()> {
     let public = || own.iter().copied().filter(|address| addresses::is_public(*address));
     let here: Vec<IpAddr> = if told.is_empty() { public().collect() } else { told.to_vec() };
     if found.is_empty() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use nd_core::ports::{IssuedCert, RootCert};
+use nd_core::ports::{IssuedCert, RootCert, ShownCert};
 use nd_types::{Certificate, HostPattern, KeyPem};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
@@ -110,6 +110,21 @@ pub(crate) fn root(pem: String) -> Result<RootCert, CertError> {
     let (name, not_after) = (shown(root.subject()), time(root.validity().not_after.timestamp()));
     let fingerprint = hex(&Sha256::digest(der));
     Ok(RootCert { name, fingerprint, not_after, pem })
+}
+
+/// What people want to know of a certificate that a server shows.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn shown_cert(der: &CertificateDer<'_>) -> Result<ShownCert, CertError> {
+    let parsed = parse_all(std::slice::from_ref(der))?;
+    let leaf = parsed.first().ok_or(CertError::NoCertificate)?;
+    Ok(ShownCert {
+        fingerprint: hex(&Sha256::digest(der)),
+        signed_by: shown(leaf.issuer()),
+        names: names(leaf).iter().map(ToString::to_string).collect(),
+        not_after: time(leaf.validity().not_after.timestamp()),
+    })
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -30,7 +30,7 @@ pub(crate) use certs::{
 pub(crate) use check::CheckArgs;
 pub(crate) use count::Count;
 pub(crate) use deploy::{DeployArgs, HealthFlags, StartArgs, WorkloadFlags};
-pub(crate) use domains::{DomainAddArgs, DomainListArgs, DomainRmArgs, DomainsVerb};
+pub(crate) use domains::{DomainAddArgs, DomainCheckArgs, DomainListArgs, DomainRmArgs, DomainsVerb};
 pub(crate) use eternal::{DaemonVerb, EternalArgs, EternalFlags, PidFile, in_background};
 pub(crate) use fields::Fields;
 pub(crate) use gate::{GateVerb, MaintenanceArgs, PauseArgs, Switch};
@@ -198,7 +198,7 @@ pub(crate) enum Command {
     /// Show what the proxy serves, and what it would do with a request
     #[command(subcommand)]
     Proxy(ProxyVerb),
-    /// List the domains that lead to apps, add and remove some
+    /// List the domains that lead to apps, add, remove and check them
     #[command(subcommand, visible_alias = "domain")]
     Domains(DomainsVerb),
     /// Show, renew, bring, take along, revoke and trust certificates

@@ -7,10 +7,11 @@ use nd_api::flat::{Envelope, SystemMetrics};
 use nd_api::manifest::Instances;
 use nd_api::v1::{
     AppView, CertExport, CertImportBody, CertRevokeBody, CertView, DaemonView, DeployBody, DeploymentView,
-    DestroyQuery, DomainListQuery, DomainView, DomainsBody, DomainsQuery, DomainsView, EventQuery, EventView,
-    ListPage, LogFrame, LogQuery, MaintenanceBody, OperationView, PageQuery, PauseBody, PlanView,
-    ProxyTestQuery, ProxyTestView, ProxyView, RequestFrame, RequestQuery, RollbackBody, RootView, ScaleBody,
-    StepRecord, TimelineQuery, TimelineView, UpgradeView, VersionView, WaitQuery, WorkerView,
+    DestroyQuery, DomainCheckQuery, DomainCheckView, DomainListQuery, DomainView, DomainsBody, DomainsQuery,
+    DomainsView, EventQuery, EventView, ListPage, LogFrame, LogQuery, MaintenanceBody, OperationView,
+    PageQuery, PauseBody, PlanView, ProxyTestQuery, ProxyTestView, ProxyView, RequestFrame, RequestQuery,
+    RollbackBody, RootView, ScaleBody, StepRecord, TimelineQuery, TimelineView, UpgradeView, VersionView,
+    WaitQuery, WorkerView,
 };
 use nd_types::{AppName, DeploymentId};
 
@@ -25,6 +26,9 @@ const CERT_ORDERED: Duration = Duration::from_secs(16 * 60);
 
 /// How long it may take to keep a certificate, or to tell its issuer that it counts no more.
 const CERT_STORED: Duration = Duration::from_secs(60);
+
+/// How long a look at every domain may take: name servers and ports that do not answer are waited for.
+const LOOKED_AT: Duration = Duration::from_secs(120);
 
 /// No row of the table, which has the paths of `/api/v1`.
 const METRICS: Endpoint = Endpoint {
@@ -197,6 +201,13 @@ impl Client {
     /// Every domain that leads to an app, or to this one.
     pub async fn domains(&self, query: &DomainListQuery) -> Answer<Vec<DomainView>> {
         let page: ListPage<DomainView> = self.call(Call::new(endpoints::DOMAINS, &[]).query(query)).await?;
+        Ok(page.items)
+    }
+
+    /// Looks at domains as their visitors find them.
+    pub async fn check_domains(&self, query: &DomainCheckQuery) -> Answer<Vec<DomainCheckView>> {
+        let call = Call::new(endpoints::DOMAINS_CHECK, &[]).query(query).patience(LOOKED_AT);
+        let page: ListPage<DomainCheckView> = self.call(call).await?;
         Ok(page.items)
     }
 

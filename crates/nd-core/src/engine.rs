@@ -10,6 +10,7 @@ mod choose;
 mod claims;
 mod deploy;
 mod diagnose;
+mod domain_look;
 mod domains;
 mod error;
 mod follow;
@@ -31,6 +32,7 @@ use nd_supervise::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 pub use deploy::{Accepted, DeployRequest, PlannedDeploy, RollbackRequest, RollbackTarget};
+pub use domain_look::{Answers, DomainLook, PortLook, Standing, Verdict};
 pub use error::EngineError;
 pub use handle::EngineHandle;
 

@@ -11,6 +11,7 @@ mod deadline;
 mod error;
 mod ingress;
 mod logs;
+mod name_probe;
 mod probe;
 mod runtime;
 mod store;
@@ -28,6 +29,7 @@ pub use deadline::within;
 pub use error::{PortError, PortErrorKind, PortResult};
 pub use ingress::{Applied, BindFault, DrainReport, EdgeFeature, EdgeTls, Ingress, IngressCaps};
 pub use logs::{LogCollector, LogEntry, LogFilter, LogFollow, LogLevel, LogStore, LogStream};
+pub use name_probe::{DnsReport, HttpAnswer, NameProbe, ShownCert};
 pub use probe::{HealthProbe, ProbeFailure, ProbeOutcome, ProbeRequest, ProbeTarget};
 pub use runtime::{
     Prepared, Progress, RegistryAuth, Runtime, RuntimeCaps, Scope, Signal, UnitObserved, UnitSpec, UnitStatus,

@@ -7,8 +7,8 @@ use nd_types::{IngressKind, RuntimeKind, StrategyName};
 
 use crate::model::Strategies;
 use crate::ports::{
-    CertIssuer, CertStore, ChallengeSolver, DeployStrategy, HealthProbe, Ingress, IssuerName, PortError,
-    PortErrorKind, PortResult, Runtime, SolverName,
+    CertIssuer, CertStore, ChallengeSolver, DeployStrategy, HealthProbe, Ingress, IssuerName, NameProbe,
+    PortError, PortErrorKind, PortResult, Runtime, SolverName,
 };
 
 /// Every adapter of an engine. Immutable once built.
@@ -23,6 +23,7 @@ pub struct Registry {
     certs: Option<Arc<dyn CertStore>>,
     solvers: BTreeMap<SolverName, Arc<dyn ChallengeSolver>>,
     default_solver: Option<SolverName>,
+    names: Option<Arc<dyn NameProbe>>,
 }
 
 /// Collects adapters; [`build`](RegistryBuilder::build) checks them.
@@ -37,6 +38,7 @@ pub struct RegistryBuilder {
     certs: Vec<Arc<dyn CertStore>>,
     solvers: Vec<(SolverName, Arc<dyn ChallengeSolver>)>,
     default_solver: Option<SolverName>,
+    names: Vec<Arc<dyn NameProbe>>,
 }
 
 /// Why a set of adapters is no registry.
@@ -133,6 +135,12 @@ impl Registry {
         })
     }
 
+    /// What looks at names as their visitors do, if anything does.
+    #[must_use]
+    pub fn names(&self) -> Option<&Arc<dyn NameProbe>> {
+        self.names.as_ref()
+    }
+
     /// Where certificates are kept; without one none are ordered.
     #[must_use]
     pub fn certs(&self) -> Option<&Arc<dyn CertStore>> {
@@ -141,6 +149,13 @@ impl Registry {
 }
 
 impl RegistryBuilder {
+    /// Sets what looks at names as their visitors do; without it nobody does.
+    #[must_use]
+    pub fn names(mut self, names: Arc<dyn NameProbe>) -> Self {
+        self.names.push(names);
+        self
+    }
+
     /// Adds a runtime.
     #[must_use]
     pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
@@ -209,13 +224,8 @@ impl RegistryBuilder {
     /// # Errors
     /// [`RegistryError`] names the port or the name.
     pub fn build(self) -> Result<Registry, RegistryError> {
-        let mut runtimes = BTreeMap::new();
-        for runtime in self.runtimes {
-            let kind = runtime.caps().kind;
-            if runtimes.insert(kind, runtime).is_some() {
-                return Err(RegistryError::Duplicate(format!("runtime {kind}")));
-            }
-        }
+        let of_kind = self.runtimes.into_iter().map(|runtime| (runtime.caps().kind, runtime));
+        let runtimes = unique(of_kind, "runtime")?;
         let mut strategies = Strategies::new();
         for strategy in self.strategies {
             let name: StrategyName = strategy.name();
@@ -239,13 +249,8 @@ impl RegistryBuilder {
                 return Err(RegistryError::Missing("strategy bluegreen and recreate"));
             }
         }
-        let mut ingresses = BTreeMap::new();
-        for ingress in self.ingresses {
-            let kind = ingress.caps().kind;
-            if ingresses.insert(kind, ingress).is_some() {
-                return Err(RegistryError::Duplicate(format!("ingress {kind}")));
-            }
-        }
+        let of_kind = self.ingresses.into_iter().map(|ingress| (ingress.caps().kind, ingress));
+        let ingresses = unique(of_kind, "ingress")?;
         let only_one = ingresses.keys().next().copied().filter(|_| ingresses.len() == 1);
         let default_ingress = self.default_ingress.or(only_one);
         let default_ingress = default_ingress.filter(|kind| ingresses.contains_key(kind));
@@ -255,6 +260,7 @@ impl RegistryBuilder {
             (true, true) => None,
             _ => Some(only(self.certs, "certificate store")?),
         };
+        let names = if self.names.is_empty() { None } else { Some(only(self.names, "name probe")?) };
         Ok(Registry {
             runtimes,
             ingresses,
@@ -265,6 +271,7 @@ impl RegistryBuilder {
             certs,
             solvers,
             default_solver,
+            names,
         })
     }
 }

@@ -75,7 +75,7 @@ fn flat_routes(router: Routes) -> Routes {
 }
 
 fn v1_routes(router: Routes) -> Routes {
-    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 45] = [
+    let rows: [(Endpoint, MethodRouter<Arc<Api>>); 46] = [
         row(api::VERSION, |filter| on(filter, system::version)),
         row(api::DAEMON, |filter| on(filter, system::daemon)),
         row(api::WORKERS, |filter| on(filter, system::workers)),
@@ -111,6 +111,7 @@ fn v1_routes(router: Routes) -> Routes {
         row(api::DOMAINS, |filter| on(filter, domains::list)),
         row(api::DOMAINS_ADD, |filter| on(filter, domains::add)),
         row(api::DOMAINS_REMOVE, |filter| on(filter, domains::remove)),
+        row(api::DOMAINS_CHECK, |filter| on(filter, domains::check)),
         row(api::CERTS, |filter| on(filter, certs::list)),
         row(api::CERT, |filter| on(filter, certs::show)),
         row(api::CERT_IMPORT, |filter| on(filter, certs::import)),

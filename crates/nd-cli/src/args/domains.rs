@@ -17,6 +17,8 @@ pub(crate) enum DomainsVerb {
     /// Let domains lead to an app no more, while its instances run on
     #[command(visible_alias = "remove")]
     Rm(DomainRmArgs),
+    /// Look at domains as their visitors find them: in the DNS, at ports 80 and 443; exit code 8 when one does not serve
+    Check(DomainCheckArgs),
 }
 
 /// `domains ls`.
@@ -25,6 +27,14 @@ pub(crate) struct DomainListArgs {
     /// Those of this app alone
     #[arg(value_name = "APP", add = ArgValueCandidates::new(candidates::apps))]
     pub(crate) app: Option<String>,
+}
+
+/// `domains check`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DomainCheckArgs {
+    /// Those of this app alone, or this domain, which need not lead to an app yet
+    #[arg(value_name = "APP|DOMAIN", add = ArgValueCandidates::new(candidates::apps_and_domains))]
+    pub(crate) word: Option<String>,
 }
 
 /// `domains add`.

@@ -91,6 +91,7 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("domains rm", &["domains rm shop www.example.com"]),
+    ("domains check", &["domains check", "domains check shop", "domains check www.example.com --json"]),
     ("domains ls", &["domains ls", "domains ls shop --json=domain,state"]),
     ("certs", &["certs ls", "certs show shop.example.com", "certs renew shop.example.com"]),
     ("certs ls", &["certs ls", "certs ls --json=name,state,served"]),

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use nd_api::v1::{CertState, DomainListQuery, DomainView, DomainsBody, DomainsQuery, DomainsView};
+use nd_api::v1::{
+    CertState, DomainCheckQuery, DomainCheckView, DomainListQuery, DomainVerdict, DomainView, DomainsBody,
+    DomainsQuery, DomainsView,
+};
 use nd_types::{AppName, HostPattern};
 
 use super::certs::tone;
 use super::{Context, Outcome};
-use crate::args::{DomainAddArgs, DomainListArgs, DomainRmArgs, DomainsVerb, WaitFlags};
+use crate::args::{DomainAddArgs, DomainCheckArgs, DomainListArgs, DomainRmArgs, DomainsVerb, WaitFlags};
 use crate::failure::{Exit, Failure};
 use crate::render::table::{Text, render};
+use crate::render::time;
 use crate::targets;
 
 pub(super) async fn run(verb: &DomainsVerb, context: &Context<'_>) -> Outcome {
@@ -17,6 +21,7 @@ pub(super) async fn run(verb: &DomainsVerb, context: &Context<'_>) -> Outcome {
         DomainsVerb::Ls(args) => list(args, context).await,
         DomainsVerb::Add(args) => add(args, context).await,
         DomainsVerb::Rm(args) => remove(args, context).await,
+        DomainsVerb::Check(args) => check(args, context).await,
     }
 }
 
@@ -59,6 +64,49 @@ async fn remove(args: &DomainRmArgs, context: &Context<'_>) -> Outcome {
     Ok(said(&view, &args.wait, context))
 }
 
+async fn check(args: &DomainCheckArgs, context: &Context<'_>) -> Outcome {
+    let query = match args.word.as_deref() {
+        Some(word) if word.contains(['.', '*']) => {
+            DomainCheckQuery { domain: Some(domain(word)?), ..DomainCheckQuery::default() }
+        }
+        Some(word) => DomainCheckQuery { app: Some(targets::parse(word)?), ..DomainCheckQuery::default() },
+        None => DomainCheckQuery::default(),
+    };
+    let found = context.client.check_domains(&query).await?;
+    let exit =
+        if found.iter().any(|view| view.verdict == DomainVerdict::Fail) { Exit::Found } else { Exit::Ok };
+    if context.output.json {
+        context.output.list(&found);
+        return Ok(exit);
+    }
+    if found.is_empty() {
+        context.output.note("no domain leads to an app: nextdeploy domains add APP www.example.com");
+        return Ok(exit);
+    }
+    let width = found.iter().map(|view| view.domain.as_str().len()).max().unwrap_or_default();
+    let lines = found.iter().map(|view| judged(view, width, context));
+    context.output.result(&lines.collect::<Vec<_>>().join("\n"));
+    Ok(exit)
+}
+
+/// The verdict in one line, and what helps below it.
+fn judged(view: &DomainCheckView, width: usize, context: &Context<'_>) -> String {
+    let word = match view.verdict {
+        DomainVerdict::Ok => context.output.good("ok  "),
+        DomainVerdict::Warn => context.output.odd("warn"),
+        DomainVerdict::Fail => context.output.bad("fail"),
+    };
+    let days = view.days_left.map(|days| format!(", {days} days left")).unwrap_or_default();
+    let renewed = view.renewed_at.map(|at| format!(", renewed {}", time::date_clock(at))).unwrap_or_default();
+    let life = if view.verdict == DomainVerdict::Ok { format!("{days}{renewed}") } else { String::new() };
+    let fix: String = view.fix.iter().map(|fix| format!("\n      fix: {fix}")).collect();
+    format!("{word}  {:width$}  {}{life}{fix}", view.domain.as_str(), view.why)
+}
+
+fn domain(text: &str) -> Result<HostPattern, Failure> {
+    HostPattern::pattern(text).map_err(|error| Failure::usage(error.to_string()))
+}
+
 /// The app and its domains. The first word is the app unless that is known otherwise; no name of an app has a dot in it.
 fn meant(
     words: &[String],
@@ -75,9 +123,7 @@ fn meant(
             Failure::usage("say which domain").fix(format!("nextdeploy domains add {app} www.example.com"))
         );
     }
-    let parsed = domains.iter().map(|domain| HostPattern::pattern(domain));
-    let parsed: Result<Vec<_>, _> = parsed.collect();
-    Ok((app, parsed.map_err(|error| Failure::usage(error.to_string()))?))
+    Ok((app, domains.iter().map(|text| domain(text)).collect::<Result<_, _>>()?))
 }
 
 fn wait_ms(wait: &WaitFlags) -> Option<u64> {

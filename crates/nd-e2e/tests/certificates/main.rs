@@ -69,6 +69,20 @@ fn a_domain_that_is_added_later_gets_its_own_while_the_first_one_serves_on() -> 
 }
 
 #[test]
+fn a_check_tells_what_keeps_visitors_away() -> Result {
+    let shop = Shop::open(By::Http, YEAR)?;
+    shop.deploy("", SHOP)?;
+    // The name leads here, and the world comes to a port that is not this proxy's.
+    let found = shop.daemon.cli(&format!("domains check {SHOP}"))?.expect_code(8)?.stdout;
+    assert!(found.starts_with("fail  ") && found.contains("port 80 of 127.0.0.1"), "{found}");
+    let json = shop.daemon.cli(&format!("domains check {SHOP} --json"))?.expect_code(8)?.json()?;
+    assert_eq!(json.pointer("/0/addresses/0"), Some(&json!("127.0.0.1")), "{json}");
+    assert!(json.pointer("/0/days_left").and_then(Value::as_i64).is_some_and(|days| days > 300), "{json}");
+    shop.daemon.cli("domains check nobody")?.expect_code(3)?;
+    Ok(())
+}
+
+#[test]
 fn a_domain_gets_a_certificate_where_port_443_alone_is_open() -> Result {
     let shop = Shop::open(By::TlsAlpn, YEAR)?;
     tell("tls-alpn-01", shop.deploy("", SHOP)?);

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
-use nd_api::v1::{DomainListQuery, DomainView, DomainsBody, DomainsQuery, DomainsView, ListPage};
+use nd_api::v1::{
+    DomainCheckQuery, DomainCheckView, DomainListQuery, DomainView, DomainsBody, DomainsQuery, DomainsView,
+    ListPage,
+};
 use nd_core::engine::EngineError;
 use nd_core::model::edit::DomainChange;
 use nd_types::{AppName, HostPattern};
@@ -55,6 +58,28 @@ pub(super) async fn remove(
     let hosts = domains.split(',').map(HostPattern::pattern).collect::<Result<Vec<_>, _>>();
     let remove = some(hosts.map_err(Refusal::invalid)?)?;
     changed(&api, &caller, &app, DomainChange { add: BTreeSet::new(), remove }, wait_ms).await
+}
+
+/// Without a name every domain of the app or of all apps is looked at, but for those that lead here by themselves.
+pub(super) async fn check(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Json<ListPage<DomainCheckView>>, Refusal> {
+    let (parts, _) = request.into_parts();
+    let DomainCheckQuery { app, domain } = query(&parts)?;
+    if let Some(app) = app.as_ref().filter(|app| api.engine().status(app).is_none()) {
+        return Err(Refusal::unknown_app(app));
+    }
+    let apps = api.engine().list();
+    let apps = apps.iter().filter(|status| app.as_ref().is_none_or(|app| status.app == *app));
+    let all = apps.flat_map(|status| status.routes()).map(|route| route.host);
+    let hosts: BTreeSet<HostPattern> = match domain {
+        Some(domain) => BTreeSet::from([domain]),
+        None => all.collect(),
+    };
+    let looks = api.engine().look_at_domains(hosts.into_iter().collect()).await?;
+    let now = api.services.clock.wall();
+    Ok(Json(ListPage::complete(looks.iter().map(|look| domain::check(look, now)).collect())))
 }
 
 fn some(hosts: Vec<HostPattern>) -> Result<BTreeSet<HostPattern>, Refusal> {

@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nd_api::v1::DomainView;
+use nd_api::v1::{DomainCheckView, DomainVerdict, DomainView, PortCheckView};
 use nd_core::certs::CertStatus;
+use nd_core::engine::{Answers, DomainLook, PortLook, Standing, Verdict};
 use nd_core::model::AppStatus;
 use nd_core::model::edit::DomainChange;
-use nd_types::{AppName, HostPattern, Route};
+use nd_types::{AppName, HostPattern, Route, Timestamp};
 
 use super::cert;
 use crate::server::Api;
@@ -41,6 +42,41 @@ pub(crate) fn views(api: &Api, routes: &[Route]) -> Vec<DomainView> {
     };
     views.sort_by_key(order);
     views
+}
+
+/// What a look at a domain found.
+pub(crate) fn check(look: &DomainLook, now: Timestamp) -> DomainCheckView {
+    let Verdict { standing, why, fix } = look.verdict(now);
+    let status = look.cert.as_ref();
+    let cert = status.and_then(|status| status.cert.as_ref());
+    DomainCheckView {
+        domain: look.host.clone(),
+        app: look.app.clone(),
+        verdict: match standing {
+            Standing::Good => DomainVerdict::Ok,
+            Standing::Odd => DomainVerdict::Warn,
+            Standing::Bad => DomainVerdict::Fail,
+        },
+        why,
+        fix,
+        addresses: look.dns.addresses.clone(),
+        ports: look.http.iter().chain(&look.https).map(port).collect(),
+        issuer: look.issuer.as_ref().map(ToString::to_string),
+        not_after: cert.map(|cert| cert.not_after),
+        days_left: cert.map(|cert| cert.not_after.duration_since(now).as_hours() / 24),
+        renewed_at: status.and_then(|status| status.renewal.as_ref()).map(|renewal| renewal.due),
+    }
+}
+
+fn port(port: &PortLook) -> PortCheckView {
+    let (answers, detail) = match &port.answers {
+        Answers::Ours => ("ours", None),
+        Answers::Somebody => ("somebody", None),
+        Answers::Another(what) => ("another", Some(what.clone())),
+        Answers::Nobody(why) => ("nobody", Some(why.clone())),
+    };
+    let signed_by = port.shown.as_ref().map(|shown| shown.signed_by.clone());
+    PortCheckView { at: port.at, answers: answers.to_owned(), detail, signed_by }
 }
 
 /// The routes of an app, as they are to serve.
@@ -114,7 +150,7 @@ fn shown_for<'c>(host: &HostPattern, certs: &'c [CertStatus]) -> Option<&'c Cert
 #[cfg(test)]
 mod tests {
     use nd_core::ports::IssuedCert;
-    use nd_types::{Certificate, KeyPem, Timestamp};
+    use nd_types::{Certificate, KeyPem};
 
     use super::*;
 
