@@ -45,7 +45,8 @@ fn swaps_behind_a_caddy_lose_no_request() -> Result {
         caddy.http
     );
     let untaken = swaps_behind(&settings, caddy.http)?;
-    // With each change Caddy opens its listeners anew; what waits to be taken on those before is up to the kernel.
+    // With each change Caddy opens its listeners anew. What waits to be taken on those before is moved, where the daemon may
+    // tell the kernel so.
     assert!(untaken == 0 || !moves_untaken(), "{untaken} connections were reset");
     assert_eq!(get(&Target::Tcp(caddy.site), "user.localhost", "/")?.text(), "user");
     Ok(())

@@ -129,8 +129,8 @@ impl Server for Caddy {
             if config == found {
                 return Ok(faults);
             }
+            self.reloads.prepare();
             if self.admin.replace(&config, &tag).await? == Changed::Done {
-                self.reloads.note();
                 return Ok(faults);
             }
         }
