@@ -258,6 +258,10 @@ impl App {
         if let Some(group) = &self.group {
             group.kill();
         }
+        // The kernel signals a group as a whole: what forks in there cannot outrun it.
+        if let Some(main) = self.main() {
+            kill_process_group(main, Signal::KILL).ok(); // all are killed one by one as well
+        }
         if let Err(error) = children::kill_all() {
             note(&format!("kill the processes of the unit: {error}"));
         }
