@@ -133,6 +133,14 @@ impl Shop {
         assert!(before.is_string() && self.serial()? != before, "{}", self.cert()?);
         Ok(())
     }
+
+    /// Who starts anew goes on with it.
+    fn keeps_it(&mut self) -> Result {
+        self.daemon.kill();
+        self.ask()?;
+        self.daemon.launch()?;
+        self.without_a_failed_handshake(|| self.daemon.wait_phase("shop", "running").map(drop))
+    }
 }
 
 fn table_of(nginx: &NginxServer) -> String {
@@ -150,11 +158,7 @@ fn a_domain_behind_an_nginx_gets_a_certificate_that_is_renewed_without_a_failed_
     let mut shop = Shop::open("nginx", nginx.http, &table_of(&nginx), "http-01")?;
     shop.gets_a_certificate()?;
     shop.renews_it()?;
-    // Who starts anew goes on with it.
-    shop.daemon.kill();
-    shop.ask()?;
-    shop.daemon.launch()?;
-    shop.without_a_failed_handshake(|| shop.daemon.wait_phase("shop", "running").map(drop))?;
+    shop.keeps_it()?;
     assert_eq!(get(&Target::Tcp(nginx.site), "user.localhost", "/")?.text(), "user");
     Ok(())
 }
@@ -165,10 +169,7 @@ fn a_domain_behind_a_caddy_gets_a_certificate_that_is_renewed_without_a_failed_h
     let mut shop = Shop::open("caddy", caddy.http, &format!("admin = \"{}\"", caddy.admin()), "http-01")?;
     shop.gets_a_certificate()?;
     shop.renews_it()?;
-    shop.daemon.kill();
-    shop.ask()?;
-    shop.daemon.launch()?;
-    shop.without_a_failed_handshake(|| shop.daemon.wait_phase("shop", "running").map(drop))?;
+    shop.keeps_it()?;
     assert_eq!(get(&Target::Tcp(caddy.site), "user.localhost", "/")?.text(), "user");
     Ok(())
 }

@@ -9,13 +9,13 @@ use super::wish::CertWish;
 use crate::engine::Shared;
 use crate::ports::{
     CertOrder, CertStore, ChallengeSolver, IssuedCert, KeptCert, PortError, PortErrorKind, PortResult,
-    Renewal, RevocationReason,
+    Renewal, RevocationReason, within,
 };
 
 /// Issuers have deadlines of their own; this one only ends what hangs for good.
 const ORDER: Duration = Duration::from_secs(15 * 60);
 /// How long an answer of the store or an issuer may take.
-const CALL: Duration = Duration::from_secs(60);
+pub(super) const CALL: Duration = Duration::from_secs(60);
 
 /// Orders a certificate and keeps it. What was shown to the authority is gone afterwards, whatever became of it.
 pub(super) async fn place(
@@ -33,9 +33,9 @@ pub(super) async fn place(
     // Who names one wants to be proven there, whatever else would do.
     let place = if wish.dns_provider.is_some() { 0 } else { 1 };
     solvers.splice(place..place, in_the_dns);
-    let issued = tokio::time::timeout(ORDER, issuer.issue(&order, &solvers)).await;
+    let issued = within("order a certificate", ORDER, issuer.issue(&order, &solvers)).await;
     edge.clear().await;
-    let cert = issued.unwrap_or_else(|_| Err(late("the issuer did not come to an end")))?;
+    let cert = issued?;
     if !covers(&cert, &wish.names) {
         let wanted: Vec<&str> = wish.names.iter().map(nd_types::HostPattern::as_str).collect();
         let context =
@@ -49,7 +49,8 @@ pub(super) async fn place(
 
 /// Asks when to renew a certificate.
 pub(super) async fn renewal(shared: Arc<Shared>, wish: CertWish, cert: IssuedCert) -> PortResult<Renewal> {
-    within(shared.registry.issuer(&wish.issuer)?.renewal(&cert, &wish.order())).await
+    let issuer = shared.registry.issuer(&wish.issuer)?;
+    within("ask when to renew a certificate", CALL, issuer.renewal(&cert, &wish.order())).await
 }
 
 pub(super) async fn revoke(shared: &Shared, kept: &KeptCert, reason: RevocationReason) -> PortResult<()> {
@@ -58,17 +59,9 @@ pub(super) async fn revoke(shared: &Shared, kept: &KeptCert, reason: RevocationR
         let context = "revoke a certificate: nobody here has issued it";
         return Err(PortError::new(PortErrorKind::Invalid, context).with_fix("ask its authority"));
     };
-    within(issuer.revoke(&kept.cert, reason)).await
+    within("revoke a certificate", CALL, issuer.revoke(&kept.cert, reason)).await
 }
 
 pub(super) async fn save(store: &dyn CertStore, kept: &KeptCert) -> PortResult<()> {
-    within(store.save(kept)).await
-}
-
-pub(super) async fn within<T>(call: impl Future<Output = PortResult<T>>) -> PortResult<T> {
-    tokio::time::timeout(CALL, call).await.unwrap_or_else(|_| Err(late("no answer in time")))
-}
-
-fn late(what: &str) -> PortError {
-    PortError::new(PortErrorKind::Timeout, format!("order a certificate: {what}"))
+    within("keep a certificate", CALL, store.save(kept)).await
 }

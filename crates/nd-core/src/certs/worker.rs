@@ -19,7 +19,7 @@ use super::{alarm, order};
 use crate::engine::Shared;
 use crate::events::Event;
 use crate::model::Fact;
-use crate::ports::{CertStore, IssuedCert, KeptCert, PortError, PortErrorKind, PortResult, Renewal};
+use crate::ports::{CertStore, IssuedCert, KeptCert, PortError, PortErrorKind, PortResult, Renewal, within};
 use crate::records::{CertOrderEnd, CertOrderRecord, CertRecord, Record};
 
 /// Orders under way at once.
@@ -119,7 +119,7 @@ impl Worker {
     async fn load(&mut self) {
         let Some(store) = self.store.clone() else { return };
         let kept = loop {
-            match order::within(store.load()).await {
+            match within("read the certificates", order::CALL, store.load()).await {
                 Ok(kept) => break kept,
                 Err(error) => tracing::error!(%error, "the certificates cannot be read; trying again"),
             }

@@ -38,6 +38,7 @@ pub(crate) async fn load(
 ) -> Result<Shared, BuildError> {
     let snapshot = store.load().await?;
     let sorted = Sorted::of(snapshot.records);
+    let anyone_before = sorted.daemon.is_some();
     let daemon = match sorted.daemon {
         Some(daemon) => daemon,
         None => {
@@ -77,7 +78,7 @@ pub(crate) async fn load(
         clock,
         collector,
         daemon,
-        bus: EventBus::new(snapshot.last_event),
+        bus: EventBus::new(snapshot.last_event, anyone_before),
         tasks: TaskSet::new("engine"),
         stop: CancellationToken::new(),
         claims,

@@ -41,9 +41,10 @@ struct State {
 }
 
 impl EventBus {
-    /// Goes on behind the last event that was stored; 0 where there is none.
-    pub(crate) fn new(last_id: u64) -> Self {
-        let leap = if last_id == 0 { 0 } else { LEAP };
+    /// Goes on behind the last event that was stored: 0 where there is none, be it that nobody was here before or that
+    /// who was here did not come to store one.
+    pub(crate) fn new(last_id: u64, anyone_before: bool) -> Self {
+        let leap = if anyone_before { LEAP } else { 0 };
         let state = State {
             next_id: last_id + leap + 1,
             recent: VecDeque::new(),

@@ -47,13 +47,7 @@ impl EngineHandle {
         revision: u64,
         within: Duration,
     ) -> Result<Option<Arc<AppStatus>>, EngineError> {
-        let Some(mut entry) = self.shared.entry(app) else { return Ok(None) };
-        let routed = entry.status.wait_for(|status| status.revision >= revision && status.routed);
-        match tokio::time::timeout(within, routed).await {
-            Ok(Ok(status)) => Ok(Some(Arc::clone(&status))),
-            Ok(Err(_)) => Ok(None),
-            Err(_) => Err(EngineError::Timeout { app: app.clone(), within }),
-        }
+        self.reached(app, within, |status| status.revision >= revision && status.routed).await
     }
 
     /// Who is to issue the certificate of a host of an app; nobody where none is wanted for it.

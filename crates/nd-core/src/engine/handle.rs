@@ -245,11 +245,21 @@ impl EngineHandle {
         revision: u64,
         within: Duration,
     ) -> Result<Option<Arc<AppStatus>>, EngineError> {
+        let settled = self.reached(app, within, |status| status.revision >= revision && status.settled);
+        Ok(settled.await?.filter(|_| self.shared.entry(app).is_some()))
+    }
+
+    /// Waits until the app's status is as `wanted` says. `None`: it is gone.
+    pub(super) async fn reached(
+        &self,
+        app: &AppName,
+        within: Duration,
+        wanted: impl Fn(&AppStatus) -> bool,
+    ) -> Result<Option<Arc<AppStatus>>, EngineError> {
         let Some(mut entry) = self.shared.entry(app) else { return Ok(None) };
-        let settled = entry.status.wait_for(|status| status.revision >= revision && status.settled);
-        let waited = tokio::time::timeout(within, settled).await;
-        match waited {
-            Ok(Ok(status)) => Ok(Some(Arc::clone(&status)).filter(|_| self.shared.entry(app).is_some())),
+        let reached = entry.status.wait_for(|status| wanted(status));
+        match tokio::time::timeout(within, reached).await {
+            Ok(Ok(status)) => Ok(Some(Arc::clone(&status))),
             Ok(Err(_)) => Ok(None),
             Err(_) => Err(EngineError::Timeout { app: app.clone(), within }),
         }

@@ -186,11 +186,20 @@ async fn a_daemon_keeps_its_id_and_the_numbers_of_its_events() -> TestResult {
 
 #[tokio::test(start_paused = true)]
 async fn numbers_that_were_told_before_a_crash_are_not_given_again() -> TestResult {
+    numbers_go_on_over_a_crash_after(Duration::from_secs(5)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_of_a_first_daemon_that_was_killed_before_it_stored_any_are_not_given_again() -> TestResult {
+    numbers_go_on_over_a_crash_after(Duration::ZERO).await
+}
+
+async fn numbers_go_on_over_a_crash_after(pause: Duration) -> TestResult {
     let (world, shop) = (World::new(), app("shop"));
     let daemon = world.daemon().await?;
     daemon.serve(&shop, web("")).await?;
-    pass(Duration::from_secs(5)).await;
-    let accepted = daemon.engine.deploy(request(&shop, web("ready-after:1s"))).await?;
+    pass(pause).await;
+    let accepted = daemon.engine.deploy(request(&shop, web("ready-after:100ms"))).await?;
     let told: Vec<_> =
         within(async { daemon.engine.follow(&accepted.deployment).await.collect().await }).await?;
     let last = told.last().map(|event| event.id).unwrap_or_default();

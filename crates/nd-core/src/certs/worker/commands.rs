@@ -7,7 +7,7 @@ use crate::certs::desk::{Command, Reply};
 use crate::certs::due::Why;
 use crate::certs::order;
 use crate::certs::status::CertStatus;
-use crate::ports::{KeptCert, PortError, PortErrorKind, PortResult, RevocationReason};
+use crate::ports::{KeptCert, PortError, PortErrorKind, PortResult, RevocationReason, within};
 use crate::records::CertRecord;
 
 impl Worker {
@@ -68,7 +68,7 @@ impl Worker {
         if let (Some(kept), Some(reason)) = (self.kept.get(name), revoke) {
             order::revoke(&self.shared, kept, reason).await?;
         }
-        order::within(store.remove(name)).await?;
+        within("forget a certificate", order::CALL, store.remove(name)).await?;
         self.kept.remove(name);
         self.renewals.remove(name);
         self.serve().await;
