@@ -100,7 +100,7 @@ pub(crate) struct Worker {
     handshakes: Rc<Cell<usize>>,
     tasks: LocalTaskSet,
     signals: Rc<Signals>,
-    buffers: Buffers,
+    buffers: Rc<Buffers>,
     encoders: Rc<Encoders>,
     verifier: Arc<Verifier>,
     /// Room to write a head in.
@@ -133,7 +133,7 @@ pub(crate) async fn run(seed: Seed) {
         ledger: records.map(Ledger::new),
         tasks: LocalTaskSet::new("proxy"),
         signals: Rc::new(Signals::default()),
-        buffers: Buffers::default(),
+        buffers: Rc::default(),
         encoders: Encoders::of_one(stats.workers.len()),
         verifier,
         handshakes: Rc::default(),

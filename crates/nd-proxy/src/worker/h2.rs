@@ -43,10 +43,11 @@ where
 {
     let settings = &from.worker.settings;
     let watch = Rc::new(Watch::new());
-    let guarded = Guarded::new(stream, read, Rc::clone(&watch));
-    match timeout(settings.header_read_timeout, builder(settings).handshake(guarded)).await {
+    let guarded = Guarded::new(stream, read, Rc::clone(&watch), Rc::clone(&from.worker.buffers));
+    match timeout(settings.header_read_timeout, builder(settings).handshake(guarded.clone())).await {
         Ok(Ok(connection)) => {
-            let mut front = Front::new(from, registered, connection, watch);
+            guarded.gather();
+            let mut front = Front::new(from, registered, (connection, guarded), watch);
             poll_fn(|cx| front.poll(cx)).await;
         }
         Ok(Err(error)) => tracing::trace!(%error, "an HTTP/2 connection did not begin"),
@@ -71,6 +72,8 @@ struct Front<S> {
     from: Client,
     registered: Registered,
     connection: H2<Guarded<S>, Bytes>,
+    /// What carries it.
+    line: Guarded<S>,
     streams: Rc<Streams>,
     watch: Rc<Watch>,
     stalls: Rc<Stalls>,
@@ -93,13 +96,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
     fn new(
         from: Client,
         registered: Registered,
-        connection: H2<Guarded<S>, Bytes>,
+        (connection, line): (H2<Guarded<S>, Bytes>, Guarded<S>),
         watch: Rc<Watch>,
     ) -> Self {
         Self {
             from,
             registered,
             connection,
+            line,
             streams: Rc::new(Streams { open: Cell::new(0), changed: Cell::new(Instant::now()) }),
             watch,
             stalls: Rc::default(),
@@ -124,7 +128,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
                     self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 }
                 Poll::Pending if self.leaves_now() => self.connection.graceful_shutdown(),
-                Poll::Pending => return self.poll_due(cx),
+                Poll::Pending => {
+                    return match self.line.poll_send(cx) {
+                        Poll::Ready(Err(error)) => {
+                            tracing::trace!(%error, "an HTTP/2 connection broke off");
+                            Poll::Ready(())
+                        }
+                        Poll::Ready(Ok(())) | Poll::Pending => self.poll_due(cx),
+                    };
+                }
             }
         }
     }
