@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -17,20 +17,26 @@ pub struct Site {
     pub api: SocketAddr,
     /// Where the proxy listens.
     pub http: SocketAddr,
-    ports: Ports,
+    _ports: Ports,
 }
 
-/// Ports for plain processes that no other site has. The last one is held, and so claims all.
+/// Ports that no other site has.
 #[derive(Debug)]
 struct Ports {
+    /// For plain processes.
     first: u16,
-    claim: TcpListener,
+    last: u16,
+    /// For the daemon.
+    own: [u16; 2],
+    /// Held, and so it claims all of them.
+    _claim: TcpListener,
 }
 
-/// How many ports a site has for plain processes, the one that claims them included: the benches start fifty apps.
+/// How many ports a site has, the one that claims them included: the benches start fifty apps.
 const PORTS: u16 = 100;
 
-/// Below the ports that a daemon takes by itself.
+/// Below the ports that a daemon takes by itself, and those that Linux gives to clients: nobody gets one by chance while a
+/// daemon starts anew.
 const FIRST_PORTS: std::ops::Range<u16> = 10_000..20_000;
 
 impl Site {
@@ -41,10 +47,10 @@ impl Site {
     pub fn new() -> Result<Self> {
         // Short, because the path of a unix socket has little room.
         let folder = tempfile::Builder::new().prefix("nd-").tempdir_in("/tmp")?;
-        let [api, http] = free_addresses()?;
-        let site = Self { folder, api, http, ports: Ports::claim()? };
-        let last = site.ports.claim.local_addr()?.port() - 1;
-        let settings = format!("[process]\nfirst_port = {}\nlast_port = {last}\n", site.ports.first);
+        let ports = Ports::claim()?;
+        let [api, http] = ports.own.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let settings = format!("[process]\nfirst_port = {}\nlast_port = {}\n", ports.first, ports.last);
+        let site = Self { folder, api, http, _ports: ports };
         fs::write(site.settings(), settings)?;
         Ok(site)
     }
@@ -102,17 +108,15 @@ impl Site {
 impl Ports {
     fn claim() -> Result<Self> {
         for first in FIRST_PORTS.step_by(PORTS.into()) {
-            if let Ok(claim) = TcpListener::bind(("127.0.0.1", first + PORTS - 1)) {
-                return Ok(Self { first, claim });
+            let [last, api, http, claim] = [4, 3, 2, 1].map(|behind| first + PORTS - behind);
+            let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+            if let Ok(claim) = TcpListener::bind((Ipv4Addr::LOCALHOST, claim))
+                && is_free(api)
+                && is_free(http)
+            {
+                return Ok(Self { first, last, own: [api, http], _claim: claim });
             }
         }
         Err("no free ports for plain processes".into())
     }
-}
-
-/// Two ports of loopback that are free now.
-fn free_addresses() -> Result<[SocketAddr; 2]> {
-    let first = TcpListener::bind("127.0.0.1:0")?;
-    let second = TcpListener::bind("127.0.0.1:0")?;
-    Ok([first.local_addr()?, second.local_addr()?])
 }

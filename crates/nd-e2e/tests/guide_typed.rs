@@ -140,7 +140,7 @@ fn see_what_it_does() -> Result {
 fn domains_while_it_runs() -> Result {
     let reader = Reader::new()?;
     reader.daemon.deploy("shop", "v1", &[])?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = nd_testkit::free_address()?.port();
     // No image of that name is here, and the port may be somebody's.
     let ours = format!("--ports {port}:3000 -- node server.js");
     reader.reads("docs/domains-and-ports.md", |line| line.replace("--image shop:2 --ports 3000:3000", &ours))

@@ -1,7 +1,7 @@
 //! A domain is all it takes behind a Caddy or an nginx too: it shows the certificate that the daemon gets for the app.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nd_e2e::{Daemon, Options, Programs, Result, Site, Target, WAIT, get, runs_as_root, until, until_some};
 use nd_testkit::servers::{CaddyServer, NginxServer};
-use nd_testkit::{Pebble, PebbleOptions};
+use nd_testkit::{Pebble, PebbleOptions, free_address};
 use serde_json::Value;
 
 const SHOP: &str = "shop.example.com";
@@ -32,7 +32,7 @@ struct Shop {
 impl Shop {
     /// `table` is what is written of the server, without its TLS.
     fn open(kind: &str, http: SocketAddr, table: &str, challenge: &str) -> Result<Self> {
-        let https = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let https = free_address()?;
         let options = PebbleOptions { http_port: http.port(), ..PebbleOptions::default() };
         let pebble = Pebble::start(&options).map_err(|error| error.to_string())?;
         let settings = format!(

@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 
 use nd_e2e::{Daemon, Docker, Options, Programs, Result, runs_as_root};
+use nd_testkit::free_address;
 use serde_json::Value;
 
 fn daemon() -> Result<Daemon> {
@@ -12,19 +13,6 @@ fn daemon() -> Result<Daemon> {
 
 fn engine() -> Result<Docker> {
     Docker::find().ok_or_else(|| "no Docker engine answers: run `cargo xtask test`, which brings one".into())
-}
-
-/// A port that nobody listens on just now, out of those that are leased.
-fn free_port() -> Result<u16> {
-    let ports =
-        std::iter::repeat_with(|| TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr()));
-    for address in ports.take(64) {
-        let port = address?.port();
-        if !(20_000..30_000).contains(&port) {
-            return Ok(port);
-        }
-    }
-    Err("no free port".into())
 }
 
 fn write(daemon: &Daemon, text: &str) -> Result {
@@ -48,7 +36,7 @@ fn process(daemon: &Daemon, port: u16, release: &str, direct: bool) -> Result {
 
 #[test]
 fn a_process_has_its_port_itself_and_hands_it_on() -> Result {
-    let (daemon, port) = (daemon()?, free_port()?);
+    let (daemon, port) = (daemon()?, free_address()?.port());
     let url = format!("http://127.0.0.1:{port}/");
     for (release, direct) in [("v1", true), ("v2", true), ("v3", false), ("v4", true)] {
         process(&daemon, port, release, direct)?;
@@ -72,7 +60,7 @@ fn a_process_has_its_port_itself_and_hands_it_on() -> Result {
 
 #[test]
 fn a_container_publishes_its_port_and_has_its_names_and_its_directory() -> Result {
-    let (daemon, docker, port) = (daemon()?, engine()?, free_port()?);
+    let (daemon, docker, port) = (daemon()?, engine()?, free_address()?.port());
     let (name, tag) = (format!("nd-own-ports-{}", std::process::id()), "1");
     docker.import(&name, tag, &daemon.programs().testapp, &[])?;
     let file = |direct: bool, release: &str| {
@@ -113,7 +101,7 @@ fn a_container_publishes_its_port_and_has_its_names_and_its_directory() -> Resul
 
 #[test]
 fn a_port_that_somebody_else_has_is_named_with_what_to_do() -> Result {
-    let (daemon, docker, port) = (daemon()?, engine()?, free_port()?);
+    let (daemon, docker, port) = (daemon()?, engine()?, free_address()?.port());
     let _somebody = TcpListener::bind(("0.0.0.0", port))?;
     process(&daemon, port, "v1", true)?;
     let refused = daemon.cli("deploy")?;

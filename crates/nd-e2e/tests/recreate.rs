@@ -1,27 +1,14 @@
 //! Versions of which only one may run at a time: it is said beforehand, and requests wait instead of failing.
 
 use std::fs;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use nd_e2e::{Daemon, Docker, Load, Options, Programs, Result, WAIT, runs_as_root, until};
+use nd_testkit::free_address;
 use serde_json::Value;
 
 /// Longer than a new version takes to start here, and far below the 30 s that a request waits at most.
 const SLOW_START: &str = "TESTAPP_START_DELAY_MS=2500";
-
-/// A port that nobody listens on just now, out of those that are leased.
-fn free_port() -> Result<u16> {
-    let ports =
-        std::iter::repeat_with(|| TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr()));
-    for address in ports.take(64) {
-        let port = address?.port();
-        if !(10_000..30_000).contains(&port) {
-            return Ok(port);
-        }
-    }
-    Err("no free port".into())
-}
 
 /// Deploys again under load; what is said, what waited, and that nothing failed.
 fn swapped(
@@ -58,7 +45,7 @@ fn swapped(
 #[test]
 fn an_app_that_insists_on_its_port_is_recreated_and_requests_wait() -> Result {
     let daemon = Daemon::start(&Programs::from_env()?, Options::default())?;
-    let port = free_port()?;
+    let port = free_address()?.port();
     let insists = format!("TESTAPP_IGNORE_PORT={port}");
     let port = port.to_string();
     let first = ["--port", &port, "-e", &insists];

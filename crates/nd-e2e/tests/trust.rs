@@ -1,12 +1,12 @@
 //! The daemon's own authority, and a machine that is told to trust it: Debian's tool, in folders of the test's own.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nd_e2e::{Daemon, Options, Outcome, Programs, Result, Site, Typed, WAIT, runs_as_root, until_some};
+use nd_testkit::free_address;
 
 const SHOP: &str = "shop.internal";
 
@@ -31,7 +31,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Result<Self> {
-        let https = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let https = free_address()?.port();
         let flags = vec!["--https".to_owned(), format!("127.0.0.1:{https}")];
         let options = Options { flags, ..Options::default() };
         let daemon = Daemon::start_at(Site::with_own_proxy()?, &Programs::from_env()?, options)?;

@@ -76,6 +76,9 @@ const SERVES: Duration = Duration::from_secs(10);
 /// Between two looks at them.
 const TICK: Duration = Duration::from_millis(10);
 
+/// How long one question after what nginx serves may take. Another one may meet another worker.
+const PROBE: Duration = Duration::from_secs(1);
+
 /// Connections that were opened before a reload and have asked nothing yet are answered by a worker that leaves, until
 /// `client_header_timeout` closes them.
 const UNUSED: Duration = Duration::from_secs(11);
@@ -163,8 +166,7 @@ impl Server for Nginx {
     }
 
     async fn generation(&self) -> PortResult<Option<Generation>> {
-        let answer = within("ask nginx what it serves", TICK * 100, self.probe()).await?;
-        Ok(answer)
+        self.probe().await
     }
 
     async fn has_let_go(&self, replaced: Instant) -> bool {
@@ -255,9 +257,12 @@ impl Nginx {
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
-        let asked = ask(SocketAddr::new(ip, http.port())).await.map_err(|error| {
-            PortError::new(PortErrorKind::Unavailable, "ask nginx what it serves").with_source(error)
-        })?;
+        let what = "ask nginx what it serves";
+        let asked = async {
+            let unavailable = |error| PortError::new(PortErrorKind::Unavailable, what).with_source(error);
+            ask(SocketAddr::new(ip, http.port())).await.map_err(unavailable)
+        };
+        let asked = within(what, PROBE, asked).await?;
         let body = asked.split_once("\r\n\r\n").map(|(_, body)| body.trim().to_owned());
         Ok(body.and_then(|body| body.strip_prefix("generation ")?.parse().ok()).map(Generation))
     }

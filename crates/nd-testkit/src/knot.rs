@@ -1,9 +1,11 @@
 //! A name server for tests that takes signed updates: Knot DNS.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::free_address;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -122,15 +124,4 @@ fn settings(place: &str, zone: &str, address: SocketAddr) -> String {
         Knot::KEY,
         Knot::KEY_NAME,
     )
-}
-
-/// One that is free for both protocols.
-fn free_address() -> Result<SocketAddr> {
-    for _ in 0..20 {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        if UdpSocket::bind(address).is_ok() {
-            return Ok(address);
-        }
-    }
-    Err("no port is free for TCP and UDP".into())
 }

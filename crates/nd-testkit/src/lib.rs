@@ -6,6 +6,7 @@
 //! - [`servers`]: Caddy and nginx as a user has them.
 //! - [`on_a_small_disk`]: a test that runs on a disk which is soon full.
 //! - [`Knot`]: a name server whose zone takes signed updates.
+//! - [`free_address`]: where a server of a test can listen.
 //! - [`Pebble`]: a certificate authority that speaks ACME, with the DNS that it asks.
 //! - [`TestClock`]: time that goes by when the test says so.
 //!
@@ -17,6 +18,7 @@ pub mod contract;
 pub mod fake;
 mod knot;
 mod pebble;
+mod ports;
 pub mod servers;
 mod small_disk;
 mod store;
@@ -24,5 +26,6 @@ mod store;
 pub use clock::TestClock;
 pub use knot::Knot;
 pub use pebble::{Pebble, PebbleOptions};
+pub use ports::free_address;
 pub use small_disk::{on_a_small_disk, small_disk};
 pub use store::MemoryStore;

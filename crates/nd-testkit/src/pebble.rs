@@ -2,12 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+use crate::free_address;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -145,8 +147,9 @@ impl Pebble {
     fn try_start(options: &PebbleOptions) -> Result<Self> {
         let place = tempfile::tempdir()?;
         front(place.path())?;
-        let [listen, manage, control] = [free_port()?, free_port()?, free_port()?];
-        let own_dns = free_dns_port()?;
+        let [listen, manage, control] =
+            [free_address()?.port(), free_address()?.port(), free_address()?.port()];
+        let own_dns = free_address()?.port();
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         fs::write(place.path().join("pebble.json"), config(place.path(), listen, manage, options))?;
         let directory = format!("https://localhost:{listen}/dir");
@@ -268,19 +271,4 @@ fn config(place: &Path, listen: u16, manage: u16, options: &PebbleOptions) -> St
         "profiles": {{"default": {{"description": "as ever", "validityPeriod": {validity}}},
                       "shortlived": {{"description": "six days", "validityPeriod": 518400}}}}}}}}"#
     )
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// One that is free for both protocols.
-fn free_dns_port() -> Result<u16> {
-    for _ in 0..20 {
-        let port = free_port()?;
-        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err("no port is free for TCP and UDP".into())
 }

@@ -5,7 +5,7 @@ mod caddy;
 mod nginx;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,11 +15,6 @@ pub use nginx::NginxServer;
 
 /// How long a server may take to come up or to end.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// A port that nobody listens on now.
-fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
-}
 
 fn start(command: &mut Command) -> io::Result<Child> {
     let program = command.get_program().display().to_string();

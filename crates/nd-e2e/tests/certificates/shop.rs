@@ -2,13 +2,12 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nd_e2e::{Daemon, Options, Programs, Result, Site, runs_as_root, until_some};
-use nd_testkit::{Knot, Pebble, PebbleOptions};
+use nd_testkit::{Knot, Pebble, PebbleOptions, free_address};
 use serde_json::Value;
 
 /// The domain of its app.
@@ -45,7 +44,7 @@ impl Shop {
     /// The authority finds the answer to one kind of challenge alone.
     pub(crate) fn open(by: By, validity: Duration) -> Result<Self> {
         let site = Site::with_own_proxy()?;
-        let https = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let https = free_address()?.port();
         let only = |wanted: By, port: u16| if by == wanted { port } else { 1 };
         let knot = (by == By::Update).then(|| Knot::start("example.com")).transpose();
         let knot = knot.map_err(|error| error.to_string())?;

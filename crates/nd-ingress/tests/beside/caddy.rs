@@ -8,6 +8,7 @@ use std::time::Instant;
 use nd_core::ports::{Ingress, PortErrorKind};
 use nd_ingress::{CaddyCertificates, CaddySettings, Https, caddy_ingress};
 use nd_testkit::contract::{ContractResult, ingress};
+use nd_testkit::free_address;
 use nd_testkit::servers::CaddyServer;
 
 use crate::support::{APP, App, Result, ask, echoes, state, until};
@@ -97,7 +98,7 @@ async fn an_admin_api_that_is_off_is_named_with_what_to_do() -> Result {
 #[tokio::test(flavor = "multi_thread")]
 async fn apps_are_served_over_tls_with_certificates_of_caddys_own() -> Result {
     let (mut server, app) = (CaddyServer::start()?, App::start().await?);
-    let https = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let https = free_address()?;
     let ports = format!("{{\n\thttp_port {}\n\thttps_port {}\n", server.http.port(), https.port());
     let text = fs::read_to_string(server.caddyfile())?;
     fs::write(server.caddyfile(), text.replacen("{\n", &ports, 1))?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nd_core::ports::Ingress;
 use nd_ingress::{CaddySettings, Https, NginxSettings, caddy_ingress, nginx_ingress};
+use nd_testkit::free_address;
 use nd_testkit::servers::{CaddyServer, NginxServer};
 use nd_types::{Certificate, Challenge, EdgeState, HostPattern, Hsts, KeyPem, ServiceTls, TlsState};
 use tokio::process::Command;
@@ -20,10 +21,6 @@ use crate::support::{APP, App, Result, ask, state};
 const BARE: &str = "bare.localhost";
 
 const HSTS: &str = "strict-transport-security: max-age=600; includeSubDomains";
-
-async fn free() -> Result<SocketAddr> {
-    Ok(tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
-}
 
 /// One that signed itself, for this name.
 fn certificate(name: &str) -> Result<Arc<Certificate>> {
@@ -158,7 +155,7 @@ fn beside_caddy(server: &CaddyServer, https: SocketAddr) -> Result<Arc<dyn Ingre
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_shows_the_certificates_that_we_have_and_leads_to_tls() -> Result {
-    let (server, https) = (NginxServer::start()?, free().await?);
+    let (server, https) = (NginxServer::start()?, free_address()?);
     shows_our_certificates(&*beside_nginx(&server, https), server.http, https).await?;
     assert_eq!(ask(server.site, "user.localhost").await?, (200, "user".to_owned()));
     Ok(())
@@ -166,7 +163,7 @@ async fn nginx_shows_the_certificates_that_we_have_and_leads_to_tls() -> Result 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn caddy_shows_the_certificates_that_we_have_and_leads_to_tls() -> Result {
-    let (server, https) = (CaddyServer::start()?, free().await?);
+    let (server, https) = (CaddyServer::start()?, free_address()?);
     shows_our_certificates(&*beside_caddy(&server, https)?, server.http, https).await?;
     assert_eq!(ask(server.site, "user.localhost").await?, (200, "user".to_owned()));
     Ok(())
@@ -174,7 +171,7 @@ async fn caddy_shows_the_certificates_that_we_have_and_leads_to_tls() -> Result 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_lies_where_nobody_else_reads_it_and_goes_with_its_certificate() -> Result {
-    let (server, https, app) = (NginxServer::start()?, free().await?, App::start().await?);
+    let (server, https, app) = (NginxServer::start()?, free_address()?, App::start().await?);
     let ingress = beside_nginx(&server, https);
     let (first, second) = (certificate(APP)?, certificate(APP)?);
     ingress.apply(secured(1, &app, showing(&first))?).await?;
@@ -204,7 +201,7 @@ async fn a_port_that_somebody_else_has_is_said_and_all_else_serves() -> Result {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_speaks_tls_on_the_same_port_of_nginx_notices_nothing() -> Result {
-    let (server, https, app) = (NginxServer::start()?, free().await?, App::start().await?);
+    let (server, https, app) = (NginxServer::start()?, free_address()?, App::start().await?);
     let own = certificate("user.localhost")?;
     let file = server.folder().join("own.pem");
     fs::write(&file, format!("{}{}", own.chain, own.key.expose()))?;
@@ -228,7 +225,7 @@ async fn a_user_who_speaks_tls_on_the_same_port_of_nginx_notices_nothing() -> Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_speaks_tls_on_the_same_port_of_caddy_notices_nothing() -> Result {
-    let (mut server, https, app) = (CaddyServer::start()?, free().await?, App::start().await?);
+    let (mut server, https, app) = (CaddyServer::start()?, free_address()?, App::start().await?);
     let own = certificate("user.localhost")?;
     let [chain, key] = ["own.pem", "own.key"].map(|name| server.folder().join(name));
     fs::write(&chain, &own.chain)?;

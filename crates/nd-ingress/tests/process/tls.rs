@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use nd_core::ports::Ingress;
 use nd_ingress::ProcessIngress;
 use nd_supervise::{TaskHandle, TaskSet};
+use nd_testkit::free_address;
 use nd_types::Certificate;
 use parking_lot::Mutex;
 use rustix::process::Pid;
 
 use super::support::{App, Result, app, until};
-use super::visitors::{Authority, BREATH, Visitor, free_port, get_h2, leaf, secure};
+use super::visitors::{Authority, BREATH, Visitor, get_h2, leaf, secure};
 use super::{Plane, launch};
 
 /// A data plane that speaks TLS.
@@ -33,7 +34,7 @@ struct Secure {
 
 impl Secure {
     async fn start() -> Result<Self> {
-        let (plane, app, address) = (Plane::start().await?, app("one")?, free_port()?);
+        let (plane, app, address) = (Plane::start().await?, app("one")?, free_address()?);
         let authority = Authority::new()?;
         let (certificate, visitor) = (authority.certificate()?, Visitor::new(&authority)?);
         let applied = plane.ingress.apply(secure(7, app.address, address, &certificate)?).await?;

@@ -170,10 +170,5 @@ pub(crate) async fn get_h2(requests: &SendRequest<Bytes>) -> Result<()> {
     timeout(DEADLINE, asked).await?
 }
 
-/// A port that nobody has.
-pub(crate) fn free_port() -> Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
 /// The pause of a client that does not want all of the machine.
 pub(crate) const BREATH: Duration = Duration::from_millis(2);

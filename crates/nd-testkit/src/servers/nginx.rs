@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{free_port, listening, start, until};
+use super::{listening, start, until};
+use crate::free_address;
 
 /// An nginx with a site of its user, `user.localhost`, which answers `user`.
 #[derive(Debug)]
@@ -27,7 +28,8 @@ impl NginxServer {
     /// # Errors
     /// When it is not installed, or does not come up.
     pub fn start() -> io::Result<Self> {
-        let server = Self { folder: TempDir::new()?, site: free_port()?, http: free_port()?, child: None };
+        let server =
+            Self { folder: TempDir::new()?, site: free_address()?, http: free_address()?, child: None };
         server.started()
     }
 
@@ -36,7 +38,7 @@ impl NginxServer {
     /// # Errors
     /// As [`NginxServer::start`].
     pub fn start_shared() -> io::Result<Self> {
-        let site = free_port()?;
+        let site = free_address()?;
         let server = Self { folder: TempDir::new()?, site, http: site, child: None };
         server.started()
     }

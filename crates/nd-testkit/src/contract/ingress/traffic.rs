@@ -1,6 +1,5 @@
 //! The part of the contract that visitors notice.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::http::{Client, get};
 use super::upstream::Upstream;
 use super::{Result, SOON, app, edge, host, service, state};
 use crate::contract::ContractResult;
+use crate::free_address;
 
 pub(super) async fn a_request_after_an_apply_sees_it(ingress: &dyn Ingress) -> ContractResult {
     let shop = app("shop")?;
@@ -100,7 +100,7 @@ pub(super) async fn a_host_port_opens_and_closes_with_its_state(ingress: &dyn In
     let upstream = Upstream::start(&shop, 1).await?;
     let services =
         || Ok::<_, Box<dyn std::error::Error>>(vec![service(&shop, vec![upstream.backend.clone()])?]);
-    let bind = free_port().await?;
+    let bind = free_address()?;
     let applied = ingress.apply(Arc::new(edge(1, services()?, &[(bind, &shop)]))).await?;
     assert_eq!(applied.faults, []);
     assert_eq!(
@@ -128,7 +128,7 @@ pub(super) async fn a_taken_host_port_is_a_fault_of_its_app_alone(ingress: &dyn 
         services.into_iter().collect::<Result<Vec<Service>>>()
     };
     let holder = TcpListener::bind("127.0.0.1:0").await?;
-    let (taken, free) = (holder.local_addr()?, free_port().await?);
+    let (taken, free) = (holder.local_addr()?, free_address()?);
     let ports = [(taken, &shop), (free, &blog)];
 
     let applied = ingress.apply(Arc::new(edge(1, services()?, &ports))).await?;
@@ -143,9 +143,4 @@ pub(super) async fn a_taken_host_port_is_a_fault_of_its_app_alone(ingress: &dyn 
     assert_eq!(applied.faults, [], "each apply tries again");
     assert_eq!(get(taken, "any").await?.body, "1");
     Ok(())
-}
-
-/// A port that nobody listens on now.
-async fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
 }
