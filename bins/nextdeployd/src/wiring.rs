@@ -7,6 +7,7 @@ use nd_bluegreen::{BlueGreen, Canary, Recreate, Rolling};
 use nd_core::ports::{EdgeTls, LogStore};
 use nd_core::{Engine, Registry};
 use nd_docker::DockerRuntime;
+use nd_external::ExternalRuntime;
 use nd_logs::{Collector, SegmentLog};
 use nd_probe::NetworkProbe;
 use nd_process::{ProcessRuntime, ShimCommand};
@@ -46,11 +47,14 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
         .map_err(|error| start_failed("open the logs", &error))?;
     let logs = Arc::new(logs);
     let process = Arc::new(process_runtime(chosen, paths)?);
+    let external = ExternalRuntime::open(paths.data.join("external"))
+        .map_err(|error| start_failed("set up servers that something else runs", &error))?;
+    let external = Arc::new(external);
     let docker = Arc::new(DockerRuntime::new(docker_settings(chosen)?, Some(paths.data.join("docker"))));
     let requests = AccessLog::open(Written::read(chosen)?.settings.access_log, paths)?;
     let (proxy, notes) = DataPlane::start(chosen, paths).await?;
     let collector = Collector::new(
-        vec![docker.clone() as _, process.clone() as _],
+        vec![docker.clone() as _, process.clone() as _, external.clone() as _],
         Arc::clone(&logs) as Arc<dyn LogStore>,
     );
     let certificates: certs::Written = adapter(chosen, "certs")?;
@@ -58,6 +62,7 @@ pub(crate) async fn build(chosen: &Chosen, paths: &Paths) -> Result<Parts, RunEr
     let registry = ingress::register(registry, proxy.ingress(), chosen, paths)?
         .runtime(docker)
         .runtime(process)
+        .runtime(external)
         .probe(Arc::new(NetworkProbe))
         .strategy(Arc::new(BlueGreen))
         .strategy(Arc::new(Recreate))

@@ -1,6 +1,6 @@
 //! The flat paths (`POST /deploy`, `GET /status`, `GET /health`): their envelope and bodies, exactly as promised.
 
-use nd_types::{AppName, DeploymentId, HostPattern, Timestamp};
+use nd_types::{AppName, DeploymentId, HostPattern, Timestamp, Upstream};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Env, ImageRef, Manifest, Port, ProxyType};
@@ -83,9 +83,9 @@ pub struct ConfigureProxyRequest {
     /// Which proxy shall serve it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_type: Option<ProxyType>,
-    /// A server that is not managed here.
+    /// A server that something else runs: the app is that server from then on, and nothing runs here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<String>,
+    pub upstream: Option<Upstream>,
 }
 
 /// The body of `POST /swap`: like [`DeployRequest`], but what is left out stays as the app has it.

@@ -24,7 +24,7 @@ mod volume;
 
 use std::time::Duration;
 
-use nd_types::{AppName, ByteSize, HostPattern, RuntimeKind};
+use nd_types::{AppName, ByteSize, HostPattern, RuntimeKind, Upstream};
 use serde::{Deserialize, Serialize};
 
 pub use self::command::CommandLine;
@@ -65,6 +65,9 @@ pub struct Manifest {
     /// The command to run: of the process, or instead of the image's own one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandLine>,
+    /// A server that something else runs: requests are brought to it, and nothing runs here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
     /// What a container runs in place of its image's entrypoint, and then without the image's command; an empty list
     /// runs `command` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +135,7 @@ impl Manifest {
             },
             image: None,
             command: None,
+            upstream: None,
             entrypoint: None,
             cwd: None,
             working_dir: None,
@@ -150,10 +154,15 @@ impl Manifest {
         }
     }
 
-    /// The runtime that was asked for: the one written, else containers for an image and processes for a command.
+    /// The runtime that was asked for: the one written, else containers for an image, processes for a command, and none
+    /// of both for an upstream.
     #[must_use]
     pub fn runtime(&self) -> RuntimeKind {
-        let implied = if self.image.is_some() { RuntimeKind::Docker } else { RuntimeKind::Process };
+        let implied = match (&self.upstream, &self.image) {
+            (Some(_), _) => RuntimeKind::External,
+            (None, Some(_)) => RuntimeKind::Docker,
+            (None, None) => RuntimeKind::Process,
+        };
         self.runtime.unwrap_or(implied)
     }
 }

@@ -173,6 +173,16 @@ const DAEMON: &[Row] = &[
         "With `proxy.enabled: false` requests come without the proxy. Take that out of nextdeploy.yml and deploy, and the app has domains.",
     ),
     (
+        "ND1125",
+        "Requests to the upstream would go round in circles.",
+        "`upstream` is where the app's own proxy listens. Name the server that shall answer.",
+    ),
+    (
+        "ND1126",
+        "The app runs here, and an upstream would take its place.",
+        "A route to a server that something else runs is an app of its own: choose another `app_name`, or destroy this one first.",
+    ),
+    (
         "ND1199",
         "A mistake of the daemon.",
         "Its log says more, under the request's id. Please report it with that line.",

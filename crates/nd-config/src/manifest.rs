@@ -11,6 +11,7 @@ mod rollout;
 mod sections;
 mod ssl;
 mod ssl_config;
+mod upstream;
 mod whole;
 
 use std::fmt;

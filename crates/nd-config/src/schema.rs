@@ -69,6 +69,7 @@ pub(crate) const MANIFEST: Schema = Schema(&[
     ("app.resources.pids", Now),
     ("image", Now),
     ("command", Now),
+    ("upstream", Now),
     ("entrypoint", Now),
     ("cwd", Now),
     ("working_dir", Now),

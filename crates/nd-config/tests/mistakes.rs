@@ -122,7 +122,7 @@ mistakes! {
         "error[ND0121] nextdeploy.yml:1:27: `https://a.example/` is not a host name; write it as `app.example.com`, without scheme, port or path";
     a_file_must_say_what_runs:
         "app: {name: shop}\n" =>
-        "error[ND0112] nextdeploy.yml:1:1: nothing says what runs: `image` or `command` is missing; help: write `image: REF` for a container or `command: …` for a plain process";
+        "error[ND0112] nextdeploy.yml:1:1: nothing says what runs: `image` or `command` is missing; help: write `image: REF` for a container, `command: …` for a plain process, or `upstream: HOST:PORT` for a server that runs elsewhere";
     an_app_needs_a_name:
         "app: {port: 80}\nimage: a\n" =>
         "error[ND0112] nextdeploy.yml:1:1: `app.name` is missing; help: write `name: shop`";

@@ -155,6 +155,11 @@ fn manifest() -> impl Strategy<Value = Manifest> {
             m.app.domain = None;
             m.proxy.routes.clear();
         }
+        let runs_here = m.image.is_some() || m.command.is_some() || m.app.port.is_some();
+        let has_probe_inside = m.deployment.container.healthcheck.cmd.is_some();
+        if !runs_here && !has_probe_inside && m.proxy.enabled != Some(false) {
+            m.upstream = "db.internal:4000".parse().ok();
+        }
         Some(m)
     })
 }

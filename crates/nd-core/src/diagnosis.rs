@@ -117,6 +117,13 @@ impl Evidence {
     }
 
     fn cause_of_silence(&self) -> Option<(String, String)> {
+        if self.runtime == RuntimeKind::External {
+            let fix = "start or mend that server, or correct `upstream`; it is run by something else";
+            return Some((
+                "the server that `upstream` names does not answer as it should".to_owned(),
+                fix.to_owned(),
+            ));
+        }
         let container = self.runtime == RuntimeKind::Docker;
         let reachable = |socket: &&Socket| !container || !socket.ip.is_loopback();
         if let Some(port) = self.port.filter(|_| container) {

@@ -128,6 +128,7 @@ impl AppSpec {
         match self.workload {
             Workload::Image(_) => RuntimeKind::Docker,
             Workload::Command(_) => RuntimeKind::Process,
+            Workload::External(_) => RuntimeKind::External,
         }
     }
 }

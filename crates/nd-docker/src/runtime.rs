@@ -83,7 +83,7 @@ impl DockerRuntime {
 #[async_trait]
 impl Runtime for DockerRuntime {
     fn caps(&self) -> RuntimeCaps {
-        RuntimeCaps { kind: RuntimeKind::Docker, own_address: true }
+        RuntimeCaps { kind: RuntimeKind::Docker, own_address: true, has_output: true }
     }
 
     async fn prepare(

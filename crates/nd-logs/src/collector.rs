@@ -79,6 +79,9 @@ impl LogCollector for Collector {
             tracing::error!(%unit, %kind, "no runtime of that kind to read output from");
             return;
         };
+        if !runtime.caps().has_output {
+            return;
+        }
         let mut units = self.shared.units.lock();
         if units.get(unit).is_some_and(|followed| !followed.stop.is_cancelled()) {
             return;

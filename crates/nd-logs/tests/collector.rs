@@ -104,7 +104,7 @@ impl UnitIo for Written {
 #[async_trait]
 impl Runtime for Written {
     fn caps(&self) -> RuntimeCaps {
-        RuntimeCaps { kind: RuntimeKind::Process, own_address: false }
+        RuntimeCaps { kind: RuntimeKind::Process, own_address: false, has_output: true }
     }
 
     async fn prepare(&self, _: &AppSpec, _: Option<&RegistryAuth>, _: &Progress) -> PortResult<Prepared> {

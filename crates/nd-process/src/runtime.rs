@@ -300,7 +300,7 @@ impl Inner {
 #[async_trait]
 impl Runtime for ProcessRuntime {
     fn caps(&self) -> RuntimeCaps {
-        RuntimeCaps { kind: RuntimeKind::Process, own_address: false }
+        RuntimeCaps { kind: RuntimeKind::Process, own_address: false, has_output: true }
     }
 
     async fn prepare(

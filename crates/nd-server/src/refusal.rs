@@ -129,6 +129,7 @@ impl From<EngineError> for Refusal {
                 plain(StatusCode::CONFLICT, "ND1103").fix(format!("nextdeploy status {by}"))
             }
             EngineError::NoRuntime(_) => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1104"),
+            EngineError::UpstreamIsIngress { .. } => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1125"),
             EngineError::IngressLacks { .. } => plain(StatusCode::UNPROCESSABLE_ENTITY, "ND1121"),
             EngineError::Ingress(error) => {
                 let fix = error.fix.into_iter().collect();

@@ -15,7 +15,7 @@ use nd_api::Manifest;
 use nd_api::manifest::{Environment, Instances};
 use nd_api::v1::FieldError;
 use nd_core::spec::AppSpec;
-use nd_types::IngressKind;
+use nd_types::{IngressKind, RuntimeKind};
 
 use crate::identity::Caller;
 use crate::refusal::Refusal;
@@ -52,6 +52,10 @@ pub(crate) struct Built {
 pub(crate) fn build(manifest: &Manifest, context: &Context<'_>) -> Result<Built, Refusal> {
     let workload = workload::workload(manifest, context)?;
     let mut spec = match context.base {
+        // The port of an upstream is not that of what takes its place.
+        Some(base) if base.runtime() == RuntimeKind::External => {
+            AppSpec { workload, port: None, ..base.clone() }
+        }
         Some(base) => AppSpec { workload, ..base.clone() },
         None => AppSpec::new(workload),
     };
@@ -65,7 +69,8 @@ pub(crate) fn build(manifest: &Manifest, context: &Context<'_>) -> Result<Built,
     policy::readiness(manifest, &mut spec);
     policy::restart(manifest, &mut spec, &mut notes)?;
     policy::rollout(manifest, &mut spec);
-    let replicas = manifest.scale.instances.map(instances);
+    let one = (spec.runtime() == RuntimeKind::External).then_some(1);
+    let replicas = one.or_else(|| manifest.scale.instances.map(instances));
     let ingress = manifest.app.proxy_type.map(IngressKind::from);
     Ok(Built { spec, replicas, protected: manifest.app.deletion_protection, ingress, notes })
 }

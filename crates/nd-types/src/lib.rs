@@ -12,6 +12,7 @@ mod id;
 mod measure;
 mod name;
 mod percent;
+mod upstream;
 
 pub use access::{AccessEnd, AccessRecord};
 pub use edge::{
@@ -30,3 +31,4 @@ pub use jiff::Timestamp;
 pub use measure::{ByteSize, InvalidMeasure, format_duration, parse_duration};
 pub use name::{AppName, IngressKind, InvalidName, RuntimeKind, StrategyName};
 pub use percent::{InvalidPercent, Percent};
+pub use upstream::{InvalidUpstream, Upstream, UpstreamHost};

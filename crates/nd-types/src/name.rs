@@ -114,6 +114,8 @@ pub enum RuntimeKind {
     Docker,
     /// Plain processes under a shim.
     Process,
+    /// Servers that something else runs: requests are brought to them, and nothing more.
+    External,
 }
 
 impl fmt::Display for RuntimeKind {
@@ -121,6 +123,7 @@ impl fmt::Display for RuntimeKind {
         f.write_str(match self {
             Self::Docker => "docker",
             Self::Process => "process",
+            Self::External => "external",
         })
     }
 }

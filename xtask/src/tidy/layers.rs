@@ -9,11 +9,12 @@ const MANIFEST_FIX: &str = "turn the edge around through a port, or move the cod
                             a wall in the wrong place moves in docs/architecture.md and xtask/src/tidy/layers.rs";
 
 /// The adapters: each stands on the core alone, and none sees another.
-const ADAPTERS: [&str; 11] = [
+const ADAPTERS: [&str; 12] = [
     "nd-alerts",
     "nd-bluegreen",
     "nd-certs",
     "nd-docker",
+    "nd-external",
     "nd-logs",
     "nd-metrics",
     "nd-probe",

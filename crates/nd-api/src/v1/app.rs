@@ -94,6 +94,9 @@ pub struct AppView {
     /// The command, where one is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// The server that something else runs, where the app is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
     /// Where it answers; the first of `urls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,

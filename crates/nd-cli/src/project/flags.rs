@@ -46,11 +46,12 @@ pub(super) fn apply(
 fn workload(manifest: &mut Manifest, flags: &WorkloadFlags, command: &[String]) -> Result<(), Failure> {
     if let Some(image) = &flags.image {
         (manifest.image, manifest.command, manifest.runtime) = (Some(image.clone()), None, None);
+        manifest.upstream = None;
     }
     if !command.is_empty() {
         manifest.command = Some(CommandLine::Exec(command.to_vec()));
         if flags.image.is_none() {
-            (manifest.image, manifest.runtime) = (None, None);
+            (manifest.image, manifest.upstream, manifest.runtime) = (None, None, None);
         }
     }
     if let Some(cwd) = &flags.cwd {

@@ -46,6 +46,7 @@ pub(crate) fn one(app: &AppView, output: &Output) -> String {
     rows.row("reason", app.reason.clone());
     rows.row("image", app.image.clone());
     rows.row("command", app.command.clone());
+    rows.row("upstream", app.upstream.clone());
     app.urls.iter().for_each(|url| rows.row("url", url.clone()));
     rows.row("release", app.release.as_ref().map(ToString::to_string));
     rows.row("canary", app.canary.as_ref().map(|canary| tried(canary, Timestamp::now())));

@@ -21,7 +21,7 @@ pub(crate) fn everything(view: &AppView, restarts: &[EventView], output: &Output
     how_it_is_reached(view, &mut rows);
     rows.gap();
     if let Some(config) = &view.config {
-        how_it_is_kept_running(config, &mut rows);
+        how_it_is_kept_running(view, config, &mut rows);
         rows.gap();
     }
     rows.row("usage", app::usage(view));
@@ -43,6 +43,7 @@ pub(crate) fn everything(view: &AppView, restarts: &[EventView], output: &Output
 fn what_runs(view: &AppView, rows: &mut Rows<'_>) {
     rows.row("image", view.image.clone());
     rows.row("command", view.command.clone());
+    rows.row("upstream", view.upstream.clone());
     rows.row("runtime", view.runtime.to_string());
     rows.row("for", view.environment.clone());
     rows.row("release", view.release.as_ref().map(ToString::to_string));
@@ -73,8 +74,12 @@ fn how_it_is_reached(view: &AppView, rows: &mut Rows<'_>) {
     rows.row("strategy", format!("{strategy}, requests in flight get {}", span(config.drain_ms)));
 }
 
-fn how_it_is_kept_running(config: &AppConfigView, rows: &mut Rows<'_>) {
+fn how_it_is_kept_running(view: &AppView, config: &AppConfigView, rows: &mut Rows<'_>) {
     rows.row("health", health(&config.health));
+    if view.upstream.is_some() {
+        // Whoever runs it keeps it running.
+        return;
+    }
     rows.row("restart", restart(&config.restart));
     rows.row("crash loop", crash_loop(&config.restart));
     rows.row(

@@ -4,7 +4,7 @@ use nd_api::Manifest;
 use nd_api::manifest::{Instances, PageSource, PortMapping};
 use nd_types::{HostPortProtocol, RuntimeKind};
 
-use super::Workload;
+use super::{Workload, upstream};
 use crate::decode::{Decoder, Field};
 use crate::node::{Node, Value};
 use crate::report::{Code, Mistake, Severity};
@@ -12,7 +12,15 @@ use crate::report::{Code, Mistake, Severity};
 /// Whether the file says what runs, and says it once.
 pub(super) fn what_runs(root: &Field<'_>, runtime: Option<RuntimeKind>, workload: Workload, d: &mut Decoder) {
     let (image, command) = (root.dig(&["image"]), root.dig(&["command"]));
+    if let Some(upstream) = root.dig(&["upstream"]) {
+        return upstream::runs_elsewhere(root, &upstream, runtime, d);
+    }
     match (&image, &command, runtime) {
+        (_, _, Some(RuntimeKind::External)) if workload == Workload::Required => {
+            let mistake = root.mistake(Code::Conflict, "`runtime: external` needs an `upstream`");
+            let place = root.dig(&["runtime"]).and_then(|runtime| runtime.key_span);
+            d.say(mistake.at(place).help("write `upstream: 127.0.0.1:4000`, or leave `runtime` out"));
+        }
         // What these keys run is not supported yet, which is said already.
         (None, None, _)
             if ["build", "processes", "repository"].iter().any(|key| root.dig(&[key]).is_some()) => {}
@@ -23,7 +31,7 @@ pub(super) fn what_runs(root: &Field<'_>, runtime: Option<RuntimeKind>, workload
             d.say(
                 mistake
                     .at(place)
-                    .help("write `image: REF` for a container or `command: …` for a plain process"),
+                    .help("write `image: REF` for a container, `command: …` for a plain process, or `upstream: HOST:PORT` for a server that runs elsewhere"),
             );
         }
         (None, Some(command), Some(RuntimeKind::Docker)) if workload == Workload::Required => {
@@ -65,6 +73,7 @@ pub(super) fn check(root: &Field<'_>, manifest: &Manifest, d: &mut Decoder) {
         let message = "without the proxy (`proxy.enabled: false`) no traffic can move to a mirror";
         d.say(field.mistake(Code::Conflict, message).help("leave out one of them"));
     }
+    upstream::goes_through_the_proxy(root, manifest, d);
     if let Some(field) = root.dig(&["cwd"]).filter(|_| manifest.image.is_some()) {
         let message = "cwd has no effect on a container, which runs in a directory of its own";
         let mistake = Mistake { severity: Severity::Warning, ..note(&field, Code::NoEffect, message) };

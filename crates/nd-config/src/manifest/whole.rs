@@ -30,6 +30,7 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let app = keys.required("app", "write `app: {name: shop}`", d).and_then(|field| app::decode(&field, d));
     let image = keys.get("image").and_then(|field| field.parsed(d));
     let command = keys.get("command").and_then(|field| command_line(&field, d));
+    let upstream = keys.get("upstream").and_then(|field| field.parsed(d));
     let entrypoint = keys.get("entrypoint").and_then(|field| entrypoint(&field, d));
     let cwd = keys.get("cwd").and_then(|field| field.text(d));
     let working_dir = keys.get("working_dir").and_then(|field| working_dir(&field, d));
@@ -60,8 +61,8 @@ pub(super) fn decode(root: &Field<'_>, workload: Workload, d: &mut Decoder) -> O
     let app = app?;
     #[rustfmt::skip]
     let manifest = Manifest {
-        version, target_type, app, image, command, entrypoint, cwd, working_dir, user, runtime, env, deployment,
-        wait_ready, sleep_after, restart, scale, mirror, proxy, ssl, depends_on,
+        version, target_type, app, image, command, upstream, entrypoint, cwd, working_dir, user, runtime, env,
+        deployment, wait_ready, sleep_after, restart, scale, mirror, proxy, ssl, depends_on,
     };
     across::check(root, &manifest, d);
     Some(manifest)
@@ -154,12 +155,14 @@ fn runtime(field: &Field<'_>, d: &mut Decoder) -> Option<RuntimeKind> {
     match text.as_str() {
         "docker" => return Some(RuntimeKind::Docker),
         "process" => return Some(RuntimeKind::Process),
+        "external" => return Some(RuntimeKind::External),
         "swarm" => {
             d.say(field.mistake(Code::NotYet, "`runtime: swarm` is not supported yet by this version"));
         }
         _ => {
-            let mistake = field.mistake(Code::BadValue, format!("`{text}` is not one of docker, process"));
-            d.say(match closest(text, ["docker", "process"]) {
+            let mistake =
+                field.mistake(Code::BadValue, format!("`{text}` is not one of docker, process, external"));
+            d.say(match closest(text, ["docker", "process", "external"]) {
                 Some(word) => mistake.help(format!("`{word}`")),
                 None => mistake,
             });

@@ -123,6 +123,7 @@ fn the_full_example_has_every_key_that_is_served() {
         "stop.signal",
         "stop.stop_signal",
         "stop_signal",
+        "upstream",
         "wait_ready",
     ];
     let (_, full) = EXAMPLES[2];
@@ -236,7 +237,8 @@ fn file(key: &str, value: &str) -> String {
         };
         above = above.and_then(|section| section.rsplit_once('.')).map(|(section, _)| section);
     }
-    let image = if matches!(key, "image" | "cwd" | "wait_ready") { "" } else { "image: node:22\n" };
+    let image =
+        if matches!(key, "image" | "upstream" | "cwd" | "wait_ready") { "" } else { "image: node:22\n" };
     let command = if matches!(key, "cwd" | "wait_ready") { "command: node server.js\n" } else { "" };
     let app = if key.starts_with("app.") { "" } else { "app: {name: shop}\n" };
     format!("{text}\n{image}{command}{app}")

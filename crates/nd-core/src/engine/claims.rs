@@ -91,7 +91,7 @@ fn wanted(app: &AppName, spec: &AppSpec) -> Vec<Claim> {
             let names = image.aliases.iter().map(|alias| alias.to_ascii_lowercase());
             Some(names.chain([app.to_string()]).map(Claim::Name))
         }
-        Workload::Command(_) => None,
+        Workload::Command(_) | Workload::External(_) => None,
     };
     own.into_iter().chain(routes).chain(ports).chain(names.into_iter().flatten()).collect()
 }

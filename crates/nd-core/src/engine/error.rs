@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use nd_types::{AppName, DeploymentId, HostPattern, IngressKind, RuntimeKind, StrategyName, Timestamp};
+use nd_types::{
+    AppName, DeploymentId, HostPattern, IngressKind, RuntimeKind, StrategyName, Timestamp, Upstream,
+};
 
 use crate::model::edit::EditError;
 use crate::ports::{IssuerName, PortError};
@@ -55,6 +57,16 @@ pub enum EngineError {
     /// No such runtime is registered.
     #[error("runtime {0} is not available in this daemon")]
     NoRuntime(RuntimeKind),
+    /// The upstream is what would bring requests to it.
+    #[error(
+        "requests to {upstream} would go round in circles: the {kind} proxy itself listens there; name the server behind it"
+    )]
+    UpstreamIsIngress {
+        /// The upstream.
+        upstream: Upstream,
+        /// The ingress.
+        kind: IngressKind,
+    },
     /// What brings the app's requests cannot do what it asks for.
     #[error("{kind} cannot do {what}; take it out, or use `proxy_type: embedded`")]
     IngressLacks {

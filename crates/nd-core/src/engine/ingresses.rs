@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{EdgeState, Gate, IngressKind};
+use nd_types::{EdgeState, Gate, IngressKind, UpstreamHost};
 use tokio::time::Instant;
 
 use super::error::EngineError;
 use super::shared::Shared;
 use crate::model::AppStatus;
 use crate::ports::{EdgeFeature, PortResult, within};
-use crate::spec::AppSpec;
+use crate::spec::{AppSpec, Workload};
 
 /// How long a server may take to say whether it could take routes.
 const CHECK: Duration = Duration::from_secs(15);
@@ -40,11 +40,25 @@ impl Shared {
         let caps = self.registry.ingress(Some(kind)).map_err(EngineError::Ingress)?.caps();
         let missing = EdgeFeature::of(spec).filter(|(feature, _)| !caps.has(*feature));
         let missing: Vec<&str> = missing.map(|(_, words)| words).collect();
-        if missing.is_empty() {
-            Ok(kind)
-        } else {
-            Err(EngineError::IngressLacks { kind, what: missing.join(", ") })
+        if !missing.is_empty() {
+            return Err(EngineError::IngressLacks { kind, what: missing.join(", ") });
         }
+        self.check_upstream(kind, spec)?;
+        Ok(kind)
+    }
+
+    /// Whether an upstream is another server than the one that is to bring requests to it.
+    fn check_upstream(&self, kind: IngressKind, spec: &AppSpec) -> Result<(), EngineError> {
+        let Workload::External(upstream) = &spec.workload else { return Ok(()) };
+        let at = self.registry.ingress(Some(kind)).map_err(EngineError::Ingress)?.http_addr();
+        let is_here = match upstream.host() {
+            UpstreamHost::Address(ip) => *ip == at.ip() || (ip.is_loopback() && at.ip().is_unspecified()),
+            UpstreamHost::Name(name) => &**name == "localhost",
+        };
+        if is_here && upstream.port().get() == at.port() {
+            return Err(EngineError::UpstreamIsIngress { upstream: upstream.clone(), kind });
+        }
+        Ok(())
     }
 
     /// Whether the ingress can let requests wait, where that is asked for.

@@ -5,7 +5,7 @@ mod domains;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{DeploymentId, Gate, HostPattern, IngressKind, StrategyName, Timestamp};
+use nd_types::{DeploymentId, Gate, HostPattern, IngressKind, RuntimeKind, StrategyName, Timestamp};
 
 use super::steps::StepTracker;
 use super::{AppModel, Fact, Now, Release};
@@ -97,6 +97,9 @@ pub enum EditError {
     /// More than one instance of an app that has its host ports itself.
     #[error("an app that has its host ports itself (`proxy.enabled: false`) has one instance, not {0}")]
     OnlyOne(u16),
+    /// More than one instance of a server that something else runs.
+    #[error("a server that something else runs (`upstream`) is one instance, not {0}")]
+    OnePlace(u16),
     /// It has its ports itself.
     #[error("an app that has its host ports itself (`proxy.enabled: false`) is reached at no domain")]
     NoRoutes,
@@ -373,10 +376,15 @@ impl AppModel {
     }
 }
 
-/// Two units cannot have one port.
+/// Two units cannot have one port, and one place is not made two by being asked twice.
 fn only_one(spec: Option<&AppSpec>, replicas: u16) -> Result<(), EditError> {
-    let own_ports = spec.is_some_and(|spec| spec.own_ports().next().is_some());
-    if own_ports && replicas > 1 { Err(EditError::OnlyOne(replicas)) } else { Ok(()) }
+    match spec {
+        Some(spec) if replicas > 1 && spec.own_ports().next().is_some() => Err(EditError::OnlyOne(replicas)),
+        Some(spec) if replicas > 1 && spec.runtime() == RuntimeKind::External => {
+            Err(EditError::OnePlace(replicas))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a deployment that begins, or that an edit has ended, is announced with.

@@ -62,6 +62,8 @@ pub struct RuntimeCaps {
     pub kind: RuntimeKind,
     /// Whether each unit has a network address of its own, so that two versions may listen on the same port.
     pub own_address: bool,
+    /// Whether its units write something that can be read and kept.
+    pub has_output: bool,
 }
 
 /// One unit to be created.

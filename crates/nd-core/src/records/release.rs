@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nd_types::{
     AppName, AppProtocol, ByteSize, DeploymentId, HostPattern, HostPortProtocol, PathPrefix, ReleaseId,
-    RouteOptions, ServiceLimits, StrategyName, Timestamp, TrafficRules,
+    RouteOptions, ServiceLimits, StrategyName, Timestamp, TrafficRules, Upstream,
 };
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +95,7 @@ pub struct SpecV1 {
 enum WorkloadV1 {
     Image(ImageV1),
     Command { argv: Vec<String>, cwd: PathBuf, user: Option<String>, path: Option<String> },
+    External { upstream: Upstream },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -263,6 +264,7 @@ impl From<&Workload> for WorkloadV1 {
             Workload::Command(CommandSpec { argv, cwd, user, path }) => {
                 Self::Command { argv, cwd, user, path }
             }
+            Workload::External(upstream) => Self::External { upstream },
         }
     }
 }
@@ -276,6 +278,7 @@ impl From<&WorkloadV1> for Workload {
             WorkloadV1::Command { argv, cwd, user, path } => {
                 Self::Command(CommandSpec { argv, cwd, user, path })
             }
+            WorkloadV1::External { upstream } => Self::External(upstream),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What runs, and with how much of the machine.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use nd_types::ByteSize;
+use nd_types::{ByteSize, Upstream};
 
 /// What a unit runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,19 @@ pub enum Workload {
     Image(ImageSpec),
     /// A plain process.
     Command(CommandSpec),
+    /// A server that something else runs.
+    External(Upstream),
+}
+
+/// What it is, for people: an image's reference, a command line, the address of a server.
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(image) => f.write_str(&image.reference),
+            Self::Command(command) => f.write_str(&command.argv.join(" ")),
+            Self::External(upstream) => upstream.fmt(f),
+        }
+    }
 }
 
 /// A container image and how it is run.

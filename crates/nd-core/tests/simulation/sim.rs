@@ -259,6 +259,7 @@ impl Sim {
                 | EditError::NoCanary(_)
                 | EditError::NoInstances
                 | EditError::OnlyOne(_)
+                | EditError::OnePlace(_)
                 | EditError::NoRoutes
                 | EditError::NoSuchDomain(_)
                 | EditError::OwnName(_)

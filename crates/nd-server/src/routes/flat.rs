@@ -13,7 +13,9 @@ use nd_api::flat::{AppSelector, ConfigureProxyRequest, DeployRequest, Envelope};
 use nd_api::manifest::{Manifest, ProxyType};
 use nd_api::v1::DeployBody;
 use nd_core::engine::{Accepted, EngineError};
-use nd_types::{AppName, DeploymentId};
+use nd_core::model::AppStatus;
+use nd_core::spec::AppSpec;
+use nd_types::{AppName, DeploymentId, RuntimeKind};
 use serde::Deserialize;
 
 use super::deploy;
@@ -58,7 +60,8 @@ pub(super) async fn swap(
     Box::pin(begin(&api, &caller, request, true)).await
 }
 
-/// `POST /proxy/configure`: another domain or port is another release; another proxy alone starts no instance anew.
+/// `POST /proxy/configure`: another domain, port or upstream is another release; another proxy alone starts no instance
+/// anew. With an upstream the app need not be known: it is a server that something else runs.
 pub(super) async fn configure_proxy(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -68,14 +71,13 @@ pub(super) async fn configure_proxy(
     let keyed = parts.extensions.get::<Keyed>().copied();
     let asked: ConfigureProxyRequest = json(&parts.headers, body).await?;
     let app = asked.app_name;
-    if asked.upstream.is_some() {
-        let what = "upstream: a server that is not managed here is not supported yet by this version";
-        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "ND1012", what));
+    let known = api.engine().status(&app);
+    match (&asked.upstream, &known) {
+        (Some(_), Some(status)) => may_run_elsewhere(status)?,
+        (None, None) => return Err(Refusal::unknown_app(&app)),
+        (Some(_), None) | (None, Some(_)) => {}
     }
-    if api.engine().status(&app).is_none() {
-        return Err(Refusal::unknown_app(&app));
-    }
-    if asked.domain.is_none() && asked.port.is_none() {
+    if asked.domain.is_none() && asked.port.is_none() && asked.upstream.is_none() {
         let proxy =
             asked.proxy_type.ok_or_else(|| Refusal::invalid("domain, port or proxy_type is missing"))?;
         let revision = api.engine().set_ingress(&app, proxy.into(), &caller.actor()).await?;
@@ -85,12 +87,23 @@ pub(super) async fn configure_proxy(
     manifest.app.domain = asked.domain;
     manifest.app.port = asked.port;
     manifest.app.proxy_type = asked.proxy_type;
+    manifest.upstream = asked.upstream;
     let manifest = serde_json::to_value(manifest).map_err(Refusal::invalid)?;
-    let body = DeployBody { inherit: true, lock_wait_ms: Some(0), ..DeployBody::new(manifest) };
+    let inherit = known.is_some_and(|status| status.spec.is_some());
+    let body = DeployBody { inherit, lock_wait_ms: Some(0), ..DeployBody::new(manifest) };
     let (body, notes) = deploy::checked(body).map_err(|refusal| as_invalid(&refusal))?;
     let built = deploy::built(&api, &caller, &body)?;
     let accepted = deploy::begin(&api, &caller, body, built, notes.clone(), keyed).await?;
     started(&api, &app, "Deployment started", &accepted.deployment, notes)
+}
+
+/// Nobody loses what runs here to a route that leads elsewhere.
+fn may_run_elsewhere(status: &AppStatus) -> Result<(), Refusal> {
+    let runs = status.spec.as_deref().map(AppSpec::runtime).filter(|kind| *kind != RuntimeKind::External);
+    let Some(kind) = runs else { return Ok(()) };
+    let what = format!("`{}` runs here (runtime {kind}), and an upstream would take its place", status.app);
+    let refusal = Refusal::new(StatusCode::CONFLICT, "ND1126", what);
+    Err(refusal.fix("choose another app_name").fix(format!("nextdeploy destroy {}", status.app)))
 }
 
 pub(super) async fn stop(

@@ -59,12 +59,18 @@ fn workload(old: &Workload, new: &Workload, lines: &mut Vec<String>) {
     match (old, new) {
         (Workload::Image(old), Workload::Image(new)) => image(old, new, lines),
         (Workload::Command(old), Workload::Command(new)) => command(old, new, lines),
-        (Workload::Image(old), Workload::Command(new)) => {
-            lines.push(format!("container {} → process {}", old.reference, new.argv.join(" ")));
+        (Workload::External(old), Workload::External(new)) => {
+            line("upstream", &old.to_string(), &new.to_string(), lines);
         }
-        (Workload::Command(old), Workload::Image(new)) => {
-            lines.push(format!("process {} → container {}", old.argv.join(" "), new.reference));
-        }
+        (old, new) => lines.push(format!("{} {old} → {} {new}", kind(old), kind(new))),
+    }
+}
+
+fn kind(workload: &Workload) -> &'static str {
+    match workload {
+        Workload::Image(_) => "container",
+        Workload::Command(_) => "process",
+        Workload::External(_) => "upstream",
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn apply(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<Str
     if let Some(enabled) = manifest.proxy.enabled {
         spec.direct = !enabled;
     }
-    ports(manifest, spec, notes);
+    ports(manifest, spec, notes)?;
     routes(manifest, spec)?;
     rules(manifest, spec)?;
     if let Some(after) = manifest.sleep_after {
@@ -59,12 +59,9 @@ fn rate_limit(written: &ProxyRateLimit) -> RateLimit {
     }
 }
 
-fn ports(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
+fn ports(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) -> Result<(), Refusal> {
     let mappings = &manifest.deployment.container.ports;
-    let first = mappings.first().map(|mapping| mapping.container);
-    if let Some(port) = manifest.app.port.or(first.filter(|_| spec.port.is_none())) {
-        spec.port = NonZeroU16::new(port.get());
-    }
+    spec.port = port(manifest, spec)?;
     if let Some(protocol) = manifest.app.protocol {
         spec.protocol = match protocol {
             Protocol::Http => AppProtocol::Http,
@@ -72,7 +69,7 @@ fn ports(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
         };
     }
     if mappings.is_empty() {
-        return;
+        return Ok(());
     }
     let direct = spec.direct;
     let own = |mapping: &&PortMapping| direct || !is_web(mapping);
@@ -86,6 +83,23 @@ fn ports(manifest: &Manifest, spec: &mut AppSpec, notes: &mut Vec<String>) {
                 .into(),
         );
     }
+    Ok(())
+}
+
+/// Where the app listens: what is written, else what it was, else the first port that is published. An upstream has its
+/// own.
+fn port(manifest: &Manifest, spec: &AppSpec) -> Result<Option<NonZeroU16>, Refusal> {
+    let written = manifest.app.port.and_then(|port| NonZeroU16::new(port.get()));
+    if let Workload::External(upstream) = &spec.workload {
+        if written.is_some_and(|port| port != upstream.port()) {
+            let message = format!("the port of an upstream is part of it ({upstream})");
+            return Err(mistake("/app/port", message, "leave out `port`, or change `upstream`"));
+        }
+        return Ok(Some(upstream.port()));
+    }
+    let published =
+        || manifest.deployment.container.ports.first().and_then(|one| NonZeroU16::new(one.container.get()));
+    Ok(written.or(spec.port).or_else(published))
 }
 
 /// Ports 80 and 443 are the proxy's and serve every app by its name.

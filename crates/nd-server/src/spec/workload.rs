@@ -15,11 +15,14 @@ use crate::refusal::Refusal;
 /// What the manifest says to run; what it leaves out is taken from what runs now.
 pub(super) fn workload(manifest: &Manifest, context: &Context<'_>) -> Result<Workload, Refusal> {
     let base = context.base.map(|base| &base.workload);
+    if let Some(upstream) = &manifest.upstream {
+        return Ok(Workload::External(upstream.clone()));
+    }
     match (&manifest.image, &manifest.command, base) {
         (Some(image), command, _) => {
             let kept = match base {
                 Some(Workload::Image(kept)) => Some(kept),
-                Some(Workload::Command(_)) | None => None,
+                Some(Workload::Command(_) | Workload::External(_)) | None => None,
             };
             Ok(Workload::Image(image_spec(image.as_str(), command.as_ref(), manifest, kept)))
         }
@@ -36,6 +39,7 @@ pub(super) fn workload(manifest: &Manifest, context: &Context<'_>) -> Result<Wor
             }
             Ok(Workload::Command(kept))
         }
+        (None, None, Some(Workload::External(kept))) => Ok(Workload::External(kept.clone())),
         (None, Some(_), _) if manifest.runtime == Some(RuntimeKind::Docker) => {
             Err(mistake("/image", "`runtime: docker` needs an `image`", "write `image: REF`"))
         }
@@ -43,7 +47,7 @@ pub(super) fn workload(manifest: &Manifest, context: &Context<'_>) -> Result<Wor
         (None, None, _) => Err(mistake(
             "/image",
             "nothing says what runs: `image` or `command` is missing",
-            "write `image: REF` for a container or `command: …` for a plain process",
+            "write `image: REF` for a container, `command: …` for a plain process, or `upstream: …` for a server that runs elsewhere",
         )),
     }
 }
@@ -139,7 +143,7 @@ pub(super) fn mirror(manifest: &Manifest, spec: &mut AppSpec) {
     let cooldown = written.cooldown.or(spec.mirror.map(|mirror| mirror.cooldown));
     spec.mirror = Some(cooldown.map_or_else(MirrorSpec::default, |cooldown| MirrorSpec { cooldown }));
     spec.limits.sticky |= written.sticky.is_some();
-    if matches!(spec.workload, Workload::Command(_)) {
+    if !matches!(spec.workload, Workload::Image(_)) {
         return;
     }
     for path in &written.sync {
@@ -155,7 +159,7 @@ pub(super) fn mirror(manifest: &Manifest, spec: &mut AppSpec) {
 
 pub(super) fn volumes(manifest: &Manifest, context: &Context<'_>, spec: &mut AppSpec) -> Result<(), Refusal> {
     let written = &manifest.deployment.container.volumes;
-    if written.is_empty() || matches!(spec.workload, Workload::Command(_)) {
+    if written.is_empty() || !matches!(spec.workload, Workload::Image(_)) {
         return Ok(());
     }
     let mut volumes = Vec::with_capacity(written.len());

@@ -43,6 +43,7 @@ pub(crate) async fn app_view(api: &Api, status: &AppStatus) -> AppView {
         runtime: spec.map_or(RuntimeKind::Process, AppSpec::runtime),
         image: spec.and_then(image),
         command: spec.and_then(command),
+        upstream: spec.and_then(upstream),
         url: urls.first().cloned(),
         urls,
         port: spec.and_then(|spec| spec.port).map(std::num::NonZeroU16::get),
@@ -205,7 +206,14 @@ fn word(status: &AppStatus) -> Status {
 fn image(spec: &AppSpec) -> Option<String> {
     match &spec.workload {
         Workload::Image(image) => Some(image.reference.clone()),
-        Workload::Command(_) => None,
+        Workload::Command(_) | Workload::External(_) => None,
+    }
+}
+
+fn upstream(spec: &AppSpec) -> Option<String> {
+    match &spec.workload {
+        Workload::External(upstream) => Some(upstream.to_string()),
+        Workload::Image(_) | Workload::Command(_) => None,
     }
 }
 
@@ -213,6 +221,7 @@ fn command(spec: &AppSpec) -> Option<String> {
     let argv = match &spec.workload {
         Workload::Image(image) => &image.command,
         Workload::Command(command) => &command.argv,
+        Workload::External(_) => return None,
     };
     (!argv.is_empty()).then(|| argv.join(" "))
 }

@@ -15,10 +15,11 @@ pub(crate) fn config(api: &Api, status: &AppStatus) -> Option<AppConfigView> {
     let (cwd, user) = match &spec.workload {
         Workload::Image(image) => (image.working_dir.clone(), image.user.clone()),
         Workload::Command(command) => (Some(command.cwd.display().to_string()), command.user.clone()),
+        Workload::External(_) => (None, None),
     };
     let image = match &spec.workload {
         Workload::Image(image) => Some(image),
-        Workload::Command(_) => None,
+        Workload::Command(_) | Workload::External(_) => None,
     };
     let own_name = image.map(|_| status.app.to_string()).into_iter();
     Some(AppConfigView {

@@ -23,7 +23,10 @@ pub(crate) fn deployment_view(api: &Api, record: DeploymentRecord) -> Deployment
         started_at: record.created_at,
         finished_at: record.finished_at,
         strategy: Some(record.strategy),
-        source: status.and_then(|status| status.spec.clone()).filter(|_| serving).map(|spec| source(&spec)),
+        source: status
+            .and_then(|status| status.spec.clone())
+            .filter(|_| serving)
+            .map(|spec| spec.workload.to_string()),
         url,
         actor: Some(record.actor),
         message: record.message,
@@ -124,13 +127,6 @@ fn previous(api: &Api, event: &StoredEvent) -> Option<nd_types::ReleaseId> {
 fn ended(api: &Api, event: &StoredEvent) -> Option<DeploymentStatus> {
     let status = status_word(api.engine().deployment(event.deployment.as_ref()?)?.status);
     status.is_final().then_some(status)
-}
-
-fn source(spec: &nd_core::spec::AppSpec) -> String {
-    match &spec.workload {
-        nd_core::spec::Workload::Image(image) => image.reference.clone(),
-        nd_core::spec::Workload::Command(command) => command.argv.join(" "),
-    }
 }
 
 fn status_word(status: CoreStatus) -> DeploymentStatus {

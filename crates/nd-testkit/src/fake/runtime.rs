@@ -178,7 +178,7 @@ impl FakeRuntime {
     /// The port a unit is told to listen on: its own in a container, a leased one in a process.
     fn port(&self, spec: &AppSpec, behaviour: &Behaviour) -> unit::Port {
         match self.kind {
-            RuntimeKind::Docker => unit::Port::Own(spec.port.or(behaviour.listens)),
+            RuntimeKind::Docker | RuntimeKind::External => unit::Port::Own(spec.port.or(behaviour.listens)),
             RuntimeKind::Process => unit::Port::Leased(self.world.lease()),
         }
     }
@@ -233,7 +233,7 @@ impl FakeRuntime {
 #[async_trait]
 impl Runtime for FakeRuntime {
     fn caps(&self) -> RuntimeCaps {
-        RuntimeCaps { kind: self.kind, own_address: self.kind == RuntimeKind::Docker }
+        RuntimeCaps { kind: self.kind, own_address: self.kind != RuntimeKind::Process, has_output: true }
     }
 
     async fn prepare(

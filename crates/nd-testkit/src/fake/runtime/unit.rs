@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use nd_core::ports::{LogCursor, LogPiece, Socket, UnitObserved, UnitStatus};
-use nd_core::spec::{AppSpec, Workload};
+use nd_core::spec::AppSpec;
 use nd_types::{DaemonId, ExitStatus, Timestamp, UnitId};
 use tokio::time::Instant;
 
@@ -66,10 +66,7 @@ impl Unit {
             lines: Vec::new(),
             memory: spec.resources.memory.map(|memory| memory.0),
             name: id.to_string(),
-            runs: match &spec.workload {
-                Workload::Image(image) => image.reference.clone(),
-                Workload::Command(command) => command.argv.join(" "),
-            },
+            runs: spec.workload.to_string(),
             port,
             ip: None,
             pid: None,
