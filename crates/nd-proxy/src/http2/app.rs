@@ -162,7 +162,7 @@ fn request(head: &RequestHead<'_, '_>) -> Option<Request<()>> {
     let fields: &mut HeaderMap = request.headers_mut();
     fields.reserve(head.fields.len() + 1);
     for field in head.fields.iter().filter(|field| Name::of(field.name) != Name::Host) {
-        append(fields, field.name.as_bytes(), field.value)?;
+        append(fields, field.name, field.value)?;
     }
     // We pass trailers on; gRPC insists on being told (RFC 9110, section 10.1.4).
     fields.insert(TE, HeaderValue::from_static("trailers"));

@@ -91,7 +91,7 @@ pub(crate) fn response(head: &ResponseHead<'_, '_>, status: StatusCode) -> Optio
     let fields = response.headers_mut();
     fields.reserve(head.fields.len());
     for field in head.fields {
-        append(fields, field.name.as_bytes(), field.value)?;
+        append(fields, field.name, field.value)?;
     }
     Some(response)
 }
@@ -101,15 +101,15 @@ pub(crate) fn trailers(lines: &[u8]) -> Option<HeaderMap> {
     let mut fields = HeaderMap::new();
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let colon = memchr::memchr(b':', line)?;
-        append(&mut fields, line.get(..colon)?, line.get(colon + 1..)?.trim_ascii())?;
+        append(&mut fields, str::from_utf8(line.get(..colon)?).ok()?, line.get(colon + 1..)?.trim_ascii())?;
     }
     Some(fields)
 }
 
 /// Fields about the connection have no place in HTTP/2 (RFC 9113, section 8.2.2).
-pub(crate) fn append(fields: &mut HeaderMap, name: &[u8], value: &[u8]) -> Option<()> {
+pub(crate) fn append(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Option<()> {
     let mut value = HeaderValue::from_bytes(value).ok()?;
-    let name = match Name::of(str::from_utf8(name).ok()?) {
+    let name = match Name::of(name) {
         Name::Connection | Name::TransferEncoding | Name::KeepAlive | Name::Upgrade | Name::Hop => {
             return Some(());
         }
@@ -118,7 +118,7 @@ pub(crate) fn append(fields: &mut HeaderMap, name: &[u8], value: &[u8]) -> Optio
             value.set_sensitive(true);
             REQUEST_ID
         }
-        _ => HeaderName::from_bytes(name).ok()?,
+        _ => HeaderName::from_bytes(name.as_bytes()).ok()?,
     };
     fields.try_append(name, value).ok()?;
     Some(())
