@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nd_e2e::{Answer, Daemon, Load, Options, Programs, Result, Site, Target, WAIT, get, until};
@@ -25,7 +25,7 @@ impl Elsewhere {
 
     fn start_at(address: SocketAddr, release: &'static str) -> Result<Self> {
         let mut command = Command::new(Programs::from_env()?.testapp);
-        command.env("PORT", address.port().to_string()).env("TESTAPP_RELEASE", release);
+        command.env("PORT", address.port().to_string()).env("TESTAPP_RELEASE", release).stdout(Stdio::null());
         let server = Self { address, release, child: command.spawn()? };
         until("a server that listens", WAIT, || TcpStream::connect(address).is_ok())?;
         Ok(server)
