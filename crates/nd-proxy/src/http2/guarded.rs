@@ -14,7 +14,7 @@ use super::watch::Watch;
 use crate::net::buffers::Buffers;
 
 /// So much is gathered at most: what fits into a record of TLS (RFC 8446, section 5.1).
-const MOST: usize = 16 * 1024;
+pub(super) const MOST: usize = 16 * 1024;
 
 /// A connection that is watched. Nothing more is read from it once its allowance is used up. Clones are the same one.
 ///
@@ -95,14 +95,10 @@ impl<S: AsyncRead + Unpin> Line<S> {
 
 impl<S: AsyncWrite + Unpin> Line<S> {
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let length = bufs.iter().map(|buf| buf.len()).sum();
-        if self.gathered.len() + length > MOST {
-            ready!(self.poll_release(cx))?;
-        }
-        if length > MOST {
-            let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
-            self.watch.wrote(written);
-            return Poll::Ready(Ok(written));
+        let length: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let is_large = self.gathered.is_empty() && length > MOST / 2;
+        if is_large || self.gathered.len() + length > MOST {
+            return self.poll_pass(cx, bufs);
         }
         if self.gathered.capacity() == 0 {
             self.gathered = self.spare.take();
@@ -111,24 +107,41 @@ impl<S: AsyncWrite + Unpin> Line<S> {
         Poll::Ready(Ok(length))
     }
 
+    /// Writes without a copy, together with what was gathered before.
+    fn poll_pass(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            let mut all = [IoSlice::new(&self.gathered), IoSlice::new(&[]), IoSlice::new(&[])];
+            all.iter_mut().skip(1).zip(bufs).for_each(|(slot, buf)| *slot = IoSlice::new(buf));
+            let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &all))?;
+            let passed = written.saturating_sub(self.gathered.len());
+            self.wrote(written)?;
+            if passed > 0 {
+                return Poll::Ready(Ok(passed));
+            }
+        }
+    }
+
     /// Writes what was gathered.
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.gathered.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
         while !self.gathered.is_empty() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.gathered))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.watch.wrote(written);
-            match written < self.gathered.len() {
-                true => self.gathered.advance(written),
-                false => self.gathered.clear(), // with all of its room
-            }
+            self.wrote(written)?;
         }
-        self.spare.give(std::mem::take(&mut self.gathered));
         Poll::Ready(Ok(()))
+    }
+
+    /// Forgets what has been written of what was gathered.
+    fn wrote(&mut self, written: usize) -> io::Result<()> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.watch.wrote(written);
+        if written < self.gathered.len() {
+            self.gathered.advance(written);
+        } else if !self.gathered.is_empty() {
+            self.spare.give(std::mem::take(&mut self.gathered)); // an idle connection keeps no buffer
+        }
+        Ok(())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -176,6 +189,8 @@ mod tests {
     #[derive(Debug, Default)]
     struct Peer {
         room: usize,
+        /// The most bytes of one write.
+        at_once: usize,
         got: Vec<Vec<u8>>,
         flushes: usize,
         is_closed: bool,
@@ -188,6 +203,16 @@ mod tests {
             }
             self.got.push(buf.to_vec());
             Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bufs: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+            let length = all.len().min(self.at_once);
+            self.poll_write(cx, all.get(..length).unwrap_or_default())
         }
 
         fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -203,7 +228,7 @@ mod tests {
 
     /// A connection that takes `room` writes.
     fn connection(room: usize) -> Guarded<Peer> {
-        let peer = Peer { room, ..Peer::default() };
+        let peer = Peer { room, at_once: usize::MAX, ..Peer::default() };
         Guarded::new(peer, BytesMut::new(), Rc::new(Watch::new()), Rc::default())
     }
 
@@ -236,17 +261,31 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_is_gathered_than_fits_into_a_record() {
-        let mut guarded = connection(3);
+        let mut guarded = connection(1);
         guarded.gather();
-        for length in [MOST / 2, MOST / 2, 1] {
+        for length in [MOST / 2, MOST / 2 - 1, 1] {
             write(&mut guarded, &vec![7; length]).await;
-            assert!(guarded.line().gathered.len() <= MOST);
         }
-        let large = vec![7; MOST + 1];
-        write(&mut guarded, &large).await;
+        assert_eq!((sizes(&guarded), guarded.line().gathered.len()), (vec![], MOST));
+        write(&mut guarded, b"more").await;
+        assert_eq!((sizes(&guarded), guarded.line().gathered.len()), (vec![MOST + 4], 0));
+        let large = vec![7; MOST];
         let full = poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll_write(cx, &large))).await;
         assert!(full.is_pending(), "whoever writes waits for the peer");
-        assert_eq!(sizes(&guarded), [MOST, 1, MOST + 1]);
+    }
+
+    #[tokio::test]
+    async fn a_large_piece_goes_along_with_what_was_gathered_however_little_is_taken_at_once() {
+        let mut guarded = connection(usize::MAX);
+        guarded.gather();
+        write(&mut guarded, b"head").await;
+        guarded.line().stream.at_once = 3;
+        let large = vec![b'x'; MOST];
+        let taken = poll_fn(|cx| Pin::new(&mut guarded).poll_write(cx, &large)).await.unwrap();
+        assert_eq!((taken, guarded.line().stream.got.concat()), (2, b"headxx".to_vec()));
+        guarded.line().stream.at_once = usize::MAX;
+        write(&mut guarded, large.get(taken..).unwrap()).await;
+        assert_eq!(sizes(&guarded), [3, 3, MOST - 2], "a large piece is not copied");
     }
 
     #[tokio::test]

@@ -6,13 +6,15 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 
+use super::guarded::MOST;
 use super::head::trailers;
 use super::inlet::broken;
 use super::stalls::Stall;
+use super::watch::HEADER_BYTES;
 use crate::http1::chunked::ChunkReader;
 
-/// The largest DATA frame; one write is at most so large.
-const MAX_DATA: usize = 16 * 1024;
+/// The largest DATA frame; one write is at most so large. With its header it fits into a record of TLS.
+const MAX_DATA: usize = MOST - HEADER_BYTES;
 
 /// The end of a chunk and of a body without trailers: where it is seen behind content, the two go together.
 const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";

@@ -20,7 +20,7 @@ const BYTES_PER_POINT: usize = 64;
 /// Bytes of the preface, before the first frame.
 const PREFACE_BYTES: usize = 24;
 /// Bytes of a frame's header (RFC 9113, section 4.1).
-const HEADER_BYTES: usize = 9;
+pub(super) const HEADER_BYTES: usize = 9;
 
 /// Follows the frames of one connection.
 #[derive(Debug)]
