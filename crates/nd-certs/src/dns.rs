@@ -17,9 +17,6 @@ use crate::DnsSettings;
 /// How long one answer may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How many aliases are followed, one after the other.
-const ALIASES: usize = 8;
-
 /// How often the DNS is asked whether a record is there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -108,32 +105,6 @@ impl Dns {
             at = name.split_once('.').map(|(_, above)| above);
         }
         Ok(Vec::new())
-    }
-
-    /// The TXT record that proves a name (RFC 8555, section 8.4): or what that one is an alias of, so that another zone, or
-    /// another server, may hold the proofs. Where the DNS cannot be asked it is taken for no alias.
-    pub(crate) async fn record_of(&self, name: &HostPattern) -> String {
-        let mut record = format!("_acme-challenge.{name}");
-        for _ in 0..ALIASES {
-            match self.alias(&record).await {
-                Ok(Some(target)) => record = target,
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(record, error, "cannot ask whether the record is an alias of another one");
-                    break;
-                }
-            }
-        }
-        record
-    }
-
-    /// What a name is an alias of (RFC 1034, section 3.6.2).
-    async fn alias(&self, name: &str) -> Result<Option<String>, String> {
-        let target = |data: RData| match data {
-            RData::CNAME(target) => Some(target.0.to_ascii().trim_end_matches('.').to_ascii_lowercase()),
-            _ => None,
-        };
-        Ok(self.ask(name, RecordType::CNAME).await?.into_iter().find_map(target))
     }
 
     /// Whether a TXT record of that value can be seen: at every server that is responsible for the name, where they are to be
@@ -252,6 +223,11 @@ fn tune(options: &mut hickory_resolver::config::ResolverOpts) {
     options.use_hosts_file = ResolveHosts::Never;
     options.timeout = Duration::from_secs(3);
     options.attempts = 2;
+}
+
+/// The name of the TXT record that proves a name (RFC 8555, section 8.4).
+pub(crate) fn record_of(name: &HostPattern) -> String {
+    format!("_acme-challenge.{name}")
 }
 
 /// A proof that is none of the DNS was given to somebody who writes there.

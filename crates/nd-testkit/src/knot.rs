@@ -12,8 +12,7 @@ type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running name server with one zone, in which every name leads to 127.0.0.1, and where the proofs of `elsewhere` below
-/// it are those of [`Knot::PROOFS`]. It ends when it is dropped.
+/// A running name server with one zone, in which every name leads to 127.0.0.1. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Knot {
     place: tempfile::TempDir,
@@ -27,9 +26,6 @@ impl Knot {
     pub const KEY_NAME: &'static str = "nextdeploy";
     /// That key, as it is given out. Its algorithm is HMAC-SHA-256.
     pub const KEY: &'static str = "dGhlIGtleSBvZiBhIG5hbWUgc2VydmVyIGluIHRlc3Q=";
-
-    /// What `_acme-challenge.elsewhere` is an alias of.
-    pub const PROOFS: &'static str = "proofs";
 
     /// Starts it on a port of its own.
     ///
@@ -70,9 +66,7 @@ impl Knot {
         let place = tempfile::tempdir()?;
         let address = free_address()?;
         let records = format!(
-            "$ORIGIN {zone}.\n@ 1 SOA ns hostmaster 1 60 60 60 1\n@ 1 NS ns\n@ 1 A 127.0.0.1\n* 1 A 127.0.0.1\n\
-             _acme-challenge.elsewhere 1 CNAME {}\n",
-            Self::PROOFS
+            "$ORIGIN {zone}.\n@ 1 SOA ns hostmaster 1 60 60 60 1\n@ 1 NS ns\n@ 1 A 127.0.0.1\n* 1 A 127.0.0.1\n"
         );
         fs::write(place.path().join("zone"), records)?;
         let config = place.path().join("knot.conf");

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::{Acme, Session, chains, problem, renewal_info};
 use crate::mint::{self, MintError};
-use crate::reach;
+use crate::{dns, reach};
 
 /// A certificate as it came.
 pub(super) struct Made {
@@ -260,7 +260,7 @@ async fn show(
         return Err(PortError::new(PortErrorKind::Invalid, context)
             .with_fix("set up who writes into the DNS for dns-01 (docs/guide/certificates.md), open ports 80 and 443, or widen `challenges`"));
     };
-    let proof = proof(acme, name, kind, &challenge(&mut authorization, kind)?).await?;
+    let proof = proof(acme, name, kind, &challenge(&mut authorization, kind)?)?;
     shown.push((solver.clone(), proof.clone()));
     solver.present(&proof).await?;
     Ok(kind)
@@ -316,7 +316,7 @@ fn choose<'s>(
     })
 }
 
-async fn proof(
+fn proof(
     acme: &Acme,
     name: HostPattern,
     kind: ChallengeKind,
@@ -335,8 +335,7 @@ async fn proof(
             Proof::Edge { name, challenge: Challenge::TlsAlpn01 { certificate } }
         }
         ChallengeKind::Dns01 => {
-            let record = acme.dns.record_of(&name).await;
-            Proof::Dns01 { record, name, value: authorization.dns_value() }
+            Proof::Dns01 { record: dns::record_of(&name), name, value: authorization.dns_value() }
         }
     })
 }

@@ -74,21 +74,6 @@ async fn a_wildcard_and_its_parent_are_proven_by_signed_updates_and_only_their_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proof_is_written_where_the_alias_of_its_record_leads() -> Result<()> {
-    let knot = knot().await?;
-    let options = PebbleOptions { dns: Some(knot.address()), ..PebbleOptions::default() };
-    let world = World::with(&[], options).await?;
-    let lab = updates(knot.address(), Knot::KEY, &[])?;
-    // Were it written beside the alias, the server would refuse it (RFC 1034, section 3.6.2).
-    let solvers: [Arc<dyn ChallengeSolver>; 1] = [Arc::new(lab)];
-    let names = order(&["*.elsewhere.example.com"])?;
-    let cert = world.issuer(world.settings())?.issue(&names, &solvers).await?;
-    nd_certs::check_names(&cert, &names.names)?;
-    assert!(knot.log().contains("DDNS"), "{}", knot.log());
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn after_an_order_that_failed_the_records_are_gone_too() -> Result<()> {
     let knot = knot().await?;
     // The authority asks other name servers, which show nothing.
