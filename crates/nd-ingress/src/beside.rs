@@ -11,7 +11,6 @@ pub(crate) mod tls;
 mod units;
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,13 +44,12 @@ pub(crate) trait Server: Send + Sync + 'static {
     /// Whether it could take a table now.
     async fn check(&self) -> PortResult<()>;
 
-    /// Has it serve this state and nothing else of ours, and leaves it alone where it does so already: states of one
-    /// generation are the same. Returns when it does, with the host ports that could not be opened;
+    /// Has it serve this state and nothing else of ours. Returns when it does, with the host ports that could not be opened;
     /// `before` is what it serves of ours now.
     async fn serve(&self, before: &EdgeState, state: &EdgeState) -> PortResult<Vec<BindFault>>;
 
-    /// Which of our states it serves, by the generation that [`serve`](Self::serve) was given; nothing where it serves none.
-    /// Asked again and again, so that a server that began anew without our routes gets them back.
+    /// Which of our states it serves; nothing where it serves none. Asked again and again, so that a server that began anew
+    /// without our routes gets them back.
     async fn generation(&self) -> PortResult<Option<Generation>>;
 
     /// Whether the table that was replaced at this moment is used by nothing any more but requests in flight.
@@ -67,8 +65,6 @@ struct Inner<S> {
     server: S,
     kept: Kept,
     state: Mutex<Arc<EdgeState>>,
-    /// What the server was given last, unless that was before this daemon.
-    given: Mutex<Option<Arc<EdgeState>>>,
     units: Units,
     /// Held by whoever changes what the server serves.
     turn: tokio::sync::Mutex<()>,
@@ -93,7 +89,6 @@ impl<S: Server> Beside<S> {
             server,
             kept,
             state: Mutex::new(Arc::new(state)),
-            given: Mutex::default(),
             units,
             turn: tokio::sync::Mutex::default(),
             tasks: TaskSet::new("ingress"),
@@ -121,16 +116,16 @@ impl<S: Server> Inner<S> {
 
     /// Has the server serve our state again where it has lost it. One that cannot be reached is asked again later.
     async fn restore(&self) {
-        let _turn = self.turn.lock().await;
-        // Until a daemon has made up its mind, what it had before is not all: it has no keys.
-        let Some(given) = self.given.lock().clone().filter(|given| !given.services.is_empty()) else {
+        if self.state().services.is_empty() {
             return;
-        };
+        }
+        let _turn = self.turn.lock().await;
+        let state = self.state();
         match self.server.generation().await {
-            Ok(serving) if serving == Some(given.generation) => {}
+            Ok(serving) if serving == Some(state.generation) => {}
             Ok(_) => {
                 let kind = self.server.caps().kind;
-                match self.server.serve(&EdgeState::default(), &given).await {
+                match self.server.serve(&EdgeState::default(), &state).await {
                     Ok(_) => tracing::info!(%kind, "the server had lost our routes, and has them again"),
                     Err(error) => tracing::warn!(%kind, %error, "the server has lost our routes"),
                 }
@@ -148,27 +143,13 @@ impl<S: Server> Inner<S> {
                 format!("apply routes of generation {refused}: generation {serving} serves already");
             return Err(PortError::new(PortErrorKind::Conflict, context));
         }
-        let given = Arc::new(by_content(&state));
-        let faults = self.server.serve(&before, &given).await?;
-        *self.given.lock() = Some(given);
+        let faults = self.server.serve(&before, &state).await?;
         self.units.named_by(&state);
         *self.state.lock() = Arc::clone(&state);
         // Only then is it acknowledged: a daemon that starts anew must not go on with an older table.
         self.kept.write(&state).await?;
         Ok(Applied { generation: state.generation, faults })
     }
-}
-
-/// The same state with a generation of its content: a daemon that starts anew counts on, and what serves already need not be
-/// taken up again for that, which would close connections.
-fn by_content(state: &EdgeState) -> EdgeState {
-    let nameless = EdgeState { generation: Generation(0), ..state.clone() };
-    let mut hasher = DefaultHasher::new();
-    match serde_json::to_vec(&nameless) {
-        Ok(bytes) => hasher.write(&bytes),
-        Err(_) => hasher.write_u64(state.generation.0),
-    }
-    EdgeState { generation: Generation(hasher.finish()), ..nameless }
 }
 
 #[async_trait]

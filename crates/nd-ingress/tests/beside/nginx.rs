@@ -55,20 +55,6 @@ async fn a_users_own_sites_stay_as_they_are_where_the_port_is_shared() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_that_starts_anew_leaves_an_nginx_alone_that_serves_the_same() -> Result {
-    let (server, app) = (NginxServer::start()?, App::start().await?);
-    beside(&server).apply(state(1, &[APP], Some(app.address))?).await?;
-    let workers = server.workers()?;
-    let ingress = beside(&server);
-    ingress.apply(state(2, &[APP], Some(app.address))?).await?;
-    assert_eq!(server.workers()?, workers, "a reload closes connections");
-    assert_eq!(ask(server.http, APP).await?, (200, "app".to_owned()));
-    ingress.apply(state(3, &[APP, "blog.localhost"], Some(app.address))?).await?;
-    assert_ne!(server.workers()?, workers);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_mistake_in_the_users_own_files_is_said_and_nothing_changed() -> Result {
     let (server, app) = (NginxServer::start()?, App::start().await?);
     let ingress = beside(&server);

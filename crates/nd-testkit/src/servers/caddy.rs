@@ -93,17 +93,6 @@ impl CaddyServer {
         listening(self.site, || fs::read_to_string(&log_file).unwrap_or_default())
     }
 
-    /// How many changes of its configuration it was asked for.
-    ///
-    /// # Errors
-    /// When its log cannot be read.
-    pub fn changes(&self) -> io::Result<usize> {
-        let log = fs::read_to_string(self.folder.path().join("caddy.log"))?;
-        let is_change =
-            |line: &&str| line.contains("received request") && !line.contains(r#""method":"GET""#);
-        Ok(log.lines().filter(is_change).count())
-    }
-
     /// Kills it.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -110,20 +110,6 @@ impl NginxServer {
         listening(self.site, || fs::read_to_string(&log).unwrap_or_default())
     }
 
-    /// Its workers, those that leave apart.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn workers(&self) -> io::Result<Vec<u32>> {
-        let master = self.child.as_ref().map(Child::id).ok_or(io::ErrorKind::NotFound)?;
-        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"))?;
-        let stays = |pid: &u32| {
-            let title = fs::read_to_string(format!("/proc/{pid}/cmdline"));
-            title.is_ok_and(|title| title.contains("worker process") && !title.contains("shutting down"))
-        };
-        Ok(children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).filter(stays).collect())
-    }
-
     /// Ends it with its workers.
     pub fn end(&mut self) {
         let Some(mut child) = self.child.take() else { return };
