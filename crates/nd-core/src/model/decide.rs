@@ -268,8 +268,9 @@ impl AppModel {
                 continue;
             }
             if matches!(action, UnitAction::Start(_)) {
-                // Requests reach it from its first moment on, where a table still names it.
-                unit.drained = drained;
+                // Requests reach it from its first moment on, where a table still names it; or did so already, where an
+                // earlier start was not heard of.
+                unit.drained = drained && (unit.drained || !unit.in_doubt);
                 unit.started_for = self.record.restart_before;
             }
             unit.not_before = None;

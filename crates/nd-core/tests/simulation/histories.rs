@@ -1,12 +1,12 @@
 //! Random histories: every law after every step, and rest in the end.
 
-use nd_types::StrategyName;
+use nd_types::{ExitStatus, StrategyName};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
-use crate::op::{self, Op};
-use crate::recipe::Nature;
-use crate::sim::Sim;
+use crate::op::{self, Op, Wish};
+use crate::recipe::{Nature, Recipe};
+use crate::sim::{Outcome, Sim};
 
 /// Histories for each property; `ND_HISTORIES` asks for more.
 const HISTORIES: u32 = 800;
@@ -55,6 +55,33 @@ fn retell(begins_with: Option<StrategyName>, ops: &[(Op, bool)]) -> Result<Strin
     let broken =
         live(&mut sim, begins_with, ops).err().unwrap_or_else(|| "it holds the second time".to_owned());
     Ok(format!("{broken}\nbegins with {begins_with:?}, then {ops:?}\n{}", sim.trace()))
+}
+
+#[test]
+fn a_start_that_nobody_heard_of_is_drained_although_another_one_was_tried() -> Result<(), String> {
+    let recipe = Recipe { keep: 0, ..Nature::Good.into() };
+    let deploy = Wish::Deploy(recipe, StrategyName::BlueGreen, None);
+    let done = |which| (Op::Complete(which, Outcome::Done), false);
+    // The daemon is killed and the unit that serves ends; its start goes unheard, and a request reaches it by the old table.
+    let ops = [
+        (Op::Ask(deploy, true), true),
+        done(0),
+        done(0),
+        done(0),
+        done(2),
+        (Op::Effect(0), false),
+        (Op::Vanish(4, false), false),
+        (Op::Clock(86_400), false),
+        (Op::Kill { effects: 0, stored: false, table_survives: true }, false),
+        (Op::Crash(0, ExitStatus::Code(0), true), false),
+        done(0),
+        (Op::Complete(2, Outcome::Unheard), false),
+        (Op::Request(0), false),
+        done(2),
+        (Op::Ask(Wish::Restart, true), false),
+        (Op::EndWithApps, false),
+    ];
+    live(&mut Sim::new()?, Some(StrategyName::BlueGreen), &ops)
 }
 
 #[test]
