@@ -44,6 +44,10 @@ pub enum Record {
 pub struct DaemonRecord {
     /// The id its containers are labelled with.
     pub id: DaemonId,
+    /// Events have numbers above this one from the next start on: those below may have been told although they were never
+    /// stored.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub told: u64,
 }
 
 /// One attempt to make a release serve.

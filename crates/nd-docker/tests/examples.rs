@@ -26,7 +26,7 @@ async fn the_engine_with_docker_serves_an_image_through_its_proxy_and_leaves_not
     bench::with_engine(|bench| async move {
         // With the bench's own id, its cleaning finds what a failure leaves behind.
         let store = MemoryStore::new();
-        let daemon = Record::Daemon(DaemonRecord { id: bench.daemon.clone() });
+        let daemon = Record::Daemon(DaemonRecord { id: bench.daemon.clone(), told: 0 });
         store.append(vec![daemon]).await.unwrap();
 
         let head = embed_docker::embed(bench.runtime.clone(), Arc::new(store), &bench.image).await.unwrap();

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nd_e2e::{Answer, Daemon, Load, Options, Programs, Result, Site, Target, WAIT, get, until};
+use nd_e2e::{Answer, Daemon, Load, Options, Programs, Result, Site, Target, WAIT, get, runs_as_root, until};
 use nd_testkit::free_address;
 use serde_json::Value;
 
@@ -159,5 +159,16 @@ fn one_place_is_one_instance() -> Result {
     assert!(scaled.stderr.contains("is one instance, not 2"), "{}", scaled.stderr);
     let shown = daemon.cli("status legacy")?.ok()?.stdout;
     assert!(shown.contains(&format!("upstream   {}", server.address)), "{shown}");
+    // What it became has two instances, and what it was has one again.
+    let program = daemon.programs().testapp.display().to_string();
+    let user = if runs_as_root() { "user: root\n" } else { "" };
+    let file = format!(
+        "app: {{name: legacy, domain: {HOST}}}\ncommand: [{program}]\n{user}env: {{TESTAPP_RELEASE: here}}\nscale: {{instances: 2}}\n"
+    );
+    fs::write(daemon.site().folder().join("nextdeploy.yml"), file)?;
+    daemon.cli("deploy")?.ok()?;
+    assert_eq!(visited(&daemon)?, (200, "here".to_owned()));
+    daemon.cli("rollback legacy")?.ok()?;
+    assert_eq!(visited(&daemon)?, (200, server.release.to_owned()));
     Ok(())
 }

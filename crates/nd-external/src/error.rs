@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use nd_core::ports::{PortError, PortErrorKind};
+use nd_supervise::TaskFailure;
 use nd_types::UnitId;
 
 /// A failure of the runtime of external servers.
@@ -30,6 +31,9 @@ pub enum ExternalError {
     /// The release runs here.
     #[error("bring requests to unit {0}: its release names no upstream")]
     NoUpstream(UnitId),
+    /// Work on the disk that did not come to an end.
+    #[error("work on the disk")]
+    Task(#[from] TaskFailure),
     /// There is no such unit.
     #[error("unit {0} does not exist")]
     NoUnit(UnitId),
@@ -47,6 +51,7 @@ impl From<ExternalError> for PortError {
     fn from(error: ExternalError) -> Self {
         let (kind, fix) = match &error {
             ExternalError::File { .. } => (PortErrorKind::Transient, None),
+            ExternalError::Task(_) => (PortErrorKind::Internal, None),
             ExternalError::NoAddress { .. } => {
                 (PortErrorKind::NotFound, Some("correct `upstream`, or write the server's address"))
             }
@@ -57,6 +62,7 @@ impl From<ExternalError> for PortError {
         port.fix = fix.map(str::to_owned);
         port.source = match error {
             ExternalError::File { source, .. } => Some(Box::new(source)),
+            ExternalError::Task(failure) => Some(Box::new(failure)),
             ExternalError::NoAddress { source, .. } => source.map(Into::into),
             ExternalError::NoUpstream(_) | ExternalError::NoUnit(_) | ExternalError::Elsewhere { .. } => None,
         };

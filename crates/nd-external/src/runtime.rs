@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use nd_core::ports::{
-    ExecOutcome, HintStream, LogCursor, LogPieces, PortResult, Prepared, Progress, RegistryAuth, Runtime,
-    RuntimeCaps, Scope, Signal, Socket, UnitIo, UnitObserved, UnitSpec, UnitStats,
+    ExecOutcome, HintStream, LogCursor, LogPieces, PortError, PortErrorKind, PortResult, Prepared, Progress,
+    RegistryAuth, Runtime, RuntimeCaps, Scope, Signal, Socket, UnitIo, UnitObserved, UnitSpec, UnitStats,
 };
 use nd_core::spec::{AppSpec, Workload};
 use nd_types::{ExitStatus, RuntimeKind, Timestamp, UnitId, UpstreamHost};
@@ -32,6 +32,15 @@ impl ExternalRuntime {
     /// When the directory cannot be made or read.
     pub fn open(dir: PathBuf) -> Result<Self, ExternalError> {
         Ok(Self { units: Arc::new(Units::open(dir)?) })
+    }
+
+    async fn change(
+        &self,
+        id: &UnitId,
+        change: impl FnOnce(Option<Unit>) -> Option<Unit> + Send + 'static,
+    ) -> Result<Option<Unit>, ExternalError> {
+        let (units, id) = (Arc::clone(&self.units), id.clone());
+        nd_supervise::blocking("write a unit", move || units.change(&id, change)).await?
     }
 
     fn unit(&self, id: &UnitId) -> Result<Unit, ExternalError> {
@@ -64,21 +73,23 @@ impl Runtime for ExternalRuntime {
         let Workload::External(upstream) = &unit.spec.workload else {
             return Err(ExternalError::NoUpstream(unit.id.clone()).into());
         };
-        let new = || Unit { daemon: unit.daemon.clone(), upstream: upstream.clone(), state: State::Created };
-        let created = self.units.change(&unit.id, |there| there.or_else(|| Some(new())))?;
+        let new = Unit { daemon: unit.daemon.clone(), upstream: upstream.clone(), state: State::Created };
+        let created = self.change(&unit.id, move |there| there.or(Some(new))).await?;
         let created = created.ok_or_else(|| ExternalError::NoUnit(unit.id.clone()))?;
         Ok(observed(&unit.id, &created))
     }
 
     async fn start(&self, unit: &UnitId) -> PortResult<UnitObserved> {
-        let ip = place::find(&self.unit(unit)?.upstream).await?;
-        let open = State::Open { ip, since: Timestamp::now() };
-        let started = self.units.change(unit, |there| {
-            there.map(|there| match there.state {
-                State::Open { .. } => there,
-                State::Created | State::Closed { .. } => Unit { state: open, ..there },
-            })
+        let ip = place::find(&self.unit(unit)?.upstream).await.map_err(|error| {
+            // It was there when the release was prepared, and may be again.
+            PortError { kind: PortErrorKind::Unavailable, ..error.into() }
         })?;
+        let open = State::Open { ip, since: Timestamp::now() };
+        let start = move |there: Unit| match there.state {
+            State::Open { .. } => there,
+            State::Created | State::Closed { .. } => Unit { state: open, ..there },
+        };
+        let started = self.change(unit, move |there| there.map(start)).await?;
         let started = started.ok_or_else(|| ExternalError::NoUnit(unit.clone()))?;
         Ok(observed(unit, &started))
     }
@@ -87,14 +98,11 @@ impl Runtime for ExternalRuntime {
     async fn signal(&self, unit: &UnitId, _signal: Signal) -> PortResult<()> {
         let at = Timestamp::now();
         self.unit(unit)?;
-        self.units.change(unit, |there| {
-            there.map(|there| match there.state {
-                State::Open { since, .. } => {
-                    Unit { state: State::Closed { since: Some(since), at }, ..there }
-                }
-                State::Created | State::Closed { .. } => there,
-            })
-        })?;
+        let close = move |there: Unit| match there.state {
+            State::Open { since, .. } => Unit { state: State::Closed { since: Some(since), at }, ..there },
+            State::Created | State::Closed { .. } => there,
+        };
+        self.change(unit, move |there| there.map(close)).await?;
         Ok(())
     }
 
@@ -109,7 +117,7 @@ impl Runtime for ExternalRuntime {
     }
 
     async fn remove(&self, unit: &UnitId) -> PortResult<()> {
-        self.units.change(unit, |_| None)?;
+        self.change(unit, |_| None).await?;
         Ok(())
     }
 

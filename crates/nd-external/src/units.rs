@@ -112,8 +112,12 @@ impl Units {
                 units.insert(id.clone(), unit.clone());
             }
             None => {
-                fs::remove_file(&path).map_err(|error| file("remove", &path, error))?;
-                units.remove(id);
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(file("remove", &path, error));
+                    }
+                    _ => units.remove(id),
+                };
             }
         }
         self.changes.send_modify(|count| *count += 1);
@@ -143,8 +147,10 @@ fn read_all(dir: &Path) -> io::Result<BTreeMap<UnitId, Unit>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if let Ok(unit) = serde_json::from_slice(&fs::read(entry.path())?) {
-            units.insert(id, unit);
+        let unit = fs::read(entry.path()).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        match unit {
+            Ok(unit) => drop(units.insert(id, unit)),
+            Err(error) => tracing::warn!(unit = %id, %error, "the file of a unit is damaged"),
         }
     }
     Ok(units)

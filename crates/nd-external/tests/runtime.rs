@@ -123,6 +123,25 @@ async fn a_file_that_is_damaged_is_no_unit_and_is_written_anew() -> Result {
 }
 
 #[tokio::test]
+async fn a_unit_whose_file_somebody_took_away_can_be_removed() -> Result {
+    let place = Place::new()?;
+    let unit = place.started("shop-aaaaaa-1", "127.0.0.1:4000").await?;
+    std::fs::remove_file(place.dir.path().join("external").join(unit.as_str()))?;
+    place.runtime.remove(&unit).await?;
+    assert_eq!(place.statuses(&place.runtime).await?, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_that_is_lost_for_a_moment_is_looked_up_again() -> Result {
+    let place = Place::new()?;
+    let unit = place.unit("shop-aaaaaa-1", "nowhere.invalid:4000")?;
+    place.runtime.create(&unit).await?;
+    assert!(place.runtime.start(&unit.id).await.unwrap_err().kind.may_pass());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_name_is_looked_up_at_each_start() -> Result {
     let place = Place::new()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -69,6 +69,7 @@ pub(crate) fn build(manifest: &Manifest, context: &Context<'_>) -> Result<Built,
     policy::readiness(manifest, &mut spec);
     policy::restart(manifest, &mut spec, &mut notes)?;
     policy::rollout(manifest, &mut spec);
+    let spec = if spec.runtime() == RuntimeKind::External { workload::elsewhere(spec) } else { spec };
     let one = (spec.runtime() == RuntimeKind::External).then_some(1);
     let replicas = one.or_else(|| manifest.scale.instances.map(instances));
     let ingress = manifest.app.proxy_type.map(IngressKind::from);

@@ -38,15 +38,12 @@ pub(crate) async fn load(
 ) -> Result<Shared, BuildError> {
     let snapshot = store.load().await?;
     let sorted = Sorted::of(snapshot.records);
-    let anyone_before = sorted.daemon.is_some();
-    let daemon = match sorted.daemon {
-        Some(daemon) => daemon,
-        None => {
-            let id = DaemonId::random().map_err(|error| BuildError::Random(error.to_string()))?;
-            store.append(vec![Record::Daemon(DaemonRecord { id: id.clone() })]).await?;
-            id
-        }
+    let (daemon, told) = match sorted.daemon {
+        Some(daemon) => (daemon.id, daemon.told),
+        None => (DaemonId::random().map_err(|error| BuildError::Random(error.to_string()))?, 0),
     };
+    let (bus, told) = EventBus::above(snapshot.last_event, told);
+    store.append(vec![Record::Daemon(DaemonRecord { id: daemon.clone(), told })]).await?;
     let tombstones = tombstones(&sorted.apps);
     let claims = Claims::default();
     let stored: Vec<StoredApp> = sorted
@@ -78,7 +75,7 @@ pub(crate) async fn load(
         clock,
         collector,
         daemon,
-        bus: EventBus::new(snapshot.last_event, anyone_before),
+        bus,
         tasks: TaskSet::new("engine"),
         stop: CancellationToken::new(),
         claims,
@@ -117,7 +114,7 @@ pub(crate) async fn reload(shared: &Shared, app: &AppName) -> Result<Option<AppM
 
 #[derive(Default)]
 struct Sorted {
-    daemon: Option<DaemonId>,
+    daemon: Option<DaemonRecord>,
     apps: Vec<AppRecord>,
     releases: Vec<ReleaseRecord>,
     deployments: Vec<DeploymentRecord>,
@@ -129,7 +126,7 @@ impl Sorted {
         let mut sorted = Self::default();
         for record in records {
             match record {
-                Record::Daemon(daemon) => sorted.daemon = Some(daemon.id),
+                Record::Daemon(daemon) => sorted.daemon = Some(daemon),
                 Record::App(app) => sorted.apps.push(*app),
                 Record::Release(release) => sorted.releases.push(*release),
                 Record::Deployment(deployment) => sorted.deployments.push(*deployment),

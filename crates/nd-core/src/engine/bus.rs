@@ -20,9 +20,9 @@ const RECENT: usize = 4096;
 /// Events that may wait for the store; when it is slower than that for long, the oldest are dropped and counted.
 const UNSTORED: usize = 16_384;
 
-/// What was told before a crash and not stored yet had numbers too. They are not given again: whoever follows would take
-/// the next events for those it has seen.
-const LEAP: u64 = UNSTORED as u64;
+/// So many numbers are set aside for events that are told and not stored yet. After a crash they are not given again:
+/// whoever follows would take the next events for those it has seen.
+const SET_ASIDE: u64 = UNSTORED as u64;
 
 /// How long an event may wait for others before it is stored.
 const BATCH: Duration = Duration::from_millis(500);
@@ -41,17 +41,15 @@ struct State {
 }
 
 impl EventBus {
-    /// Goes on behind the last event that was stored: 0 where there is none, be it that nobody was here before or that
-    /// who was here did not come to store one.
-    pub(crate) fn new(last_id: u64, anyone_before: bool) -> Self {
-        let leap = if anyone_before { LEAP } else { 0 };
-        let state = State {
-            next_id: last_id + leap + 1,
-            recent: VecDeque::new(),
-            unstored: VecDeque::new(),
-            dropped: 0,
-        };
-        Self { state: Mutex::new(state), live: broadcast::Sender::new(1024), more: Notify::new() }
+    /// Goes on above what was stored last and what may have been `told` before (0 where nothing ever was). Answers too what
+    /// this one may tell before it has stored anything, which is to be kept before it begins.
+    pub(crate) fn above(stored: u64, told: u64) -> (Self, u64) {
+        let since_stored = if stored == 0 { 0 } else { stored + SET_ASIDE };
+        let last = since_stored.max(told);
+        let state =
+            State { next_id: last + 1, recent: VecDeque::new(), unstored: VecDeque::new(), dropped: 0 };
+        let bus = Self { state: Mutex::new(state), live: broadcast::Sender::new(1024), more: Notify::new() };
+        (bus, last + SET_ASIDE)
     }
 
     /// Publishes a fact, of an app where it is about one.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nd_types::{AppName, DeploymentId, IngressKind, ReleaseId, StrategyName, Timestamp};
+use nd_types::{AppName, DeploymentId, IngressKind, ReleaseId, RuntimeKind, StrategyName, Timestamp};
 
 use super::choose::{choose_strategy, time_limit};
 use super::error::EngineError;
@@ -179,7 +179,10 @@ impl Shared {
             spec.strategy = None;
         }
         self.check_features(None, Some(&status), &spec)?;
-        let wish = DeployRequest { message, request, lock_wait, ..DeployRequest::new(&app, spec, &actor) };
+        // One place is not made several by what came after it.
+        let replicas = (spec.runtime() == RuntimeKind::External).then_some(1);
+        let wish =
+            DeployRequest { message, request, lock_wait, replicas, ..DeployRequest::new(&app, spec, &actor) };
         self.begin(&entry, &wish, release, None).await
     }
 

@@ -60,7 +60,7 @@ fn diagnosis() -> Diagnosis {
 
 #[test]
 fn the_record_of_a_daemon_is_kept() -> Outcome {
-    keeps("daemon.json", &Record::Daemon(DaemonRecord { id: "0123456789ab".parse()? }))
+    keeps("daemon.json", &Record::Daemon(DaemonRecord { id: "0123456789ab".parse()?, told: 0 }))
 }
 
 #[test]

@@ -149,3 +149,31 @@ fn every_rule_of_restarting_reaches_the_spec() {
         built.notes
     );
 }
+
+#[test]
+fn an_upstream_keeps_nothing_of_what_ran_here_before() {
+    let here = manifest(&json!({
+        "app": {"name": "shop", "port": 3000, "domain": "shop.example"},
+        "image": "node:22",
+        "env": {"A": "1"},
+        "restart": {"max": 3},
+        "deployment": {"container": {"volumes": ["data:/data"], "healthcheck": {"cmd": "true"}}},
+    }));
+    let caller = ana();
+    let Ok(before) = build(&here, &context(&caller)) else { panic!("the image is refused") };
+    let elsewhere =
+        manifest(&json!({"app": {"name": "shop"}, "upstream": "127.0.0.1:4000", "restart": {"max": 0}}));
+    let inherits = Context { base: Some(&before.spec), ..context(&caller) };
+    let Ok(Built { spec, replicas, .. }) = build(&elsewhere, &inherits) else {
+        panic!("the upstream is refused")
+    };
+    assert_eq!((spec.port.map(std::num::NonZeroU16::get), replicas), (Some(4000), Some(1)));
+    assert_eq!((spec.readiness.kind, spec.restart.max_restarts), (ProbeKind::Auto, None));
+    assert!(spec.env.is_empty() && spec.volumes.is_empty());
+    assert_eq!(spec.routes.len(), 1, "its domain leads to the other place now");
+    let back =
+        Context { base: Some(&AppSpec { port: spec.port, ..before.spec.clone() }), ..context(&caller) };
+    assert!(
+        build(&here, &back).is_ok_and(|built| built.spec.port.map(std::num::NonZeroU16::get) == Some(3000))
+    );
+}

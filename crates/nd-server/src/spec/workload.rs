@@ -1,16 +1,24 @@
 //! What runs, with how much of the machine, and what it keeps.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nd_api::Manifest;
 use nd_api::manifest::{CommandLine, VolumeSource as WrittenSource};
-use nd_core::spec::{AppSpec, CommandSpec, ImageSpec, MirrorSpec, VolumeSource, VolumeSpec, Workload};
+use nd_core::spec::{
+    AppSpec, CommandSpec, ImageSpec, MirrorSpec, ProbeKind, ReadinessSpec, Resources, RestartSpec, StopSpec,
+    VolumeSource, VolumeSpec, Workload,
+};
 use nd_types::RuntimeKind;
 
 use super::{Context, absolute, mistake};
 use crate::identity::Caller;
 use crate::refusal::Refusal;
+
+/// The longest wait until a server that does not answer is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the manifest says to run; what it leaves out is taken from what runs now.
 pub(super) fn workload(manifest: &Manifest, context: &Context<'_>) -> Result<Workload, Refusal> {
@@ -154,6 +162,28 @@ pub(super) fn mirror(manifest: &Manifest, spec: &mut AppSpec) {
             let source = VolumeSource::Named(format!("{}-sync-{}", manifest.app.name, words.join("-")));
             spec.volumes.push(VolumeSpec { source, target: path.clone(), read_only: false });
         }
+    }
+}
+
+/// A server that something else runs has nothing of what says how an instance runs here. To start it again is to look for
+/// it again, which neither ends nor waits long.
+pub(super) fn elsewhere(spec: AppSpec) -> AppSpec {
+    let ReadinessSpec { kind, .. } = &spec.readiness;
+    let kind = match kind {
+        ProbeKind::Command(_) => ProbeKind::Auto,
+        ProbeKind::Auto | ProbeKind::Tcp | ProbeKind::Http(_) => kind.clone(),
+    };
+    AppSpec {
+        env: BTreeMap::new(),
+        volumes: Vec::new(),
+        resources: Resources::default(),
+        readiness: ReadinessSpec { kind, message: false, ..spec.readiness },
+        restart: RestartSpec { crash_threshold: u32::MAX, max_delay: LOOK_AGAIN, ..RestartSpec::default() },
+        stop: StopSpec::default(),
+        mirror: None,
+        sleep_after: None,
+        direct: false,
+        ..spec
     }
 }
 

@@ -210,7 +210,7 @@ fn assert_same(mut found: Vec<Record>, mut expected: Vec<Record>) {
 }
 
 fn daemon(id: &str) -> Result<Record, Box<dyn std::error::Error>> {
-    Ok(Record::Daemon(DaemonRecord { id: id.parse::<DaemonId>()? }))
+    Ok(Record::Daemon(DaemonRecord { id: id.parse::<DaemonId>()?, told: 0 }))
 }
 
 fn release(id: &str, image: &str) -> Result<Record, Box<dyn std::error::Error>> {
