@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,7 +76,14 @@ pub struct Typed {
     line: String,
     started: Instant,
     child: Child,
-    readers: Option<[thread::JoinHandle<String>; 2]>,
+    readers: Option<[Reader; 2]>,
+}
+
+/// Reads one of its outputs to the end.
+#[derive(Debug)]
+struct Reader {
+    read: Arc<Mutex<Vec<u8>>>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl Typed {
@@ -91,7 +99,7 @@ impl Typed {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("start `{line}`: {error}"))?;
         let readers = match (child.stdout.take(), child.stderr.take()) {
-            (Some(out), Some(err)) => Some([reader("stdout", out)?, reader("stderr", err)?]),
+            (Some(out), Some(err)) => Some([Reader::of("stdout", out)?, Reader::of("stderr", err)?]),
             _ => None,
         };
         Ok(Self { line, started: Instant::now(), child, readers })
@@ -108,6 +116,12 @@ impl Typed {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// What it has written to standard output so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.readers.as_ref().map(|[stdout, _]| stdout.text()).unwrap_or_default()
+    }
+
     /// Waits for its end.
     ///
     /// # Errors
@@ -121,7 +135,7 @@ impl Typed {
         }
         let took = self.started.elapsed();
         let [stdout, stderr] = match self.readers.take() {
-            Some(readers) => readers.map(|reader| reader.join().unwrap_or_default()),
+            Some(readers) => readers.map(Reader::whole),
             None => [String::new(), String::new()],
         };
         match ended {
@@ -140,12 +154,29 @@ impl Drop for Typed {
     }
 }
 
-fn reader(name: &str, mut from: impl Read + Send + 'static) -> Result<thread::JoinHandle<String>> {
-    let read = move || {
-        let mut bytes = Vec::new();
-        // What was read until an error is still worth showing.
-        from.read_to_end(&mut bytes).ok();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    thread::Builder::new().name(name.to_owned()).spawn(read).map_err(Error::from)
+impl Reader {
+    fn of(name: &str, mut from: impl Read + Send + 'static) -> Result<Self> {
+        let read = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&read);
+        let read_on = move || {
+            let mut piece = [0; 4096];
+            // What was read until an error is still worth showing.
+            while let Ok(count @ 1..) = from.read(&mut piece) {
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.extend_from_slice(piece.get(..count).unwrap_or_default());
+            }
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(read_on).map_err(Error::from)?;
+        Ok(Self { read, thread })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.read.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    fn whole(self) -> String {
+        let Self { read, thread } = self;
+        thread.join().ok();
+        String::from_utf8_lossy(&read.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
 }

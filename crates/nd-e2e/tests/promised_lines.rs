@@ -77,8 +77,9 @@ fn myapp(daemon: &Daemon, typed: Type) -> Result {
         instances.extend(on_3000().ok().map(|(_, instance)| instance));
         instances.len() >= 3
     })?;
+    until("a line that is followed", WAIT, || !following.said().is_empty())?;
     nd_e2e::kill(following.pid(), Signal::INT);
-    assert!(!following.wait(WAIT)?.stdout.is_empty());
+    following.wait(WAIT)?;
     let metrics = typed(daemon, "metrics --name=myapp")?.ok()?.stdout;
     assert!(metrics.contains("3/3") && metrics.contains("myapp-"), "{metrics}");
     let tree = typed(daemon, "ecosystem")?.ok()?.stdout;

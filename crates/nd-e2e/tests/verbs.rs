@@ -196,10 +196,10 @@ fn logs_are_filtered_by_stream_and_text_and_followed() -> Result {
     assert_eq!(daemon.get(&format!("{url}/exit?code=3"))?.status, 200);
     // The daemon's end ends the stream; what the restarted instance wrote is in it.
     until("the restart", WAIT, || lines("logs chatty --raw -n 1000").is_ok_and(|all| all.len() >= 40))?;
+    let followed = until("it in what is followed", WAIT, || following.said().lines().count() >= 30);
     nd_e2e::kill(following.pid(), rustix::process::Signal::INT);
-    let followed = following.wait(WAIT)?;
-    assert!(followed.stdout.lines().count() >= 30, "{}", followed.stdout);
-    Ok(())
+    let outcome = following.wait(WAIT)?;
+    followed.map(drop).map_err(|error| format!("{error}: {}", outcome.stdout).into())
 }
 
 #[test]
